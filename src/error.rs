@@ -1,0 +1,145 @@
+//! One error type for the whole program: every variant carries the data a user needs to mend the cause.
+//!
+//! Exit codes: 2 when the input is at fault (scene, table, flag, missing adapter), 1 when the run failed.
+
+use std::path::{Path, PathBuf};
+
+/// Result of anything in simrun that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, with the file, field, value and limit where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of a scene, table or flag holds a value outside its range.
+    #[error("{file}: {field} = {value}: {limit}", file = file.display())]
+    Field {
+        /// The file (or `command line`) that holds the field.
+        file: PathBuf,
+        /// Path of the field inside the file, or column and line.
+        field: String,
+        /// The offending value as the user wrote it.
+        value: String,
+        /// What is allowed, in words and with its unit.
+        limit: String,
+    },
+    /// A file that cannot be used as a whole: missing, malformed, of another scene.
+    #[error("{file}: {reason}", file = file.display())]
+    File {
+        /// The file at fault.
+        file: PathBuf,
+        /// Why it cannot be used and what would mend it.
+        reason: String,
+    },
+    /// An input or output operation failed (missing permission, full disk).
+    #[error("{file}: {source}", file = file.display())]
+    Io {
+        /// The file being read or written.
+        file: PathBuf,
+        /// The system's own reason.
+        source: std::io::Error,
+    },
+    /// No adapter, or none of the name asked for.
+    #[error("no usable graphics adapter: {reason}")]
+    NoAdapter {
+        /// What was looked for, what was found, and what to install.
+        reason: String,
+    },
+    /// A buffer or binding does not fit the adapter.
+    #[error(
+        "adapter '{adapter}' is too small: {buffer} needs {need_bytes} bytes, its {limit_name} is {limit_bytes} bytes"
+    )]
+    AdapterTooSmall {
+        /// Adapter name.
+        adapter: String,
+        /// Name of the buffer that does not fit.
+        buffer: String,
+        /// Bytes the buffer needs.
+        need_bytes: u64,
+        /// Name of the adapter limit.
+        limit_name: String,
+        /// The adapter's limit in bytes.
+        limit_bytes: u64,
+    },
+    /// The driver computes a kernel with a known answer wrongly.
+    #[error("adapter '{adapter}' (driver {driver}) computes wrongly: self-test '{test}': {detail}")]
+    DriverWrong {
+        /// Adapter name.
+        adapter: String,
+        /// Driver name and version.
+        driver: String,
+        /// Name of the self-test that failed.
+        test: String,
+        /// Expected and computed value.
+        detail: String,
+    },
+    /// wgpu or the driver reported an error.
+    #[error("device error in {context}: {reason}")]
+    Device {
+        /// What was being done.
+        context: String,
+        /// The driver's or wgpu's words.
+        reason: String,
+    },
+    /// A kernel raised the status word: the state is not a number, or an integer sum overflowed.
+    #[error("kernel '{kernel}': {what} at neuron {neuron}, step {step}")]
+    Kernel {
+        /// Name of the first kernel that raised it.
+        kernel: String,
+        /// What happened.
+        what: String,
+        /// Neuron (or source) index.
+        neuron: u32,
+        /// Time step index.
+        step: u32,
+    },
+    /// The run was told to stop (Ctrl-C) before it was complete; a checkpoint was left.
+    #[error("stopped after training step {step}; continue with --resume {run}", run = run.display())]
+    Interrupted {
+        /// Last finished training step.
+        step: usize,
+        /// Run folder that holds the checkpoint.
+        run: PathBuf,
+    },
+    /// A failed run for a reason that is none of the above.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// Shorthand for [`Error::Field`].
+    pub fn field(
+        file: impl AsRef<Path>,
+        field: impl Into<String>,
+        value: impl ToString,
+        limit: impl Into<String>,
+    ) -> Self {
+        Self::Field {
+            file: file.as_ref().to_path_buf(),
+            field: field.into(),
+            value: value.to_string(),
+            limit: limit.into(),
+        }
+    }
+
+    /// Shorthand for [`Error::File`].
+    pub fn file(file: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::File { file: file.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// Shorthand for [`Error::Io`], made for `map_err(Error::io(path))`.
+    pub fn io(file: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let file = file.as_ref().to_path_buf();
+        move |source| Self::Io { file, source }
+    }
+
+    /// Exit code of the process: 2 for bad input, 1 for a failed run.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Field { .. }
+            | Self::File { .. }
+            | Self::NoAdapter { .. }
+            | Self::AdapterTooSmall { .. } => 2,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `simrun` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Pure mathematics of the model: no files, no device.
