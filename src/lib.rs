@@ -3,7 +3,17 @@
 //! Start at ARCHITECTURE.md (the code map) and MODEL.md (the equations, E1.. forward and A1.. adjoint).
 
 pub mod error;
+pub mod evaluate;
+pub mod gpu;
+pub mod loss;
 pub mod model;
 pub mod network;
+pub mod output;
+pub mod plan;
+pub mod reference;
+pub mod scene;
+pub mod sim;
+pub mod stimulus;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -4,6 +4,8 @@
 //! background units. *Row*: all edges that leave one source. Neurons are ordered by population, so the edges of a
 //! row, sorted by target, come in runs of one target cell type.
 
+pub mod tables;
+
 /// Number of cell types (a layer and a class, e.g. `L2/3_Exc`), the unit of connectivity tables and targets.
 pub const N_CELL_TYPES: usize = 19;
 /// Source types: the cell types, then LGN, then background. Together with the target's cell type they make a *pair type*.

@@ -1,0 +1,1 @@
+//! Evaluation: rates and selectivity per cell type beside the recordings.

@@ -1,0 +1,1 @@
+//! Losses on the host in f64: value and seeds for the adjoint pass.

@@ -1,0 +1,1 @@
+//! The surrogate derivative of the spike.

@@ -1,0 +1,1 @@
+//! Neurons on the device: layout, state, forward pass, adjoint pass, checkpoints, optimiser.

@@ -1,0 +1,1 @@
+//! Stimuli: gratings and grey screens, and the LGN units that see them.
