@@ -1,1 +1,5 @@
 //! Stimuli: gratings and grey screens, and the LGN units that see them.
+
+mod grating;
+
+pub use grating::{Grating, TrialCondition};
