@@ -4,6 +4,8 @@
 //! background units. *Row*: all edges that leave one source. Neurons are ordered by population, so the edges of a
 //! row, sorted by target, come in runs of one target cell type.
 
+pub mod lgn_units;
+mod random;
 pub mod tables;
 
 /// Number of cell types (a layer and a class, e.g. `L2/3_Exc`), the unit of connectivity tables and targets.
