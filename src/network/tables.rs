@@ -1,1 +1,182 @@
 //! Readers of the tables in `scenes/v1/`: typed, with units, and with errors that name file, line and column.
+//!
+//! Each table is a CSV file of published figures with a comment block that gives source, units and licence;
+//! `tools/derive_tables.py` derives all of them from the published files. [`Tables::read`] reads and checks a whole
+//! folder, so nothing that uses a [`Tables`] has to check again.
+
+mod cells;
+mod lgn;
+mod sheet;
+mod synapses;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
+pub use lgn::{LgnUnitClass, SecondSubfield, TemporalFilter};
+pub use synapses::{Connection, Kinetics, MeasuredPsp, PspStatistics};
+pub use targets::{PROBABILITIES, Quantity, Session, Split, Target};
+
+use super::{
+    CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, Population, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN,
+};
+use crate::Result;
+use sheet::Folder;
+
+/// Synaptic classes a target can have: all of [`CLASSES`] but `exc`, which only LGN and background have.
+pub const N_TARGET_CLASSES: usize = N_CLASSES - 1;
+/// Number of cell models in `cells.csv`.
+pub const N_CELL_MODELS: usize = 201;
+/// Number of populations in `populations.csv`.
+pub const N_POPULATIONS: usize = 22;
+/// Radius within which the counts of `cells.csv` hold, um.
+pub const FULL_RADIUS_UM: f64 = 700.0;
+
+/// All tables of a folder such as `scenes/v1`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tables {
+    /// The folder that was read.
+    pub folder: PathBuf,
+    /// `populations.csv`, ordered by cell type, `[N_POPULATIONS]`.
+    pub populations: Vec<PopulationRow>,
+    /// `cells.csv`, ordered by population, `[N_CELL_MODELS]`.
+    pub cells: Vec<CellRow>,
+    /// `connection_probability.csv` and `connection_spread.csv`.
+    pub connection: Connection,
+    /// `kinetics.csv`, `[source class][target class]`.
+    pub kinetics: [[Kinetics; N_TARGET_CLASSES]; N_CLASSES],
+    /// `delays.csv`: ms, `[source class, then LGN, then background][target class]`.
+    delays_ms: [[f64; N_TARGET_CLASSES]; N_TARGET_CLASSES + 2],
+    /// `psp_measured.csv`: what was measured between groups of cells.
+    pub psp_measured: Vec<MeasuredPsp>,
+    /// `psp_pair_of_cell_type.csv`: index into `psp_measured`, `[source cell type][target cell type]`.
+    psp_pair_ix: [[usize; N_CELL_TYPES]; N_CELL_TYPES],
+    /// `lgn_units.csv`, one entry a class.
+    pub lgn_units: Vec<LgnUnitClass>,
+    /// `lgn_weights.csv`, in the order of `cells`.
+    pub lgn_weights: Vec<LgnWeight>,
+    /// `background_weights.csv`, in the order of `cells`.
+    pub background_weights: Vec<BackgroundWeight>,
+    /// `neuropixels_targets.csv`.
+    pub targets: Vec<Target>,
+    /// `neuropixels_sessions.csv`.
+    pub sessions: Vec<Session>,
+    digest: String,
+}
+
+impl Tables {
+    /// Reads and checks every table of a folder.
+    ///
+    /// # Errors
+    /// A missing or malformed file ([`crate::Error::File`]), or a value outside its range ([`crate::Error::Field`] with
+    /// file, line, column, value and limit).
+    pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
+        let mut folder = Folder::new(folder.as_ref());
+        let populations = cells::read_populations(&mut folder)?;
+        let cells = cells::read_cells(&mut folder, &populations)?;
+        let connection = synapses::read_connection(&mut folder)?;
+        let kinetics = synapses::read_kinetics(&mut folder)?;
+        let delays_ms = synapses::read_delays(&mut folder)?;
+        let psp_measured = synapses::read_psp_measured(&mut folder)?;
+        let psp_pair_ix = synapses::read_psp_pairs(&mut folder, &psp_measured)?;
+        let lgn_units = lgn::read_lgn_units(&mut folder)?;
+        let lgn_weights = cells::read_lgn_weights(&mut folder, &cells)?;
+        let background_weights = cells::read_background_weights(&mut folder, &cells)?;
+        let sessions = targets::read_sessions(&mut folder)?;
+        let targets = targets::read_targets(&mut folder, &sessions)?;
+        Ok(Self {
+            populations,
+            cells,
+            connection,
+            kinetics,
+            delays_ms,
+            psp_measured,
+            psp_pair_ix,
+            lgn_units,
+            lgn_weights,
+            background_weights,
+            targets,
+            sessions,
+            digest: digest_of(&folder.contents),
+            folder: folder.path,
+        })
+    }
+
+    /// SHA-256 of the names and bytes of all tables, hexadecimal: part of the key of the cache of built networks.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The populations, in table order.
+    pub fn populations(&self) -> Vec<Population> {
+        self.populations
+            .iter()
+            .map(|p| Population { name: p.name.clone(), cell_type_ix: p.cell_type_ix })
+            .collect()
+    }
+
+    /// The cell models, in table order.
+    pub fn cell_models(&self) -> Vec<CellModel> {
+        self.cells.iter().map(|c| c.model.clone()).collect()
+    }
+
+    /// Index of a cell model of a published id.
+    pub fn cell_ix(&self, model_id: u64) -> Option<usize> {
+        self.cells.iter().position(|c| c.model.id == model_id)
+    }
+
+    /// Number of neurons of each cell model within a radius in um, `[N_CELL_MODELS]`: `ceil((r / 700 um)^2 n)`, so that every
+    /// model has at least one neuron.
+    pub fn cell_counts(&self, radius_um: f64) -> Vec<usize> {
+        let share = (radius_um / FULL_RADIUS_UM).powi(2);
+        // The small offset keeps a product that is whole but for its rounding from being counted up.
+        self.cells.iter().map(|c| (share * c.n_cells_full as f64 - 1e-9).ceil().max(1.0) as usize).collect()
+    }
+
+    /// Delay of a synapse in ms, from a source type (cell type, LGN or background) to a target cell type.
+    pub fn delay_ms(&self, source_type: usize, target_cell_type: usize) -> f64 {
+        let row = match source_type {
+            SOURCE_TYPE_LGN => N_TARGET_CLASSES,
+            SOURCE_TYPE_BACKGROUND => N_TARGET_CLASSES + 1,
+            _ => super::CLASS_OF_SOURCE_TYPE[source_type],
+        };
+        self.delays_ms[row][super::CLASS_OF_SOURCE_TYPE[target_cell_type]]
+    }
+
+    /// Kinetics of the synapses of a source class on cells of a target cell type.
+    pub fn kinetics_on(&self, source_class_ix: usize, target_cell_type: usize) -> Kinetics {
+        self.kinetics[source_class_ix][super::CLASS_OF_SOURCE_TYPE[target_cell_type]]
+    }
+
+    /// The measured PSPs that stand in for a pair of cell types.
+    pub fn psp(&self, source_cell_type: usize, target_cell_type: usize) -> &MeasuredPsp {
+        &self.psp_measured[self.psp_pair_ix[source_cell_type][target_cell_type]]
+    }
+
+    /// The recorded distribution of a quantity for a cell type, or `None` where too few units were recorded.
+    pub fn target(&self, cell_type_ix: usize, quantity: Quantity, split: Split) -> Option<&Target> {
+        self.targets
+            .iter()
+            .find(|t| t.cell_type_ix == cell_type_ix && t.quantity == quantity && t.split == split)
+    }
+}
+
+/// Hexadecimal SHA-256 over the names, lengths and bytes of files.
+fn digest_of(contents: &[(String, Vec<u8>)]) -> String {
+    let mut hasher = Sha256::new();
+    for (name, bytes) in contents {
+        hasher.update(name.as_bytes());
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Names of the target classes, the first [`N_TARGET_CLASSES`] of [`CLASSES`].
+fn target_classes() -> &'static [&'static str] {
+    &CLASSES[..N_TARGET_CLASSES]
+}

@@ -1,0 +1,174 @@
+//! What Neuropixels probes recorded in mouse visual cortex, as quantiles per cell type, split by session.
+
+use super::super::CELL_TYPES;
+use super::sheet::{Folder, Row};
+use crate::Result;
+
+/// Number of quantiles in a [`Target`].
+const N_PROBABILITIES: usize = 21;
+
+/// Probabilities of the quantiles of a [`Target`]: 0, 0.05, .. 1.
+pub const PROBABILITIES: [f64; N_PROBABILITIES] = {
+    let mut p = [0.0; N_PROBABILITIES];
+    let mut i = 0;
+    while i < N_PROBABILITIES {
+        p[i] = i as f64 / (N_PROBABILITIES - 1) as f64;
+        i += 1;
+    }
+    p
+};
+
+/// A recorded quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quantity {
+    /// Mean rate over all drifting gratings, Hz.
+    EvokedRate,
+    /// Mean rate under the preferred grating, Hz.
+    MaxRate,
+    /// Rate under a grey screen, Hz.
+    SpontaneousRate,
+    /// Orientation selectivity index, in [0, 1].
+    Osi,
+    /// Direction selectivity index, in [0, 1].
+    Dsi,
+}
+
+impl Quantity {
+    /// All quantities, in table order.
+    pub const ALL: [Self; 5] = [Self::EvokedRate, Self::MaxRate, Self::SpontaneousRate, Self::Osi, Self::Dsi];
+    /// Their names in the table.
+    pub const NAMES: [&str; 5] = ["evoked_rate_hz", "max_rate_hz", "spontaneous_rate_hz", "osi", "dsi"];
+
+    /// Largest value that can be meant, and its unit.
+    const fn limit(self) -> (f64, &'static str) {
+        match self {
+            Self::Osi | Self::Dsi => (1.0, ""),
+            _ => (1000.0, "Hz"),
+        }
+    }
+}
+
+/// Which part of the sessions a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// Sessions to train against.
+    Train,
+    /// Sessions that training never sees.
+    HeldOut,
+}
+
+impl Split {
+    /// Both parts, in table order.
+    pub const ALL: [Self; 2] = [Self::Train, Self::HeldOut];
+    /// Their names in the tables.
+    pub const NAMES: [&str; 2] = ["train", "heldout"];
+}
+
+/// One row of `neuropixels_targets.csv`: the distribution of a quantity over the units that stand for a cell type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Index in [`CELL_TYPES`].
+    pub cell_type_ix: usize,
+    /// What was measured.
+    pub quantity: Quantity,
+    /// Which sessions.
+    pub split: Split,
+    /// How wide the pool of units is: `type` (the cell type itself), `layer` (layer 5 excitatory cells together), `layers`
+    /// (the class over all layers) or `lineage` (VIP cells and layer 1 Htr3a cells together).
+    pub pool: String,
+    /// The recorded types in the pool, joined by `+`.
+    pub recorded_types: String,
+    /// Units in the pool.
+    pub n_units: usize,
+    /// Sessions they come from.
+    pub n_sessions: usize,
+    /// Quantiles at [`PROBABILITIES`], in the quantity's unit, not descending.
+    pub quantiles: [f64; N_PROBABILITIES],
+}
+
+/// One row of `neuropixels_sessions.csv`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Published session id.
+    pub id: u64,
+    /// `brain_observatory_1.1` or `functional_connectivity`.
+    pub session_type: String,
+    /// Where it went.
+    pub split: Split,
+    /// Units of excitatory, PV, SST, VIP and layer 1 Htr3a cells.
+    pub n_units: [usize; 5],
+}
+
+/// Reads `neuropixels_sessions.csv`.
+pub(super) fn read_sessions(folder: &mut Folder) -> Result<Vec<Session>> {
+    let classes = ["n_exc", "n_pv", "n_sst", "n_vip", "n_htr3a"];
+    let mut columns = vec!["session_id", "session_type", "split"];
+    columns.extend(classes);
+    let sheet = folder.sheet("neuropixels_sessions.csv", &columns)?;
+    let mut sessions: Vec<Session> = Vec::new();
+    for row in sheet.rows() {
+        let mut n_units = [0; 5];
+        for (n, column) in n_units.iter_mut().zip(classes) {
+            *n = row.count(column, 0..=100_000)?;
+        }
+        let id = row.count("session_id", 1..=usize::MAX)? as u64;
+        if sessions.iter().any(|s| s.id == id) {
+            return Err(row.error(
+                "session_id",
+                id,
+                "each session once, so that no session is in both splits",
+            ));
+        }
+        sessions.push(Session {
+            id,
+            session_type: row.text("session_type")?.to_string(),
+            split: Split::ALL[row.name_ix("split", &Split::NAMES)?],
+            n_units,
+        });
+    }
+    Ok(sessions)
+}
+
+/// Reads `neuropixels_targets.csv`.
+pub(super) fn read_targets(folder: &mut Folder, sessions: &[Session]) -> Result<Vec<Target>> {
+    let quantile_columns = PROBABILITIES.map(|p| format!("q{:03.0}", 100.0 * p));
+    let mut columns =
+        vec!["cell_type", "quantity", "split", "pool", "recorded_types", "n_units", "n_sessions"];
+    columns.extend(quantile_columns.iter().map(String::as_str));
+    let sheet = folder.sheet("neuropixels_targets.csv", &columns)?;
+    let mut targets: Vec<Target> = Vec::new();
+    for row in sheet.rows() {
+        let target = target(row, &quantile_columns, sessions)?;
+        let same = |t: &Target| {
+            (t.cell_type_ix, t.quantity, t.split) == (target.cell_type_ix, target.quantity, target.split)
+        };
+        if targets.iter().any(same) {
+            return Err(row.error("quantity", row.text("quantity")?, "once per cell type and split"));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
+}
+
+fn target(row: Row<'_>, columns: &[String; N_PROBABILITIES], sessions: &[Session]) -> Result<Target> {
+    let quantity = Quantity::ALL[row.name_ix("quantity", &Quantity::NAMES)?];
+    let split = Split::ALL[row.name_ix("split", &Split::NAMES)?];
+    let (largest, unit) = quantity.limit();
+    let n_sessions_of_split = sessions.iter().filter(|s| s.split == split).count();
+    let mut quantiles = [0.0; N_PROBABILITIES];
+    let mut smallest = 0.0;
+    for (q, column) in quantiles.iter_mut().zip(columns) {
+        *q = row.number(column, smallest..=largest, unit)?;
+        smallest = *q;
+    }
+    Ok(Target {
+        cell_type_ix: row.name_ix("cell_type", &CELL_TYPES)?,
+        quantity,
+        split,
+        pool: row.text("pool")?.to_string(),
+        recorded_types: row.text("recorded_types")?.to_string(),
+        n_units: row.count("n_units", 1..=1_000_000)?,
+        n_sessions: row.count("n_sessions", 1..=n_sessions_of_split)?,
+        quantiles,
+    })
+}

@@ -1,0 +1,476 @@
+#!/usr/bin/env python3
+"""Derives the tables of scenes/v1 from the published files, or checks that they still follow from them.
+
+    python3 tools/derive_tables.py --data DIR --out scenes/v1           # write the tables
+    python3 tools/derive_tables.py --data DIR --out scenes/v1 --check   # compare, exit 1 on a difference
+    python3 tools/derive_tables.py --data DIR --out scenes/v1 --check --bmtk BMTK_DIR
+
+DIR holds the published files in their folders (cells, synapses, structure, lgn, build, golden, function, sonata). BMTK_DIR
+is an unpacked BMTK 1.2.0 wheel; with it the baseline rates of the LGN classes are re-derived too, else they are the
+constants below. Plain Python 3, standard library only.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+
+CELL_TYPES = ("L1_Inh L2/3_Exc L2/3_PV L2/3_SST L2/3_VIP L4_Exc L4_PV L4_SST L4_VIP L5_ET L5_IT L5_NP L5_PV L5_SST L5_VIP "
+              "L6_Exc L6_PV L6_SST L6_VIP").split()
+CLASSES = "e23 e4 e5et e5it e5np e6 pv sst vip exc".split()
+TARGET_CLASSES = CLASSES[:9]
+
+# Which sessions are held out follows from this number alone: see split_sessions.
+SPLIT_SEED = 1
+HELD_OUT_FRACTION = 0.2
+# A pool of recorded units stands for a cell type if it has at least this many units in each split.
+MIN_UNITS = {"train": 10, "heldout": 5}
+PROBABILITIES = [i / 20 for i in range(21)]
+
+# Baseline rates of the single-filter LGN classes, Hz: the mean spontaneous rate of the recorded cells (Durand et al.
+# 2016) whose mean response to gratings is largest at the class's temporal frequency. BMTK 1.2.0 computes them at run
+# time from its cell_metrics folder; `--bmtk` repeats that.
+LGN_BASELINE_HZ = {
+    "sON_TF1": 5.2, "sON_TF2": 3.53333333333, "sON_TF4": 8.25, "sON_TF8": 1.76666666667,
+    "sOFF_TF1": 3.95, "sOFF_TF2": 4.53177777778, "sOFF_TF4": 3.67907407407, "sOFF_TF8": 3.62, "sOFF_TF15": 5.075,
+    "tOFF_TF4": 3.94455026455, "tOFF_TF8": 2.43777777778, "tOFF_TF15": 1.05066666667,
+}
+# The two-subfield classes: dominant and second filter, and the figures of BMTK 1.2.0 (filternet, default cell loader).
+LGN_TWO_SUBFIELDS = {
+    "sONsOFF_001": dict(dom="sOFF_TF4", sec="sON_TF4", separation_deg=6, baseline_hz=4, dom_cross_ms=115, sec_cross_ms=121,
+                        dom_max_hz=35, sec_max_hz=21, dom_gain=1),
+    "sONtOFF_001": dict(dom="tOFF_TF8", sec="sON_TF4", separation_deg=4, baseline_hz=5.5, dom_cross_ms=64.8,
+                        sec_cross_ms=93.5, dom_max_hz=46, sec_max_hz=31, dom_gain=0.7),
+}
+
+ALLEN = ("BSD-3-Clause, Allen Institute, biorealistic-v1-model (2026); cite Billeh et al. 2020, Neuron 106:388, and the "
+         "measurements named above")
+
+
+def rows_of(path, delimiter=" "):
+    """Rows of a published CSV file as dictionaries; a .gz file is unpacked."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", newline="") as file:
+        return list(csv.DictReader(file, delimiter=delimiter))
+
+
+def number(value, digits=12):
+    """Shortest text of a number to `digits` significant digits."""
+    return f"{float(value):.{digits}g}"
+
+
+def require(condition, message):
+    """Ends the tool where the published files contradict what a table says of them."""
+    if not condition:
+        sys.exit(f"derive_tables: {message}")
+
+
+def table(name, source, units, licence, notes, header, rows):
+    """(file name, text) of a table: a comment block, then the CSV."""
+    lines = [f"# source: {source}", f"# units: {units}", f"# licence: {licence}"]
+    lines += [f"# note: {note}" for note in notes]
+    lines.append(",".join(header))
+    for row in rows:
+        require(len(row) == len(header), f"{name}: {len(row)} fields for {len(header)} columns")
+        require(not any("," in str(field) for field in row), f"{name}: a field holds a comma")
+        lines.append(",".join(map(str, row)))
+    return name, "\n".join(lines) + "\n"
+
+
+# --------------------------------------------------------------------------------------------- cells and populations
+
+def naming(data):
+    """Population -> its row of the naming scheme, in the order of CELL_TYPES."""
+    scheme = {r["pop_name"]: r for r in rows_of(data / "cells/cell_type_naming_scheme.csv")}
+    require(list(dict.fromkeys(r["cell_type"] for r in scheme.values())) == CELL_TYPES,
+            "cell_type_naming_scheme.csv does not list the cell types in the program's order")
+    return scheme
+
+
+def populations(data, scheme):
+    counts = {r["pop_name"]: r for r in rows_of(data / "cells/populations.csv", ",")}
+    lgn = {r["pop_name"]: r for r in rows_of(data / "lgn/lgn_params.csv")}
+    rows = []
+    for name, names in scheme.items():
+        p, l = counts[name], lgn[name]
+        rows.append([
+            name, p["location"], names["cell_type"], names["cell_type_synaptic"], p["ei"],
+            number(p["upper_bound"]), number(p["lower_bound"]), number(p["pop_core_count"]),
+            number(p["pop_peripheral_count"]), number(p["nsyn_lognorm_shape"]), number(p["nsyn_lognorm_scale"]),
+            number(l["poisson_parameter"]), number(l["sON_ratio"]), number(l["synapse_ratio_against_e4"]),
+            number(l["yule_parameter"]),
+        ])
+    return table(
+        "populations.csv",
+        "cells/populations.csv, cells/cell_type_naming_scheme.csv and lgn/lgn_params.csv of biorealistic-v1-model "
+        "(counts and depths: Billeh et al. 2020; synapses per cell: EM volumes V1DD and MICrONS)",
+        "depth_*_um below the pia; n_* cells; n_synapses_scale synapses; lgn_temporal_frequency_hz Hz; the rest dimensionless",
+        ALLEN,
+        ["n_core counts cells within 400 um of the centre, n_surround those between 400 and 700 um",
+         "n_synapses_*: log-normal of the number of synapses a cell receives: exp(ln(scale) + shape * normal)",
+         "lgn_temporal_frequency_hz: mean of the Poisson law (0 redrawn) of the preferred temporal frequency of the LGN input",
+         "lgn_s_on_share: probability that a cell draws from sustained ON units, else from sustained OFF units",
+         "lgn_synapse_ratio: LGN synapses over 0.2 x the cell's synapses; lgn_yule: parameter of the Yule-Simon law of "
+         "synapses per LGN connection"],
+        "population location cell_type class ei depth_top_um depth_bottom_um n_core n_surround n_synapses_shape "
+        "n_synapses_scale lgn_temporal_frequency_hz lgn_s_on_share lgn_synapse_ratio lgn_yule".split(), rows)
+
+
+def cells(data, scheme):
+    params = {r["node_type_id"]: r for r in rows_of(data / "cells/glif3_201_models.csv", ",")}
+    curves = {r["node_type_id"]: r for r in rows_of(data / "golden/Rheobase_slope.csv", ",")}
+    build = rows_of(data / "build/v1_node_models.csv")
+    order = list(scheme)
+    rows = []
+    for node in sorted(build, key=lambda r: order.index(r["pop_name"])):
+        p, curve = params[node["node_type_id"]], curves[node["node_type_id"]]
+        require(float(p["asc_init_1"]) == 0 == float(p["asc_init_2"]), "a cell starts with an after-spike current")
+        require(p["pop_name"] == node["pop_name"], f"cell {node['node_type_id']} is of two populations")
+        rows.append([node["node_type_id"], node["pop_name"], node["N"]]
+                    + [number(p[k], 15) for k in ("V_th", "E_L", "V_reset", "g", "C_m", "t_ref", "asc_amp_1", "asc_amp_2",
+                                                  "asc_decay_1", "asc_decay_2")]
+                    + [number(v) if v else "" for v in (curve["rheobase"], curve["slope"])])
+    for name in order:
+        total = [int(r["ncells"]) for r in build if r["pop_name"] == name][0]
+        require(sum(int(r["N"]) for r in build if r["pop_name"] == name) == total, f"counts of {name} do not add up")
+    published = sum(math.ceil((100 / 700) ** 2 * int(r["N"])) for r in build)
+    require(published == 4239, f"the count rule gives {published} cells at 100 um, the published network has 4239")
+    return table(
+        "cells.csv",
+        "cells/glif3_201_models.csv, build/v1_node_models.csv, golden/Rheobase_slope.csv: GLIF3 models of the Allen Cell "
+        "Types Database (Teeter et al. 2018, Nature Communications 9:709)",
+        "mV, nS, pF, ms, pA, 1/ms; rheobase_pa pA (5 pA grid); fi_slope_hz_per_pa Hz/pA",
+        "Allen Institute terms of use (research, with citation); cite Teeter et al. 2018 and Allen Cell Types Database",
+        ["n_cells_700um: cells of this model within 700 um; a network of radius r um has "
+         "ceil((r/700)^2 n_cells_700um) of them (4,239 in all at 100 um, as published)",
+         "rheobase and f-I slope are published results, not parameters; empty where none was published"],
+        "model_id population n_cells_700um v_th_mv e_l_mv v_reset_mv g_ns c_m_pf t_ref_ms asc_amp_1_pa asc_amp_2_pa "
+        "asc_decay_1_per_ms asc_decay_2_per_ms rheobase_pa fi_slope_hz_per_pa".split(), rows)
+
+
+def lgn_weights(data, order):
+    weights = {r["model_id"]: r for r in rows_of(data / "build/lgn_weights_model.csv")}
+    rows = []
+    for model in order:
+        w = weights[model]
+        psp = abs(float(w["Unitary PSP"]))
+        rows.append([model, number(psp, 6), number(w["syn_weight_psp"], 8),
+                     number(float(w["syn_weight_psp"]) * psp, 6)])
+    return table(
+        "lgn_weights.csv", "build/lgn_weights_model.csv of biorealistic-v1-model",
+        "psp_per_pa_mv mV for a synapse of 1 pA; weight_pa pA (peak of the fast alpha function); psp_mv mV", ALLEN,
+        ["for the point model; psp_mv = weight_pa * psp_per_pa_mv is the peak PSP asked of one LGN synapse, which "
+         "carries over to other cell models",
+         "the published network scales it by (mean number of synapses of L4_Exc, 2,323) / (the target's number of synapses)"],
+        "model_id psp_per_pa_mv weight_pa psp_mv".split(), rows)
+
+
+def background_weights(data, order):
+    weights = {r["target_query"].split("'")[1]: r for r in rows_of(data / "build/bkg_v1_edge_types.csv")}
+    return table(
+        "background_weights.csv", "build/bkg_v1_edge_types.csv of biorealistic-v1-model",
+        "weight_pa pA (peak of the fast alpha function)", ALLEN,
+        ["for the point model, tuned by its authors to the recorded spontaneous rates without recurrent input",
+         "every cell receives 4 of the 100 background units, one synapse each; a unit fires at 250 Hz"],
+        ["model_id", "weight_pa"], [[m, number(weights[m]["syn_weight"], 10)] for m in order])
+
+
+# ------------------------------------------------------------------------------------------------------------ synapses
+
+def connection_tables(data):
+    pmax = {r["pre"]: r for r in rows_of(data / "structure/pmax_matrix_v1dd.csv")}
+    sigma = {r["pre"]: r for r in rows_of(data / "structure/sigma.csv")}
+    ratio = {r["pre"]: r for r in rows_of(data / "structure/b_ratio.csv")}
+    yield table(
+        "connection_probability.csv", "structure/pmax_matrix_v1dd.csv of biorealistic-v1-model, from the EM volume V1DD",
+        "probability in [0, 1] that a cell of the row's type connects to one of the column's type at no lateral distance",
+        ALLEN, ["rows are sources, columns targets; lateral fall-off in connection_spread.csv"],
+        ["source"] + CELL_TYPES, [[s] + [number(pmax[s][t]) for t in CELL_TYPES] for s in CELL_TYPES])
+    yield table(
+        "connection_spread.csv", "structure/sigma.csv and structure/b_ratio.csv of biorealistic-v1-model",
+        "sigma_um um (Gaussian, lateral); like_to_like_ratio dimensionless in [0, 1]", ALLEN,
+        ["like_to_like_ratio b: connection probability at 90 deg of difference in preferred orientation over that at "
+         "0 deg; b = 0 stands for no dependence",
+         "the orientation factor is 2/(1+b) at 0 deg, falling linearly to 2b/(1+b) at 90 deg"],
+        "source_ei target_ei sigma_um like_to_like_ratio".split(),
+        [[s, t, number(sigma[s][t]), number(ratio[s][t])] for s in "ei" for t in "ei"])
+
+
+def kinetics(data):
+    fast, slow, amp = ({r["pre"]: r for r in rows_of(data / f"synapses/{name}.csv")}
+                       for name in ("tau_syn_fast", "tau_syn_slow", "amp_slow"))
+    rows = [[s, t, number(float(fast[s][t]) * 1e3), number(float(slow[s][t]) * 1e3), number(amp[s][t])]
+            for s in CLASSES for t in TARGET_CLASSES]
+    return table(
+        "kinetics.csv", "synapses/tau_syn_fast.csv, tau_syn_slow.csv, amp_slow.csv of biorealistic-v1-model, fitted to the "
+        "multipatch recordings of Campagnola, Seeman et al. 2022, Science 375:eabj5861",
+        "tau_*_ms ms; amp_slow dimensionless", ALLEN,
+        ["I(t) = w [alpha(t; tau_fast) + amp_slow alpha(t; tau_slow)], alpha(t; tau) = (t/tau) exp(1 - t/tau)",
+         "source class exc stands for LGN and background"],
+        "source_class target_class tau_fast_ms tau_slow_ms amp_slow".split(), rows)
+
+
+def delays(data):
+    latency = {r["pre"]: r for r in rows_of(data / "synapses/syn_types_latency.csv")}
+    sonata = data / "sonata/v1_r100/network"
+    rows = [[s, t, number(latency[s][t])] for s in TARGET_CLASSES for t in TARGET_CLASSES]
+    for source, file in (("lgn", "lgn_v1_edge_types.csv"), ("background", "bkg_v1_edge_types.csv")):
+        found = {float(r["delay"]) for r in rows_of(sonata / file)}
+        require(len(found) == 1, f"{file} has several delays")
+        delay_ms = number(found.pop())
+        rows += [[source, t, delay_ms] for t in TARGET_CLASSES]
+    return table(
+        "delays.csv", "synapses/syn_types_latency.csv of biorealistic-v1-model (Campagnola, Seeman et al. 2022); LGN and "
+        "background: edge types of the network its builder makes", "delay_ms ms", ALLEN,
+        ["source: a synaptic class, lgn or background; target_class: synaptic class of the target"],
+        "source target_class delay_ms".split(), rows)
+
+
+def psp_tables(data, scheme):
+    measured = {r["connection"]: r for r in rows_of(data / "synapses/psp_characterization.csv")}
+    with open(data / "synapses/psp_lookup_table.csv", newline="") as file:
+        head, *body = csv.reader(file, delimiter=" ")
+    pair_of = {}
+    for row in body:
+        for target, label in zip(head[1:], row[1:]):
+            key = scheme[row[0]]["cell_type"], scheme[target]["cell_type"]
+            require(pair_of.setdefault(key, label) == label, f"populations of the pair type {key} differ in their PSP")
+    for edge in rows_of(data / "build/v1_edge_models.csv.gz"):
+        key = scheme[edge["source_pop_name"]]["cell_type"], scheme[edge["target_pop_name"]]["cell_type"]
+        m = measured[pair_of[key]]
+        require((edge["lognorm_shape"], edge["lognorm_scale"]) == (m["logn_shape_90th"], m["logn_scale_90th"]),
+                f"the published build does not use the 90th percentile for {key}")
+    statistics = [(f"{ours}_{state}{unit}", f"{theirs}_{suffix}")
+                  for state, suffix in (("rest", "resting"), ("90th", "90th"))
+                  for ours, theirs, unit in (("n_pairs", "N", ""), ("mean", "mean", "_mv"), ("sd", "std", "_mv"),
+                                             ("median", "median", "_mv"), ("lognormal_shape", "logn_shape", ""),
+                                             ("lognormal_scale", "logn_scale", "_mv"))]
+    source = "synapses/psp_characterization.csv of biorealistic-v1-model, from Campagnola, Seeman et al. 2022, Science 375:eabj5861"
+    yield table(
+        "psp_measured.csv", source, "*_mv mV (peak of the PSP, absolute value); lognormal_shape dimensionless", ALLEN,
+        ["*_rest: after a long rest; *_90th: 90th percentile over trials of a pair. The published build uses *_90th for "
+         "every pair (all 4,422 rows of its edge models, checked by the tool)",
+         "log-normal: exp(ln(scale) + shape * normal); pairs with too few recordings for statistics are left out",
+         "source and target are measured groups; psp_pair_of_cell_type.csv says which stands in for which pair type"],
+        ["source", "target"] + [ours for ours, _ in statistics],
+        [[m["pre"], m["post"]] + [number(m[theirs], 8) for _, theirs in statistics]
+         for m in measured.values() if m["logn_scale_90th"] != "[]"])
+    yield table(
+        "psp_pair_of_cell_type.csv", "synapses/psp_lookup_table.csv of biorealistic-v1-model", "none", ALLEN,
+        ["the measured pair of psp_measured.csv that stands in for each (source, target) pair of cell types"],
+        "source target measured_source measured_target".split(),
+        [[s, t] + pair_of[s, t].split("__to__") for s in CELL_TYPES for t in CELL_TYPES])
+
+
+# ----------------------------------------------------------------------------------------------------------------- LGN
+
+def lgn_units(data):
+    fits = json.loads((data / "lgn/temporal_filters.json").read_text())
+    # A file of fits is named CLASS_TF_start-values; class and frequency are its first two words.
+    fits = {"_".join(name.split("_")[:2]): fit for name, fit in fits.items()}
+
+    def filter_of(name):
+        fit = fits[name]
+        return [number(v) for key in ("opt_wts", "opt_kpeaks", "opt_delays") for v in fit[key]]
+
+    rows = []
+    for unit in rows_of(data / "lgn/lgn_models.csv"):
+        name = unit["model_id"]
+        start = [name, unit["N"], unit["min_size"], unit["max_size"]]
+        two = LGN_TWO_SUBFIELDS.get(name)
+        if two:
+            rows.append(start + [-1, number(two["baseline_hz"])] + filter_of(two["dom"]) + filter_of(two["sec"])
+                        + [number(two[k]) for k in ("separation_deg", "dom_cross_ms", "sec_cross_ms", "dom_max_hz",
+                                                    "sec_max_hz", "dom_gain")])
+        else:
+            rows.append(start + [1 if "ON_" in name else -1, number(LGN_BASELINE_HZ[name])] + filter_of(name) + [""] * 12)
+    filters = [f"{part}_{column}" for part in ("dom", "sec") for column in
+               ("weight_1", "weight_2", "peak_1_ms", "peak_2_ms", "delay_1_ms", "delay_2_ms")]
+    return table(
+        "lgn_units.csv",
+        "lgn/lgn_models.csv and lgn/temporal_filters.json of biorealistic-v1-model (Billeh et al. 2020; recordings of "
+        "Durand et al. 2016); rates and latencies of BMTK 1.2.0 filternet",
+        "n_per_tile units; *_deg deg; *_hz Hz; *_ms ms; weights Hz for a contrast of 1 through the unit-sum spatial filter",
+        ALLEN,
+        ["n_per_tile: units on each of the 15 x 10 tiles of 8 x 8 deg (116 in all, 17,400 units)",
+         "size_*_deg: diameter of the receptive field; drawn from a triangular law from size_min to size_max with its mode at "
+         "size_min + 1 (fixed where both are equal); the Gaussian's standard deviation is a third of it",
+         "one-subfield classes: rate = max(0; baseline + polarity * (dom filter * stimulus)); polarity 1 ON, -1 OFF",
+         "temporal filter: weight_1 bump(peak_1, delay_1) + weight_2 bump(peak_2, delay_2), raised-cosine bumps on a "
+         "logarithmic time axis (offset 0.3), delays cut to whole ms; every parameter of a unit is drawn "
+         "uniformly within 2.5 % of the figure here",
+         "two-subfield classes (last two rows): rate = max(0; baseline/2 + dom) + max(0; baseline/2 + sec); dom is the "
+         "OFF and sec the ON subfield, which lies separation_deg (2.5 % jitter) away along the unit's random angle",
+         "each of their filters is delayed so that its zero crossing after the peak lies at *_crossing_ms; sec has amplitude 1, "
+         "dom has -[dom_gain * (dom_max/sec_max) * S_sec/S_dom + baseline (dom_max - sec_max)/(sec_max S_dom)] with S the sum "
+         "of the filter (1 ms steps) up to that crossing"],
+        "class n_per_tile size_min_deg size_max_deg polarity baseline_hz".split() + filters
+        + "separation_deg dom_crossing_ms sec_crossing_ms dom_max_hz sec_max_hz dom_gain".split(), rows)
+
+
+def check_baselines(bmtk):
+    """Compares LGN_BASELINE_HZ with the recordings that BMTK ships."""
+    for kind in ("sON", "sOFF", "tOFF"):
+        rates = {}
+        for r in rows_of(bmtk / f"bmtk/simulator/filternet/lgnmodel/cell_metrics/{kind}_cell_data.csv", ","):
+            best = max((1, 2, 4, 8, 15), key=lambda tf: float(r[f"F0_TF{tf}"]))
+            rates.setdefault(f"{kind}_TF{best}", []).append(float(r["Spont"]))
+        for name, values in rates.items():
+            mean = sum(values) / len(values)
+            wanted = LGN_BASELINE_HZ.get(name, mean)
+            require(abs(mean - wanted) < 1e-9, f"baseline of {name}: {mean} Hz, the tool says {wanted} Hz")
+
+
+# --------------------------------------------------------------------------------------------------------- Neuropixels
+
+QUANTITIES = (("evoked_rate_hz", "Ave_Rate(Hz)"), ("max_rate_hz", "max_mean_rate(Hz)"), ("spontaneous_rate_hz", "Spont_Rate(Hz)"),
+              ("osi", "OSI"), ("dsi", "DSI"))
+LAYERS = ("L2/3", "L4", "L5", "L6")
+TAGGED = ("SST", "VIP")
+
+
+def split_sessions(units):
+    """Session -> train or heldout.
+
+    Sessions are put in strata by session type and by tagged class (SST, VIP or neither); in each stratum they are ordered
+    by sha256("SEED:session_id") and the first fifth, rounded half up, is held out.
+    """
+    strata = {}
+    for session in sorted({u["session_id"] for u in units}):
+        own = [u for u in units if u["session_id"] == session]
+        tag = next((t for t in TAGGED if any(u["cell_type"].endswith(t) for u in own)), "none")
+        strata.setdefault((own[0]["session_type"], tag), []).append(session)
+    split = {}
+    for sessions in strata.values():
+        sessions.sort(key=lambda s: hashlib.sha256(f"{SPLIT_SEED}:{s}".encode()).hexdigest())
+        n_held_out = math.floor(HELD_OUT_FRACTION * len(sessions) + 0.5)
+        split.update({s: "heldout" if i < n_held_out else "train" for i, s in enumerate(sessions)})
+    return split
+
+
+def pools_of(cell_type):
+    """Pools of recorded types that may stand for a cell type, narrowest first, as (name, recorded types)."""
+    layer, kind = cell_type.split("_")
+    by_layers = [f"{l} {kind}" for l in LAYERS]
+    if layer == "L1":
+        return [("type", ["L1 Htr3a"]), ("lineage", ["L1 Htr3a"] + [f"{l} VIP" for l in LAYERS])]
+    if kind in ("ET", "IT", "NP"):
+        return [("layer", ["L5 Exc"])]
+    pools = [("type", [f"{layer} {kind}"])]
+    if kind in TAGGED:
+        pools.append(("layers", by_layers))
+    if kind == "VIP":
+        pools.append(("lineage", by_layers + ["L1 Htr3a"]))
+    return pools
+
+
+def quantile(ordered, probability):
+    """Linear interpolation between order statistics (Hyndman and Fan's type 7)."""
+    at = probability * (len(ordered) - 1)
+    low = math.floor(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+
+def neuropixels_tables(data):
+    units = rows_of(data / "function/neuropixels_units.csv", ",")
+    split = split_sessions(units)
+    rows, left_out = [], []
+    for cell_type in CELL_TYPES:
+        for quantity, column in QUANTITIES:
+            for pool, recorded in pools_of(cell_type):
+                values = {s: sorted((float(u[column]), u["session_id"]) for u in units if u["cell_type"] in recorded
+                                    and u[column] and split[u["session_id"]] == s) for s in MIN_UNITS}
+                if all(len(values[s]) >= n for s, n in MIN_UNITS.items()):
+                    break
+            else:
+                left_out.append(f"{cell_type} {quantity}")
+                continue
+            for s, pairs in values.items():
+                ordered = [v for v, _ in pairs]
+                rows.append([cell_type, quantity, s, pool, "+".join(recorded), len(pairs), len({i for _, i in pairs})]
+                            + [number(quantile(ordered, p), 6) for p in PROBABILITIES])
+    source = ("function/neuropixels_units.csv of biorealistic-v1-model: Allen Brain Observatory, Visual Coding Neuropixels "
+              "(Siegle et al. 2021, Nature 592:86), 2,294 units of 38 sessions")
+    how = (f"split by session, seed {SPLIT_SEED}: sessions are put in strata by session type and tagged class (SST, VIP, "
+           f"neither), ordered by sha256(\"{SPLIT_SEED}:session_id\") and the first fifth of each stratum (rounded half up) is held out")
+    yield table(
+        "neuropixels_targets.csv", source, "rates Hz; osi, dsi dimensionless in [0, 1]", ALLEN,
+        [how, "qXXX: quantile at XXX % (linear interpolation between order statistics)",
+         "evoked_rate_hz: mean over all drifting gratings; max_rate_hz: mean at the preferred grating; spontaneous_rate_hz: grey screen",
+         "pool, the narrowest with at least " + " and ".join(f"{n} {s} units" for s, n in MIN_UNITS.items())
+         + ": type = the cell type itself; layer = L5 Exc, recorded for L5 ET, IT and NP together and used for each; "
+         "layers = the class over all layers; lineage = VIP cells of all layers and Htr3a cells of layer 1",
+         "SST, VIP and Htr3a units are opto-tagged and include higher visual areas",
+         "osi and dsi exist in brain_observatory_1.1 sessions only",
+         "left out, too few units in any pool: " + "; ".join(left_out or ["nothing"])],
+        "cell_type quantity split pool recorded_types n_units n_sessions".split()
+        + [f"q{round(100 * p):03d}" for p in PROBABILITIES], rows)
+    kinds = ("Exc", "PV", "SST", "VIP", "Htr3a")
+    yield table(
+        "neuropixels_sessions.csv", source, "n_* units", ALLEN, [how],
+        "session_id session_type split".split() + [f"n_{k.lower()}" for k in kinds],
+        [[s, next(u["session_type"] for u in units if u["session_id"] == s), split[s]]
+         + [sum(u["session_id"] == s and u["cell_type"].endswith(k) for u in units) for k in kinds] for s in sorted(split)])
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+def derive(data):
+    """All tables as (file name, text)."""
+    scheme = naming(data)
+    cell_table = cells(data, scheme)
+    order = [line.split(",")[0] for line in cell_table[1].splitlines() if line[0].isdigit()]
+    return [populations(data, scheme), cell_table, *connection_tables(data), kinetics(data), delays(data),
+            *psp_tables(data, scheme), lgn_units(data), lgn_weights(data, order), background_weights(data, order),
+            *neuropixels_tables(data)]
+
+
+def check(out, tables):
+    """Names the differences between the tables in `out` and the derived ones; returns how many files differ."""
+    n_different = 0
+    for name, text in tables:
+        path = out / name
+        found = path.read_text() if path.exists() else None
+        if found == text:
+            continue
+        n_different += 1
+        if found is None:
+            print(f"{path}: missing")
+            continue
+        pairs = enumerate(zip(found.splitlines() + [""], text.splitlines() + [""]), 1)
+        line, (has, wants) = next((p for p in pairs if p[1][0] != p[1][1]), (0, ("", "")))
+        print(f"{path}:{line}: has '{has}', the published files give '{wants}'")
+    for path in sorted(out.glob("*.csv")):
+        if path.name not in dict(tables):
+            n_different += 1
+            print(f"{path}: not a table that this tool derives")
+    return n_different
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the published files")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the tables (scenes/v1)")
+    parser.add_argument("--check", action="store_true", help="compare instead of writing; exit 1 on a difference")
+    parser.add_argument("--bmtk", type=Path, help="unpacked BMTK 1.2.0: re-derive the LGN baseline rates")
+    arguments = parser.parse_args()
+    if arguments.bmtk:
+        check_baselines(arguments.bmtk)
+    tables = derive(arguments.data)
+    if arguments.check:
+        n_different = check(arguments.out, tables)
+        print(f"{len(tables)} tables derived, {n_different} differ")
+        sys.exit(1 if n_different else 0)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, text in tables:
+        (arguments.out / name).write_text(text)
+        print(f"{name}: {len(text)} bytes")
+
+
+if __name__ == "__main__":
+    main()
