@@ -460,6 +460,12 @@ impl Scene {
     }
 }
 
+/// The innermost field in which two scenes differ, as (path, value in `a`, value in `b`); fields at or under a path of
+/// `but` are left out.
+pub fn first_difference(a: &Scene, b: &Scene, but: &[&str]) -> Result<Option<(String, String, String)>> {
+    overrides::first_difference(a, b, but)
+}
+
 /// RON as scenes use it: an `Option` takes a bare value, a variant with one struct takes its fields directly.
 fn dialect() -> ron::Options {
     ron::Options::default()

@@ -43,6 +43,33 @@ pub(super) fn apply(scene: &Scene, setting: &str) -> Result<Scene> {
     })
 }
 
+/// The innermost field in which two scenes differ, and its value in each; fields under a path of `but` are left out.
+pub(super) fn first_difference(
+    a: &Scene,
+    b: &Scene,
+    but: &[&str],
+) -> Result<Option<(String, String, String)>> {
+    let (text_a, text_b) = (a.to_ron()?, b.to_ron()?);
+    let (all_a, all_b) = (entries(&text_a), entries(&text_b));
+    let left_out = |path: &str| {
+        but.iter().any(|b| path.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    };
+    // Outer fields differ where an inner one does, so the last of a chain of differing fields is the cause. A variant
+    // with other fields has no inner field in common.
+    let mut differing: Option<(String, String, String)> = None;
+    for entry in all_a.iter().filter(|e| !left_out(&e.path)) {
+        let value_a = &text_a[entry.start..entry.end];
+        let Some(twin) = all_b.iter().find(|e| e.path == entry.path) else { continue };
+        let value_b = &text_b[twin.start..twin.end];
+        match &differing {
+            Some((outer, ..)) if !entry.path.starts_with(&format!("{outer}.")) => break,
+            _ if value_a == value_b || but.iter().any(|b| b.starts_with(&format!("{}.", entry.path))) => {}
+            _ => differing = Some((entry.path.clone(), value_a.to_owned(), value_b.to_owned())),
+        }
+    }
+    Ok(differing)
+}
+
 /// All fields of a scene's text, outer before inner.
 fn entries(text: &str) -> Vec<Entry> {
     let bytes = text.as_bytes();

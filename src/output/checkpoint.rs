@@ -1,0 +1,122 @@
+//! `checkpoint.safetensors`: the learned tensors, and in the header's metadata the scene and the counters.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::{Dtype, SafeTensorError};
+use serde::{Deserialize, Serialize};
+
+use super::partial_path;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::scene::{Scene, first_difference};
+
+/// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
+/// step computes. A longer schedule continues on the new schedule.
+const MAY_DIFFER: [&str; 5] =
+    ["tables", "optimiser.training_steps", "optimiser.save_every_steps", "checkpoint", "evaluate"];
+
+/// A tensor of 32-bit floats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Length of each dimension, slowest first.
+    pub shape: Vec<usize>,
+    /// Elements, as many as the product of `shape`.
+    pub data: Vec<f32>,
+}
+
+/// What a run has learned, enough to continue it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Resolved scene it belongs to.
+    scene: Scene,
+    /// Training steps taken.
+    pub training_step: u32,
+    /// Parameters and optimiser moments by name.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// What the header's metadata holds, as one JSON text under the key `simrun`.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    training_step: u32,
+    scene: String,
+}
+
+impl Checkpoint {
+    /// The state of a run after `training_step` steps.
+    pub fn new(plan: &Plan, training_step: u32, tensors: BTreeMap<String, Tensor>) -> Self {
+        Self { scene: plan.scene.clone(), training_step, tensors }
+    }
+
+    /// Writes beside `path`, syncs, renames. On an error an earlier checkpoint at `path` is as it was.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let header = Header { training_step: self.training_step, scene: self.scene.to_ron()? };
+        let header = serde_json::to_string(&header).map_err(|e| Error::Failed(format!("checkpoint: {e}")))?;
+        let metadata = HashMap::from([("simrun".to_owned(), header)]);
+        let mut views = Vec::with_capacity(self.tensors.len());
+        for (name, tensor) in &self.tensors {
+            let bytes = bytemuck::cast_slice(&tensor.data);
+            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
+                .map_err(|e| Error::Failed(format!("checkpoint tensor '{name}': {e}")))?;
+            views.push((name.as_str(), view));
+        }
+        let partial = partial_path(path);
+        let done = safetensors::serialize_to_file(views, Some(metadata), &partial)
+            .map_err(into_io)
+            .and_then(|()| fs::File::open(&partial)?.sync_all())
+            .and_then(|()| fs::rename(&partial, path));
+        done.map_err(|source| {
+            // The partial file is worth nothing; on a full disk its space is worth something.
+            let _ = fs::remove_file(&partial);
+            let kept = if path.exists() { "; the earlier checkpoint is kept" } else { "" };
+            Error::Failed(format!("{}: not written: {source}{kept}", path.display()))
+        })
+    }
+
+    /// Reads a checkpoint.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::file(path, "there is no such checkpoint to resume from"),
+            _ => Error::io(path)(source),
+        })?;
+        let broken = |reason: String| Error::file(path, format!("is not a whole checkpoint: {reason}"));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
+        let header = metadata.metadata().as_ref().and_then(|m| m.get("simrun"));
+        let header = header.ok_or_else(|| broken("its metadata has no entry 'simrun'".to_owned()))?;
+        let header: Header = serde_json::from_str(header).map_err(|e| broken(e.to_string()))?;
+        let scene = Scene::parse(path, &header.scene)?;
+        let views = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in views.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(broken(format!("tensor '{name}' is not of 32-bit floats")));
+            }
+            // The bytes in the file need not be aligned for f32.
+            let data = bytemuck::pod_collect_to_vec(view.data());
+            tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
+        }
+        Ok(Self { scene, training_step: header.training_step, tensors })
+    }
+
+    /// Refuses a plan that this checkpoint, read from `file`, does not continue.
+    pub(super) fn refuse_other_scene(&self, file: &Path, plan: &Plan) -> Result<()> {
+        match first_difference(&self.scene, &plan.scene, &MAY_DIFFER)? {
+            None => Ok(()),
+            Some((field, here, there)) => {
+                let scene_file = plan.scene_file.display();
+                Err(Error::field(file, field, here, format!("is of another scene: {scene_file} has {there}")))
+            }
+        }
+    }
+}
+
+fn into_io(error: SafeTensorError) -> io::Error {
+    match error {
+        SafeTensorError::IoError(source) => source,
+        other => io::Error::other(other.to_string()),
+    }
+}

@@ -1,0 +1,93 @@
+//! `provenance.json`: where a run's numbers come from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// The graphics adapter of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Adapter {
+    /// Name.
+    pub name: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// Vulkan, Metal or Dx12.
+    pub backend: String,
+}
+
+/// Where a run's numbers come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Provenance {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Revision the program was built from; `None` when it was not built in a git checkout.
+    pub git_revision: Option<&'static str>,
+    /// The adapter; `None` when nothing ran on one.
+    pub adapter: Option<Adapter>,
+    /// Seed of the run.
+    pub seed: u64,
+    /// The tables, by file name.
+    pub tables: BTreeMap<String, Table>,
+}
+
+/// One table of the scene's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// The comment lines at the table's head, which name its source.
+    pub source: Vec<String>,
+}
+
+impl Provenance {
+    /// The provenance of a run of `plan` on `adapter`.
+    pub fn new(plan: &Plan, adapter: Option<Adapter>) -> Result<Self> {
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            git_revision: option_env!("SIMRUN_GIT_REVISION"),
+            adapter,
+            seed: plan.scene.seed,
+            tables: tables(&plan.tables_dir)?,
+        })
+    }
+}
+
+fn tables(dir: &Path) -> Result<BTreeMap<String, Table>> {
+    let mut tables = BTreeMap::new();
+    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let path = entry.map_err(Error::io(dir))?.path();
+        if !path.extension().is_some_and(|e| e == "csv" || e == "json" || e == "ron") {
+            continue;
+        }
+        let bytes = fs::read(&path).map_err(Error::io(&path))?;
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = String::from_utf8_lossy(&bytes);
+        let source = text.lines().map_while(|l| l.strip_prefix('#')).map(|l| l.trim().to_owned()).collect();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        tables.insert(name, Table { sha256, source });
+    }
+    Ok(tables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_known_by_its_hash_and_source() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.csv"), "# from X\n# in mV\nv\n1\n# not the head\n").unwrap();
+        fs::write(dir.path().join("notes.txt"), "not a table").unwrap();
+        let found = tables(dir.path()).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found["a.csv"].source, ["from X", "in mV"]);
+        // printf '# from X\n# in mV\nv\n1\n# not the head\n' | sha256sum
+        assert_eq!(found["a.csv"].sha256, "e60a70aa2fa10b1fc34e9c05dcb0d130b494256236146ed50bfc763db096024b");
+    }
+}
