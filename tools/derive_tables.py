@@ -300,9 +300,10 @@ def lgn_units(data):
          "size_*_deg: diameter of the receptive field; drawn from a triangular law from size_min to size_max with its mode at "
          "size_min + 1 (fixed where both are equal); the Gaussian's standard deviation is a third of it",
          "one-subfield classes: rate = max(0; baseline + polarity * (dom filter * stimulus)); polarity 1 ON, -1 OFF",
-         "temporal filter: weight_1 bump(peak_1, delay_1) + weight_2 bump(peak_2, delay_2), raised-cosine bumps on a "
-         "logarithmic time axis (offset 0.3), delays cut to whole ms; every parameter of a unit is drawn "
-         "uniformly within 2.5 % of the figure here",
+         "temporal filter: weight_1 bump(peak_1; delay_1) + weight_2 bump(peak_2; delay_2) with t = 0 1 2 .. ms; "
+         "bump(peak; delay) is proportional to 1 + cos(x) with x = pi/2 (ln(t - delay + 1.3) - ln(peak)) / ln(200.3/100.3) cut "
+         "to [-pi; pi], has a sum of squares of 1, and is 0 before its delay, a whole number of ms (cut down)",
+         "every parameter of a unit is drawn uniformly within 2.5 % of the figure here",
          "two-subfield classes (last two rows): rate = max(0; baseline/2 + dom) + max(0; baseline/2 + sec); dom is the "
          "OFF and sec the ON subfield, which lies separation_deg (2.5 % jitter) away along the unit's random angle",
          "each of their filters is delayed so that its zero crossing after the peak lies at *_crossing_ms; sec has amplitude 1, "

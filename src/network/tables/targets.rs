@@ -156,10 +156,13 @@ fn target(row: Row<'_>, columns: &[String; N_PROBABILITIES], sessions: &[Session
     let (largest, unit) = quantity.limit();
     let n_sessions_of_split = sessions.iter().filter(|s| s.split == split).count();
     let mut quantiles = [0.0; N_PROBABILITIES];
-    let mut smallest = 0.0;
+    let mut previous = 0.0;
     for (q, column) in quantiles.iter_mut().zip(columns) {
-        *q = row.number(column, smallest..=largest, unit)?;
-        smallest = *q;
+        *q = row.number(column, 0.0..=largest, unit)?;
+        if *q < previous {
+            return Err(row.error(column, *q, format!("at least {previous}, the quantile before it")));
+        }
+        previous = *q;
     }
     Ok(Target {
         cell_type_ix: row.name_ix("cell_type", &CELL_TYPES)?,
