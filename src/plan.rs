@@ -209,11 +209,23 @@ impl Check<'_> {
         }
         if let Some(selectivity) = &scene.losses.selectivity {
             self.within("losses.selectivity.weight", selectivity.weight, 0.0, 1e9, "")?;
+            self.above("losses.selectivity.min_rate_hz", selectivity.min_rate_hz, 0.0, 1e3, "Hz")?;
+            let decay = selectivity.rate_mean_decay;
+            let limit = || "must be from 0 to less than 1".to_owned();
+            self.hold((0.0..1.0).contains(&decay), "losses.selectivity.rate_mean_decay", decay, limit)?;
             let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
             self.hold(scene.trials.n_evoked > 0, "trials.n_evoked", scene.trials.n_evoked, limit)?;
         }
         if let Some(voltage) = &scene.losses.voltage {
             self.within("losses.voltage.weight", voltage.weight, 0.0, 1e9, "")?;
+            self.within("losses.voltage.x_low", voltage.x_low, -100.0, 100.0, "")?;
+            self.above(
+                "losses.voltage.x_high",
+                voltage.x_high,
+                voltage.x_low,
+                100.0,
+                "(x_low is the lower)",
+            )?;
         }
         Ok(())
     }
@@ -299,6 +311,10 @@ mod tests {
             ("trials.grating.directions=Degrees([0, 360])", "trials.grating.directions[1]"),
             ("surrogate.half_width=0", "surrogate.half_width"),
             ("losses.rates.huber_hz=0", "losses.rates.huber_hz"),
+            ("losses.selectivity.min_rate_hz=0", "losses.selectivity.min_rate_hz"),
+            ("losses.selectivity.rate_mean_decay=1", "losses.selectivity.rate_mean_decay"),
+            ("losses.voltage.x_low=NaN", "losses.voltage.x_low"),
+            ("losses.voltage.x_high=0", "losses.voltage.x_high"),
             ("trials.n_evoked=0", "trials.n_evoked"),
             ("optimiser.learning_rate=0", "optimiser.learning_rate"),
             ("optimiser.beta2=1", "optimiser.beta2"),

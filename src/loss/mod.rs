@@ -1,1 +1,208 @@
-//! Losses on the host in f64: value and seeds for the adjoint pass.
+//! The function terms of the loss, on the host in f64: value, and seeds for the adjoint pass.
+//!
+//! The forward pass leaves one number per neuron and trial, its spikes in the analysis window. Each term is a function
+//! of these counts; its *seed* is its derivative with respect to each count, which the adjoint pass multiplies into the
+//! adjoint of every spike in the window.
+//!
+//! | module | term | compares |
+//! |---|---|---|
+//! | [`rate`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
+//! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
+//! | [`voltage`] | `voltage` | potentials with the range between rest and threshold (summed on the device) |
+
+pub mod rate;
+pub mod selectivity;
+pub mod statistics;
+pub mod targets;
+pub mod voltage;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::network::{N_CELL_TYPES, Neurons};
+use crate::scene::{LossesScene, SharesScene};
+use rate::RateGroup;
+use selectivity::SelectivityGroup;
+use targets::{FunctionTargets, Recorded};
+
+/// What a trial shows, as far as the losses go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TrialKind {
+    /// A drifting grating; direction of drift in degrees, in the convention of `tuning_angle_deg`.
+    Evoked {
+        /// Direction of drift, degrees.
+        direction_deg: f64,
+    },
+    /// A grey screen.
+    Spontaneous,
+}
+
+impl TrialKind {
+    /// Direction of an evoked trial, degrees.
+    pub fn direction_deg(self) -> Option<f64> {
+        match self {
+            Self::Evoked { direction_deg } => Some(direction_deg),
+            Self::Spontaneous => None,
+        }
+    }
+}
+
+/// Spike counts of one batch of trials.
+#[derive(Clone, Copy, Debug)]
+pub struct Responses<'a, C> {
+    /// Spikes in the analysis window, `[n_neurons][n_trials]`.
+    pub counts: &'a [C],
+    /// What each trial shows, `[n_trials]`.
+    pub trials: &'a [TrialKind],
+    /// Length of the analysis window, ms.
+    pub window_ms: f64,
+}
+
+impl<C: Copy + Into<f64>> Responses<'_, C> {
+    /// Indices of the evoked, or else of the spontaneous trials.
+    pub fn trials_of_kind(&self, evoked: bool) -> Vec<usize> {
+        (0..self.trials.len()).filter(|&t| self.trials[t].direction_deg().is_some() == evoked).collect()
+    }
+
+    /// Rate of one neuron in one trial, Hz.
+    pub fn rate_hz(&self, neuron_ix: usize, trial_ix: usize) -> f64 {
+        self.counts[neuron_ix * self.trials.len() + trial_ix].into() / (1e-3 * self.window_ms)
+    }
+
+    /// Mean rate of one neuron over some trials, Hz.
+    pub fn mean_rate_hz(&self, neuron_ix: usize, trials: &[usize]) -> f64 {
+        trials.iter().map(|&t| self.rate_hz(neuron_ix, t)).sum::<f64>() / trials.len() as f64
+    }
+}
+
+/// The function terms made ready for one network: who is compared with what.
+#[derive(Clone, Debug)]
+pub struct FunctionLosses {
+    scene_file: PathBuf,
+    terms: LossesScene,
+    n_neurons: usize,
+    tuning_angle_deg: Vec<f32>,
+    rate_evoked: Vec<RateGroup>,
+    rate_spontaneous: Vec<RateGroup>,
+    selectivity: Vec<SelectivityGroup>,
+}
+
+/// Values and seeds of one batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossValues {
+    /// Each switched-on term by its name, its weight included; they add up to the total.
+    pub terms: Vec<(&'static str, f64)>,
+    /// Derivative of the total with respect to each spike count, `[n_neurons][n_trials]`.
+    pub seeds: Vec<f64>,
+}
+
+/// Indices of the neurons of each cell type within `core_radius_um` of the column's axis. Those nearer to its edge lack
+/// the input of cells that were not built, so neither the losses nor the evaluation count them.
+pub fn core_neurons(neurons: &Neurons, core_radius_um: f64) -> Vec<Vec<usize>> {
+    let mut by_type = vec![Vec::new(); N_CELL_TYPES];
+    for neuron_ix in 0..neurons.len() {
+        let (x, z) = (f64::from(neurons.x_um[neuron_ix]), f64::from(neurons.z_um[neuron_ix]));
+        if x.hypot(z) <= core_radius_um {
+            by_type[neurons.cell_type_ix[neuron_ix] as usize].push(neuron_ix);
+        }
+    }
+    by_type
+}
+
+/// The neurons of the core that a recorded distribution covers.
+fn covered(recorded: &Recorded, core: &[Vec<usize>]) -> Vec<usize> {
+    recorded.cell_types.iter().flat_map(|&cell_type_ix| core[cell_type_ix].iter().copied()).collect()
+}
+
+/// Pairs the neurons of the network's core with their targets. Cell types without recordings stay out of a term; a term
+/// that is on and finds nothing at all to compare is an error.
+pub fn prepare(
+    terms: &LossesScene,
+    targets: &FunctionTargets,
+    neurons: &Neurons,
+    core_radius_um: f64,
+    scene_file: &Path,
+) -> Result<FunctionLosses> {
+    let core = core_neurons(neurons, core_radius_um);
+    let rate_groups =
+        |recorded: &[Recorded]| terms.rates.map_or(Vec::new(), |t| rate::pair(t.shares, recorded, &core));
+    let losses = FunctionLosses {
+        scene_file: scene_file.to_path_buf(),
+        terms: terms.clone(),
+        n_neurons: neurons.len(),
+        tuning_angle_deg: neurons.tuning_angle_deg.clone(),
+        rate_evoked: rate_groups(&targets.rate_evoked_hz),
+        rate_spontaneous: rate_groups(&targets.rate_spontaneous_hz),
+        selectivity: terms.selectivity.map_or(Vec::new(), |t| selectivity::pair(t.shares, targets, &core)),
+    };
+    let nothing = |term: &str, weight: f64, what: &str| {
+        let limit =
+            format!("the term is on, but no cell type of the network's core has {what} in the targets table");
+        Err(Error::field(scene_file, format!("losses.{term}.weight"), weight, limit))
+    };
+    match (terms.rates, terms.selectivity) {
+        (Some(t), _) if losses.rate_evoked.is_empty() => nothing("rates", t.weight, "evoked rates"),
+        (Some(t), _) if losses.rate_spontaneous.is_empty() => nothing("rates", t.weight, "spontaneous rates"),
+        (_, Some(t)) if losses.selectivity.is_empty() => {
+            nothing("selectivity", t.weight, "selectivity indices")
+        }
+        _ => Ok(losses),
+    }
+}
+
+/// Value and seeds of the rate and selectivity terms. `rate_mean_hz` is the running mean of each neuron's evoked rate
+/// from the training steps before this one ([`selectivity::update_rate_mean`]), `[n_neurons]`.
+pub fn function_losses<C: Copy + Into<f64>>(
+    losses: &FunctionLosses,
+    responses: &Responses<'_, C>,
+    rate_mean_hz: &[f64],
+) -> Result<LossValues> {
+    let n_trials = responses.trials.len();
+    if responses.counts.len() != losses.n_neurons * n_trials || rate_mean_hz.len() != losses.n_neurons {
+        return Err(Error::Failed(format!(
+            "losses: {} spike counts and {} running rates do not fit {} neurons and {n_trials} trials",
+            responses.counts.len(),
+            rate_mean_hz.len(),
+            losses.n_neurons,
+        )));
+    }
+    let (evoked, spontaneous) = (responses.trials_of_kind(true), responses.trials_of_kind(false));
+    let mut values = LossValues { terms: Vec::new(), seeds: vec![0.0; responses.counts.len()] };
+    if let Some(term) = &losses.terms.rates {
+        for (name, groups, trials) in [
+            ("rate_evoked", &losses.rate_evoked, &evoked),
+            ("rate_spontaneous", &losses.rate_spontaneous, &spontaneous),
+        ] {
+            if !trials.is_empty() {
+                values.terms.push((name, rate::add_term(term, groups, responses, trials, &mut values.seeds)));
+            }
+        }
+    }
+    if let Some(term) = &losses.terms.selectivity {
+        if evoked.is_empty() {
+            let limit = "the term is on, but the batch has no evoked trial";
+            return Err(Error::field(&losses.scene_file, "losses.selectivity.weight", term.weight, limit));
+        }
+        let crowd = selectivity::Crowd {
+            groups: &losses.selectivity,
+            tuning_angle_deg: &losses.tuning_angle_deg,
+            rate_mean_hz,
+        };
+        let value = selectivity::add_term(term, &crowd, responses, &evoked, &mut values.seeds);
+        values.terms.push(("selectivity", value));
+    }
+    Ok(values)
+}
+
+/// Shares of groups of neurons in a term from their sizes; they add up to 1.
+fn shares(shares: SharesScene, groups: &[Vec<usize>]) -> Vec<f64> {
+    let sizes: Vec<f64> = match shares {
+        SharesScene::PerType => vec![1.0; groups.len()],
+        SharesScene::PerNeuron => groups.iter().map(|neurons| neurons.len() as f64).collect(),
+    };
+    let total: f64 = sizes.iter().sum();
+    sizes.into_iter().map(|size| size / total).collect()
+}
+
+#[cfg(test)]
+mod tests;

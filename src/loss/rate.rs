@@ -1,0 +1,174 @@
+//! Firing-rate distributions: the quantile Huber loss between a cell type's rates and the recorded quantiles.
+//!
+//! A neuron's rate is its mean over the batch's trials of one kind. Within a group of n neurons (a cell type), the rate of rank i
+//! (0 the slowest) is paired with the recorded quantile q_i at the level tau_i = (i + 1/2) / n:
+//!
+//! ```text
+//! u_i = q_i - rate_i           rho(u) = |tau_i - [u < 0]| h(u)          L = (1/n) sum_i rho(u_i)
+//! h(u) = u^2 / (2 kappa)  for |u| <= kappa,   |u| - kappa / 2  beyond
+//! ```
+//!
+//! after Dabney et al. 2018 (quantile Huber loss), as the published training of this network uses it. The weight |tau - [u < 0]| lifts the
+//! fast end of a distribution more than it presses it down, and the slow end the other way round. Ranks sit at mid-levels,
+//! so that no neuron's weight is 0 on either side. The loss is 0 only at the target.
+//!
+//! *Ties.* Counts are integers, so many rates are equal, silent neurons above all. Which of them takes which quantile
+//! changes nothing in L but everything in its derivative; each gets the mean over the tied ranks, which favours no neuron.
+//!
+//! *Noise.* A rate from a few short trials scatters around the neuron's own; the model's distribution is compared as it
+//! is measured, so it is wider than that of its true rates. Longer windows and more trials shrink this.
+
+use super::targets::Recorded;
+use super::{Responses, covered, shares};
+use crate::scene::{RatesLossScene, SharesScene};
+
+/// The neurons that are compared with one recorded distribution: a cell type, or a few recorded as one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateGroup {
+    /// Their indices.
+    neurons: Vec<usize>,
+    /// Recorded quantiles at the mid-levels, Hz, ascending, `[neurons]`.
+    target_hz: Vec<f64>,
+    /// Their share in the term.
+    share: f64,
+}
+
+/// The groups that have neurons.
+pub(super) fn pair(by: SharesScene, recorded: &[Recorded], core: &[Vec<usize>]) -> Vec<RateGroup> {
+    let pairs = recorded.iter().map(|r| (r, covered(r, core))).filter(|(_, neurons)| !neurons.is_empty());
+    let (recorded, groups): (Vec<_>, Vec<_>) = pairs.unzip();
+    let shares = shares(by, &groups);
+    let group = |((recorded, neurons), share): ((&Recorded, Vec<usize>), f64)| {
+        let n = neurons.len();
+        let target_hz = (0..n).map(|rank| recorded.quantiles.value_at(mid_level(rank, n))).collect();
+        RateGroup { neurons, target_hz, share }
+    };
+    recorded.into_iter().zip(groups).zip(shares).map(group).collect()
+}
+
+/// Level of a rank among `n`.
+fn mid_level(rank: usize, n: usize) -> f64 {
+    (rank as f64 + 0.5) / n as f64
+}
+
+/// Value of the term; its derivatives are added to `seeds`, `[n_neurons][n_trials]`.
+pub(super) fn add_term<C: Copy + Into<f64>>(
+    term: &RatesLossScene,
+    groups: &[RateGroup],
+    responses: &Responses<'_, C>,
+    trials: &[usize],
+    seeds: &mut [f64],
+) -> f64 {
+    // d rate / d count of one trial.
+    let rate_per_count = 1.0 / (trials.len() as f64 * 1e-3 * responses.window_ms);
+    let mut total = 0.0;
+    for RateGroup { neurons, target_hz, share } in groups {
+        let rates_hz: Vec<f64> = neurons.iter().map(|&i| responses.mean_rate_hz(i, trials)).collect();
+        let (value, derivative) = quantile_huber(&rates_hz, target_hz, term.huber_hz);
+        let scale = term.weight * share;
+        total += scale * value;
+        for (&neuron_ix, derivative) in neurons.iter().zip(derivative) {
+            for &trial_ix in trials {
+                seeds[neuron_ix * responses.trials.len() + trial_ix] += scale * derivative * rate_per_count;
+            }
+        }
+    }
+    total
+}
+
+/// Quantile Huber loss (Hz) of rates in any order against as many ascending quantiles at the mid-levels, and its
+/// derivative with respect to each rate.
+pub fn quantile_huber(rates_hz: &[f64], target_hz: &[f64], kappa_hz: f64) -> (f64, Vec<f64>) {
+    let n = rates_hz.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_unstable_by(|&a, &b| rates_hz[a].total_cmp(&rates_hz[b]).then(a.cmp(&b)));
+    let mut value = 0.0;
+    let mut derivative = vec![0.0; n];
+    let mut first = 0;
+    while first < n {
+        let rate_hz = rates_hz[order[first]];
+        let tied = order[first..].iter().take_while(|&&i| rates_hz[i] == rate_hz).count();
+        let mut slope = 0.0;
+        for (rank, target_hz) in target_hz.iter().enumerate().skip(first).take(tied) {
+            let tau = mid_level(rank, n);
+            let u = target_hz - rate_hz;
+            let side = if u < 0.0 { 1.0 - tau } else { tau };
+            value += side * huber(u, kappa_hz);
+            slope -= side * (u / kappa_hz).clamp(-1.0, 1.0);
+        }
+        for &i in &order[first..first + tied] {
+            derivative[i] = slope / (tied * n) as f64;
+        }
+        first += tied;
+    }
+    (value / n as f64, derivative)
+}
+
+/// h(u): quadratic up to `kappa`, then linear with slope 1.
+fn huber(u: f64, kappa: f64) -> f64 {
+    if u.abs() <= kappa { u * u / (2.0 * kappa) } else { u.abs() - 0.5 * kappa }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_values_on_a_hand_made_case() {
+        // Ranks: 1, 4, 9 against 2, 4, 5; tau = 1/6, 1/2, 5/6; u = 1, 0, -4; kappa = 2.
+        let (value, derivative) = quantile_huber(&[9.0, 1.0, 4.0], &[2.0, 4.0, 5.0], 2.0);
+        let expected = (1.0 / 6.0 * 0.25 + 0.0 + 1.0 / 6.0 * 3.0) / 3.0;
+        assert!((value - expected).abs() < 1e-15, "{value}");
+        let expected = [1.0 / 6.0 / 3.0, -1.0 / 6.0 * 0.5 / 3.0, 0.0];
+        for (d, e) in derivative.iter().zip(expected) {
+            assert!((d - e).abs() < 1e-15, "{derivative:?}");
+        }
+    }
+
+    #[test]
+    fn derivative_meets_central_differences() {
+        // Distinct rates with deviations on both sides of 0 and of kappa, none within the step of a kink.
+        let n = 40;
+        let target: Vec<f64> = (0..n).map(|i| 0.02 * (i * i) as f64).collect();
+        let rates: Vec<f64> = (0..n).map(|i| ((i * 17) % n) as f64 * 0.63 + 0.0137).collect();
+        let (_, derivative) = quantile_huber(&rates, &target, 1.5);
+        assert!(derivative.iter().any(|&d| d > 0.0) && derivative.iter().any(|&d| d < 0.0));
+        for i in 0..n {
+            let shifted = |h: f64| {
+                let mut r = rates.clone();
+                r[i] += h;
+                quantile_huber(&r, &target, 1.5).0
+            };
+            let difference = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
+            assert!((derivative[i] - difference).abs() < 1e-9, "{i}: {} {difference}", derivative[i]);
+        }
+    }
+
+    #[test]
+    fn zero_and_flat_at_the_target_and_larger_anywhere_else() {
+        let target = [0.0, 0.0, 0.5, 2.0, 9.0];
+        let (value, derivative) = quantile_huber(&[2.0, 0.0, 9.0, 0.5, 0.0], &target, 2.0);
+        assert_eq!((value, derivative), (0.0, vec![0.0; 5]));
+        for i in 0..5 {
+            for step in [-0.1, 0.1] {
+                let mut rates = target;
+                rates[i] += step;
+                assert!(quantile_huber(&rates, &target, 2.0).0 > 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn tied_neurons_share_their_ranks_evenly() {
+        let (value, derivative) = quantile_huber(&[0.0; 4], &[0.0, 1.0, 2.0, 8.0], 2.0);
+        // u = 0, 1, 2, 8; tau = 1/8, 3/8, 5/8, 7/8.
+        let expected = (3.0 / 8.0 * 0.25 + 5.0 / 8.0 * 1.0 + 7.0 / 8.0 * 7.0) / 4.0;
+        assert!((value - expected).abs() < 1e-15);
+        let each = -(3.0 / 8.0 * 0.5 + 5.0 / 8.0 + 7.0 / 8.0) / 16.0;
+        assert!(derivative.iter().all(|d| (d - each).abs() < 1e-15), "{derivative:?}");
+        // It is the mean of the one-sided derivatives over the neurons' possible orders: lift all by little steps.
+        let lifted = |h: f64| quantile_huber(&[h, 2.0 * h, 3.0 * h, 4.0 * h], &[0.0, 1.0, 2.0, 8.0], 2.0).1;
+        let mean = lifted(1e-9).iter().sum::<f64>() / 4.0;
+        assert!((mean - each).abs() < 1e-8);
+    }
+}

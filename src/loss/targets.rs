@@ -1,0 +1,100 @@
+//! What the recordings ask of the model: distributions, each with the cell types of the model that it speaks for.
+
+use super::statistics::Quantiles;
+use crate::error::{Error, Result};
+use crate::network::CELL_TYPES;
+use crate::network::tables::{PROBABILITIES, Quantity, Split, Tables};
+
+/// Pool of recorded units in which the cell types of the model were recorded together, not one in place of another.
+const POOLED_TYPES: &str = "layer";
+
+/// One recorded distribution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Name of the cell type, or of the recorded type where it covers several (`L5_Exc`).
+    pub name: String,
+    /// The cell types of the model that it covers, indices in [`CELL_TYPES`]. Layer 5 excitatory cells were recorded
+    /// without telling ET, IT and NP apart, so the three together are compared with the one distribution.
+    pub cell_types: Vec<usize>,
+    /// Number of recorded units.
+    pub n_units: usize,
+    /// The distribution.
+    pub quantiles: Quantiles,
+}
+
+/// Recorded distributions of the quantities that the function terms and the evaluation compare.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FunctionTargets {
+    /// Mean rates over drifting gratings, Hz.
+    pub rate_evoked_hz: Vec<Recorded>,
+    /// Rates under a grey screen, Hz.
+    pub rate_spontaneous_hz: Vec<Recorded>,
+    /// Orientation selectivity indices, 0 to 1.
+    pub osi: Vec<Recorded>,
+    /// Direction selectivity indices, 0 to 1.
+    pub dsi: Vec<Recorded>,
+}
+
+impl FunctionTargets {
+    /// The targets of one split of the recorded sessions.
+    pub fn from_tables(tables: &Tables, split: Split) -> Result<Self> {
+        Ok(Self {
+            rate_evoked_hz: recorded(tables, Quantity::EvokedRate, split)?,
+            rate_spontaneous_hz: recorded(tables, Quantity::SpontaneousRate, split)?,
+            osi: recorded(tables, Quantity::Osi, split)?,
+            dsi: recorded(tables, Quantity::Dsi, split)?,
+        })
+    }
+}
+
+/// All distributions of a quantity, ordered by cell type.
+fn recorded(tables: &Tables, quantity: Quantity, split: Split) -> Result<Vec<Recorded>> {
+    let mut all: Vec<Recorded> = Vec::new();
+    for (cell_type_ix, cell_type) in CELL_TYPES.iter().enumerate() {
+        let Some(target) = tables.target(cell_type_ix, quantity, split) else { continue };
+        let pooled = target.pool == POOLED_TYPES;
+        let name = if pooled { target.recorded_types.replace(' ', "_") } else { (*cell_type).to_owned() };
+        if let Some(same) = all.iter_mut().find(|r| pooled && r.name == name) {
+            same.cell_types.push(cell_type_ix);
+            continue;
+        }
+        let quantiles =
+            Quantiles::new(PROBABILITIES.to_vec(), target.quantiles.to_vec()).ok_or_else(|| {
+                let reason =
+                    format!("{cell_type}: the quantiles of {quantity:?} are not finite and ascending");
+                Error::file(tables.folder.join("neuropixels_targets.csv"), reason)
+            })?;
+        all.push(Recorded { name, cell_types: vec![cell_type_ix], n_units: target.n_units, quantiles });
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_projects_tables_give_targets_and_layer_5_is_compared_as_a_whole() {
+        let tables = Tables::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1")).unwrap();
+        let targets = FunctionTargets::from_tables(&tables, Split::Train).unwrap();
+        let held_out = FunctionTargets::from_tables(&tables, Split::HeldOut).unwrap();
+        for all in [&targets.rate_evoked_hz, &targets.rate_spontaneous_hz, &held_out.rate_evoked_hz] {
+            // 19 cell types, three of them in one distribution.
+            assert_eq!(all.len(), 17);
+            let mut covered: Vec<usize> = all.iter().flat_map(|r| r.cell_types.clone()).collect();
+            covered.sort_unstable();
+            assert_eq!(covered, (0..19).collect::<Vec<_>>());
+        }
+        let layer_5 = targets.osi.iter().find(|r| r.cell_types.contains(&9)).unwrap();
+        assert_eq!((layer_5.name.as_str(), layer_5.cell_types.as_slice()), ("L5_Exc", &[9, 10, 11][..]));
+        // A class pooled over layers stands for one cell type at a time.
+        let sst = targets.rate_evoked_hz.iter().find(|r| r.name == "L4_SST").unwrap();
+        assert_eq!(sst.cell_types, [7]);
+        assert_eq!(
+            targets.osi.iter().map(|r| &r.name).collect::<Vec<_>>(),
+            targets.dsi.iter().map(|r| &r.name).collect::<Vec<_>>()
+        );
+        assert_ne!(targets.rate_evoked_hz[1], held_out.rate_evoked_hz[1]);
+    }
+}

@@ -1,0 +1,338 @@
+//! The function terms together: gradients against finite differences, descents that must reach their targets, messages.
+
+use super::selectivity::update_rate_mean;
+use super::statistics::{Quantiles, ks_against_table};
+use super::*;
+use crate::scene::{RatesLossScene, SelectivityLossScene};
+
+const RATES: RatesLossScene = RatesLossScene { weight: 1.0, huber_hz: 2.0, shares: SharesScene::PerType };
+const SELECTIVITY: SelectivityLossScene = SelectivityLossScene {
+    weight: 1.0,
+    min_rate_hz: 0.5,
+    rate_mean_decay: 0.95,
+    shares: SharesScene::PerNeuron,
+};
+
+/// Reproducible numbers in (0, 1).
+struct Draws(u64);
+
+impl Draws {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+}
+
+/// `n` neurons of each of the given types, types in blocks, preferred directions evenly spaced within each.
+fn neurons(types: &[usize], n: usize) -> Neurons {
+    let total = types.len() * n;
+    Neurons {
+        model_ix: vec![0; total],
+        cell_type_ix: types.iter().flat_map(|&t| vec![t as u8; n]).collect(),
+        x_um: (0..total).map(|i| (i % n) as f32).collect(),
+        z_um: vec![0.0; total],
+        tuning_angle_deg: (0..total).map(|i| (i % n) as f32 * 360.0 / n as f32).collect(),
+        ..Neurons::default()
+    }
+}
+
+/// Recorded rates with a fifth of silent units and a long tail, and selectivity of means 0.4 and 0.25.
+fn targets(types: &[usize]) -> FunctionTargets {
+    let recorded = |f: fn(f64) -> f64| {
+        let levels: Vec<f64> = (0..=50).map(|i| f64::from(i) / 50.0).collect();
+        let values = levels.iter().map(|&p| f(p)).collect();
+        let quantiles = Quantiles::new(levels, values).unwrap();
+        let of_type = |&t| Recorded {
+            name: format!("{t}"),
+            cell_types: vec![t],
+            n_units: 51,
+            quantiles: quantiles.clone(),
+        };
+        types.iter().map(of_type).collect()
+    };
+    FunctionTargets {
+        rate_evoked_hz: recorded(|p| 12.0 * (p - 0.2).max(0.0).powi(2)),
+        rate_spontaneous_hz: recorded(|p| 5.0 * p * p),
+        osi: recorded(|p| 0.8 * p),
+        dsi: recorded(|p| 0.5 * p),
+    }
+}
+
+fn evoked(direction_deg: f64) -> TrialKind {
+    TrialKind::Evoked { direction_deg }
+}
+
+fn prepared(terms: &LossesScene, types: &[usize], n: usize) -> FunctionLosses {
+    prepare(terms, &targets(types), &neurons(types, n), 1e9, Path::new("a.ron")).unwrap()
+}
+
+fn only_rates() -> LossesScene {
+    LossesScene { rates: Some(RATES), selectivity: None, voltage: None }
+}
+
+fn only_selectivity() -> LossesScene {
+    LossesScene { rates: None, selectivity: Some(SELECTIVITY), voltage: None }
+}
+
+#[test]
+fn seeds_meet_central_differences_of_the_total() {
+    let types = [1, 2, 9];
+    let n = 12;
+    let trials = [evoked(45.0), TrialKind::Spontaneous, evoked(200.0), evoked(310.0), TrialKind::Spontaneous];
+    let terms = LossesScene {
+        rates: Some(RatesLossScene { weight: 1.5, huber_hz: 3.0, ..RATES }),
+        selectivity: Some(SelectivityLossScene { weight: 2.0, shares: SharesScene::PerType, ..SELECTIVITY }),
+        voltage: None,
+    };
+    let losses = prepared(&terms, &types, n);
+    let mut draws = Draws(7);
+    // The last type is nearly silent, so that its crowd stands on the floor.
+    let counts: Vec<f64> = (0..types.len() * n * trials.len())
+        .map(|i| 6.0 * draws.next() * if i / (n * trials.len()) == 2 { 1e-3 } else { 1.0 })
+        .collect();
+    let rate_mean_hz: Vec<f64> = (0..types.len() * n).map(|_| 4.0 * draws.next()).collect();
+    let at = |counts: &[f64]| {
+        function_losses(&losses, &Responses { counts, trials: &trials, window_ms: 400.0 }, &rate_mean_hz)
+            .unwrap()
+    };
+    let values = at(&counts);
+    assert_eq!(
+        values.terms.iter().map(|t| t.0).collect::<Vec<_>>(),
+        ["rate_evoked", "rate_spontaneous", "selectivity"]
+    );
+    assert!(values.terms.iter().all(|t| t.1 > 0.0));
+    let total = |counts: &[f64]| at(counts).terms.iter().map(|t| t.1).sum::<f64>();
+    for i in 0..counts.len() {
+        let shifted = |h: f64| {
+            let mut c = counts.clone();
+            c[i] += h;
+            total(&c)
+        };
+        let difference = (shifted(1e-7) - shifted(-1e-7)) / 2e-7;
+        let error = (values.seeds[i] - difference).abs();
+        assert!(error < 1e-6 * (1.0 + difference.abs()), "{i}: {} {difference}", values.seeds[i]);
+    }
+    // Every trial has a seed somewhere: none of the checks above compared 0 with 0 throughout.
+    for t in 0..trials.len() {
+        assert!(values.seeds.iter().skip(t).step_by(trials.len()).any(|s| s.abs() > 1e-6), "trial {t}");
+    }
+}
+
+#[test]
+fn integer_counts_and_real_counts_give_the_same() {
+    let losses = prepared(&LossesScene { selectivity: Some(SELECTIVITY), ..only_rates() }, &[1, 5], 8);
+    let trials = [evoked(0.0), TrialKind::Spontaneous];
+    let whole: Vec<u32> = (0..32).map(|i| (i * 7 % 5) as u32).collect();
+    let real: Vec<f32> = whole.iter().map(|&c| c as f32).collect();
+    let from_whole = function_losses(
+        &losses,
+        &Responses { counts: &whole, trials: &trials, window_ms: 500.0 },
+        &[1.0; 16],
+    )
+    .unwrap();
+    let from_real =
+        function_losses(&losses, &Responses { counts: &real, trials: &trials, window_ms: 500.0 }, &[1.0; 16])
+            .unwrap();
+    assert_eq!(from_whole, from_real);
+}
+
+#[test]
+fn seeds_carry_the_share_of_a_type_and_spare_the_rim() {
+    // Every neuron fires at 16 Hz, above the targets; the last one stands outside the core.
+    let mut network = neurons(&[1, 3], 2);
+    network.x_um = vec![0.0, 10.0, 0.0, 500.0];
+    let (grating, grey) = ([evoked(0.0)], [TrialKind::Spontaneous]);
+    let seeds = |shares: SharesScene, trials: &[TrialKind]| {
+        let terms = LossesScene { rates: Some(RatesLossScene { shares, ..RATES }), ..only_rates() };
+        let losses = prepare(&terms, &targets(&[1, 3]), &network, 100.0, Path::new("a.ron")).unwrap();
+        let responses = Responses { counts: &[8u32; 4], trials, window_ms: 500.0 };
+        let values = function_losses(&losses, &responses, &[0.0; 4]).unwrap();
+        (values.terms[0].0, values.seeds)
+    };
+    assert_eq!(seeds(SharesScene::PerType, &grey).0, "rate_spontaneous");
+    let (name, per_type) = seeds(SharesScene::PerType, &grating);
+    let per_neuron = seeds(SharesScene::PerNeuron, &grating).1;
+    assert_eq!(name, "rate_evoked");
+    for seeds in [&per_type, &per_neuron] {
+        assert!(seeds[..3].iter().all(|&s| s > 0.0) && seeds[3] == 0.0, "{seeds:?}");
+    }
+    // Type 3 has one neuron of the core's three.
+    assert!((per_neuron[2] / per_type[2] - (1.0 / 3.0) / 0.5).abs() < 1e-12);
+    assert!((per_neuron[0] / per_type[0] - (2.0 / 3.0) / 0.5).abs() < 1e-12);
+}
+
+#[test]
+fn descent_on_free_rates_reaches_the_recorded_distribution() {
+    let n = 300;
+    let losses = prepared(&only_rates(), &[5], n);
+    let target = targets(&[5]).rate_evoked_hz[0].quantiles.clone();
+    let trials = [evoked(0.0), evoked(90.0)];
+    let mut draws = Draws(3);
+    // Rates between 3 and 4 Hz, above most of the target and below its fast end (7.7 Hz).
+    let mut counts: Vec<f64> = (0..n * trials.len()).map(|_| 1.5 + 0.5 * draws.next()).collect();
+    let rates_hz = |counts: &[f64]| counts.chunks(2).map(|c| (c[0] + c[1]) / 2.0 / 0.5).collect::<Vec<f64>>();
+    let distance = |counts: &[f64]| ks_against_table(&rates_hz(counts), &target).unwrap();
+    let start = distance(&counts);
+    let mut last = f64::INFINITY;
+    for _ in 0..4000 {
+        let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
+        let values = function_losses(&losses, &responses, &vec![0.0; n]).unwrap();
+        last = values.terms[0].1;
+        for (count, seed) in counts.iter_mut().zip(&values.seeds) {
+            *count -= 0.05 * n as f64 * seed;
+        }
+    }
+    let end = distance(&counts);
+    // The fifth of silent cells is reached from above, so the atom at 0 is met in the limit only.
+    let near = rates_hz(&counts).iter().filter(|&&r| r.abs() < 0.02).count() as f64 / n as f64;
+    assert!(start > 0.6 && last < 1e-4, "{start} {last}");
+    assert!((near - 0.2).abs() < 0.05, "{near} {end}");
+    let mut sorted_hz = rates_hz(&counts);
+    sorted_hz.sort_unstable_by(f64::total_cmp);
+    for (rank, rate) in sorted_hz.iter().enumerate() {
+        let expected = target.value_at((rank as f64 + 0.5) / n as f64);
+        assert!((rate - expected).abs() < 0.05, "rank {rank}: {rate} {expected}");
+    }
+}
+
+#[test]
+fn a_crowd_of_known_tuning_has_its_known_selectivity() {
+    // r = 5 (1 + 0.6 cos delta + 0.8 cos 2 delta) has DSI 0.3 and OSI 0.4, so its loss is the distance to 0.25 and 0.4.
+    let n = 72;
+    let losses = prepared(&only_selectivity(), &[2], n);
+    let trials = [evoked(10.0), TrialKind::Spontaneous, evoked(75.0)];
+    let mut counts = Vec::new();
+    for neuron in 0..n {
+        // The gain of each neuron, which the running mean takes out again.
+        let gain = 1.0 + (neuron % 5) as f64;
+        counts.extend(trials.iter().map(|trial| {
+            let delta = (trial.direction_deg().unwrap_or(123.0) - neuron as f64 * 5.0).to_radians();
+            gain * (1.0 + 0.6 * delta.cos() + 0.8 * (2.0 * delta).cos())
+        }));
+    }
+    let rate_mean_hz: Vec<f64> = (0..n).map(|i| 2.0 * (1.0 + (i % 5) as f64)).collect();
+    let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
+    let values = function_losses(&losses, &responses, &rate_mean_hz).unwrap();
+    assert_eq!(values.terms[0].0, "selectivity");
+    assert!((values.terms[0].1 - 0.05f64.powi(2)).abs() < 1e-12, "{}", values.terms[0].1);
+    assert!(values.seeds.iter().skip(1).step_by(3).all(|&s| s == 0.0));
+}
+
+#[test]
+fn descent_on_free_rates_reaches_the_recorded_selectivity() {
+    let n = 60;
+    let losses = prepared(&only_selectivity(), &[1, 2], n);
+    let mut draws = Draws(11);
+    let directions: Vec<f64> = (0..8).map(|i| 45.0 * i as f64).collect();
+    let trials: Vec<TrialKind> = directions.iter().map(|&d| evoked(d)).collect();
+    let mut counts: Vec<f64> = (0..2 * n * trials.len()).map(|_| 2.0 + draws.next()).collect();
+    let mut rate_mean_hz = vec![0.0; 2 * n];
+    let (mut first, mut last) = (None, 0.0);
+    for _ in 0..400 {
+        let responses = Responses { counts: &counts, trials: &trials, window_ms: 1000.0 };
+        let values = function_losses(&losses, &responses, &rate_mean_hz).unwrap();
+        update_rate_mean(&mut rate_mean_hz, &SELECTIVITY, &responses);
+        last = values.terms[0].1;
+        first.get_or_insert(last);
+        for (count, seed) in counts.iter_mut().zip(&values.seeds) {
+            *count = (*count - 300.0 * seed).max(0.0);
+        }
+    }
+    assert!(first.unwrap() > 0.15 && last < 1e-6, "{first:?} {last}");
+    // Measured neuron by neuron as the recordings measure it, both types now have the targets' mean (0.4 and 0.25).
+    for kind in [0, 1] {
+        for (k, target) in [(2.0, 0.4), (1.0, 0.25)] {
+            let mut sum = 0.0;
+            for neuron in kind * n..(kind + 1) * n {
+                let rates = &counts[neuron * 8..(neuron + 1) * 8];
+                let part = |f: fn(f64) -> f64| {
+                    rates.iter().zip(&directions).map(|(r, d)| r * f((k * d).to_radians())).sum::<f64>()
+                };
+                sum += part(f64::cos).hypot(part(f64::sin)) / rates.iter().sum::<f64>();
+            }
+            assert!((sum / n as f64 - target).abs() < 0.03, "type {kind}, k = {k}: {}", sum / n as f64);
+        }
+    }
+}
+
+#[test]
+fn a_silent_crowd_is_asked_to_fire_at_its_preferred_direction() {
+    let losses = prepared(&only_selectivity(), &[1], 4);
+    let trials = [evoked(90.0)];
+    let responses = Responses { counts: &[0u32; 4], trials: &trials, window_ms: 500.0 };
+    let values = function_losses(&losses, &responses, &[0.0; 4]).unwrap();
+    // Preferred directions 0, 90, 180 and 270.
+    let s = &values.seeds;
+    assert!(
+        s.iter().all(|s| s.is_finite()) && s[1] < 0.0 && s[0] > 0.0 && s[2] > 0.0 && s[1] < s[3],
+        "{s:?}"
+    );
+}
+
+#[test]
+fn the_running_mean_follows_evoked_trials_alone() {
+    let term = SelectivityLossScene { rate_mean_decay: 0.75, ..SELECTIVITY };
+    let mut mean_hz = vec![0.0, 8.0];
+    let trials = [evoked(0.0), TrialKind::Spontaneous, evoked(0.0)];
+    let counts = [1u32, 50, 3, 0, 50, 0];
+    update_rate_mean(&mut mean_hz, &term, &Responses { counts: &counts, trials: &trials, window_ms: 500.0 });
+    assert_eq!(mean_hz, [1.0, 6.0]);
+    let grey = [TrialKind::Spontaneous; 3];
+    update_rate_mean(&mut mean_hz, &term, &Responses { counts: &counts, trials: &grey, window_ms: 500.0 });
+    assert_eq!(mean_hz, [1.0, 6.0]);
+}
+
+#[test]
+fn cell_types_recorded_as_one_are_compared_as_one() {
+    // Two types at 2 and 6 Hz, recorded as one type whose quantiles at 1/8, 3/8, 5/8 and 7/8 are 2, 2, 6 and 6 Hz.
+    let quantiles = Quantiles::new(vec![0.0, 0.5, 0.6, 1.0], vec![2.0, 2.0, 6.0, 6.0]).unwrap();
+    let both = vec![Recorded { name: "L5_Exc".into(), cell_types: vec![9, 10], n_units: 4, quantiles }];
+    let together = FunctionTargets {
+        rate_evoked_hz: both.clone(),
+        rate_spontaneous_hz: both,
+        ..FunctionTargets::default()
+    };
+    let losses = prepare(&only_rates(), &together, &neurons(&[9, 10], 2), 1e9, Path::new("a.ron")).unwrap();
+    let trials = [evoked(0.0)];
+    let at = |counts: [f64; 4]| {
+        let responses = Responses { counts: &counts, trials: &trials, window_ms: 1000.0 };
+        function_losses(&losses, &responses, &[0.0; 4]).unwrap()
+    };
+    assert_eq!(
+        at([2.0, 6.0, 6.0, 2.0]),
+        LossValues { terms: vec![("rate_evoked", 0.0)], seeds: vec![0.0; 4] }
+    );
+    assert!(at([2.0, 6.0, 6.0, 6.0]).terms[0].1 > 0.0);
+}
+
+#[test]
+fn terms_that_cannot_be_computed_say_so() {
+    let network = neurons(&[1], 4);
+    let terms = LossesScene { selectivity: Some(SELECTIVITY), ..only_rates() };
+    let error = |targets: &FunctionTargets| {
+        prepare(&terms, targets, &network, 1e9, Path::new("a.ron")).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(&targets(&[3])),
+        "a.ron: losses.rates.weight = 1: the term is on, but no cell type of the network's core has evoked rates in \
+         the targets table"
+    );
+    let recorded = targets(&[1]);
+    let without_grey = FunctionTargets { rate_spontaneous_hz: vec![], ..recorded.clone() };
+    assert!(error(&without_grey).contains("spontaneous rates"));
+    let without_dsi = FunctionTargets { dsi: vec![], ..recorded };
+    assert!(error(&without_dsi).contains("losses.selectivity.weight = 1"));
+    // Switched off, nothing is asked for, and nothing is computed.
+    let off = LossesScene { rates: None, selectivity: None, voltage: None };
+    let off = prepare(&off, &FunctionTargets::default(), &network, 1e9, Path::new("a.ron")).unwrap();
+    let grey = [TrialKind::Spontaneous];
+    let responses = Responses { counts: &[1u32; 4], trials: &grey, window_ms: 500.0 };
+    let values = function_losses(&off, &responses, &[0.0; 4]).unwrap();
+    assert_eq!(values, LossValues { terms: vec![], seeds: vec![0.0; 4] });
+    // On, but without a trial to read.
+    let on = prepared(&only_selectivity(), &[1], 4);
+    let text = function_losses(&on, &responses, &[0.0; 4]).unwrap_err().to_string();
+    assert!(text.contains("losses.selectivity.weight = 1") && text.contains("no evoked trial"), "{text}");
+    let short = Responses { counts: &[1u32; 3], trials: &grey, window_ms: 500.0 };
+    assert!(function_losses(&on, &short, &[0.0; 4]).is_err());
+}
