@@ -1,1 +1,227 @@
 //! Evaluation: rates and selectivity per cell type beside the recordings.
+//!
+//! The measures are the recordings' own (Allen Brain Observatory, Visual Coding Neuropixels): a neuron's evoked rate is its
+//! mean over the directions of a drifting grating; with r(theta) its mean rate at a direction,
+//!
+//! ```text
+//! OSI = |sum r e^{2i theta}| / sum r        DSI = |sum r e^{i theta}| / sum r        preferred direction = argmax r
+//! ```
+//!
+//! A neuron that did not fire has no index. Noise pushes both indices up, the more the fewer spikes there are, so they are
+//! to be compared at like numbers of trials. The similarity of a cell type to the recordings is 1 - KS, with KS the
+//! Kolmogorov-Smirnov statistic between the neurons of the core and the recorded quantiles.
+
+use serde::Serialize;
+
+use crate::loss::Responses;
+use crate::loss::statistics::{Quantiles, ks_against_table, mean};
+use crate::loss::targets::{FunctionTargets, Recorded};
+use crate::network::CELL_TYPES;
+
+mod table;
+
+pub use table::table;
+
+/// Rates by direction, gathered over any number of batches of trials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuning {
+    n_neurons: usize,
+    directions: Vec<Condition>,
+    grey: Condition,
+}
+
+/// The trials of one condition.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Condition {
+    /// Direction of the grating, degrees in [0, 360); not used for grey.
+    direction_deg: f64,
+    n_trials: usize,
+    /// Sum of each neuron's rate over the trials, Hz, `[n_neurons]`.
+    sum_hz: Vec<f64>,
+}
+
+impl Condition {
+    fn new(direction_deg: f64, n_neurons: usize) -> Self {
+        Self { direction_deg, n_trials: 0, sum_hz: vec![0.0; n_neurons] }
+    }
+
+    fn mean_hz(&self, neuron_ix: usize) -> f64 {
+        self.sum_hz[neuron_ix] / self.n_trials as f64
+    }
+}
+
+impl Tuning {
+    /// No trial yet.
+    pub fn new(n_neurons: usize) -> Self {
+        Self { n_neurons, directions: Vec::new(), grey: Condition::new(0.0, n_neurons) }
+    }
+
+    /// Adds a batch of trials with counts of `n_neurons` neurons.
+    pub fn add<C: Copy + Into<f64>>(&mut self, responses: &Responses<'_, C>) {
+        for (trial_ix, trial) in responses.trials.iter().enumerate() {
+            let condition = match trial.direction_deg() {
+                None => &mut self.grey,
+                Some(direction_deg) => condition_of(&mut self.directions, direction_deg, self.n_neurons),
+            };
+            condition.n_trials += 1;
+            for (neuron_ix, sum_hz) in condition.sum_hz.iter_mut().enumerate() {
+                *sum_hz += responses.rate_hz(neuron_ix, trial_ix);
+            }
+        }
+    }
+
+    /// Mean rate over the directions shown, Hz; None before any grating.
+    pub fn evoked_hz(&self, neuron_ix: usize) -> Option<f64> {
+        mean(&self.rates_hz(neuron_ix))
+    }
+
+    /// Mean rate under the grey screen, Hz; None before any grey trial.
+    pub fn spontaneous_hz(&self, neuron_ix: usize) -> Option<f64> {
+        (self.grey.n_trials > 0).then(|| self.grey.mean_hz(neuron_ix))
+    }
+
+    /// Orientation selectivity index; None for a silent neuron, and where the directions shown cannot give one.
+    pub fn osi(&self, neuron_ix: usize) -> Option<f64> {
+        selectivity_index(&self.directions_deg(), &self.rates_hz(neuron_ix), 2.0)
+    }
+
+    /// Direction selectivity index; None as for [`Self::osi`].
+    pub fn dsi(&self, neuron_ix: usize) -> Option<f64> {
+        selectivity_index(&self.directions_deg(), &self.rates_hz(neuron_ix), 1.0)
+    }
+
+    /// The direction of the largest mean rate, degrees; None for a silent neuron.
+    pub fn preferred_direction_deg(&self, neuron_ix: usize) -> Option<f64> {
+        let best =
+            self.directions.iter().max_by(|a, b| a.mean_hz(neuron_ix).total_cmp(&b.mean_hz(neuron_ix)))?;
+        (best.mean_hz(neuron_ix) > 0.0).then_some(best.direction_deg)
+    }
+
+    fn directions_deg(&self) -> Vec<f64> {
+        self.directions.iter().map(|d| d.direction_deg).collect()
+    }
+
+    fn rates_hz(&self, neuron_ix: usize) -> Vec<f64> {
+        self.directions.iter().map(|d| d.mean_hz(neuron_ix)).collect()
+    }
+}
+
+/// The condition of a direction, made where it is new.
+fn condition_of(directions: &mut Vec<Condition>, direction_deg: f64, n_neurons: usize) -> &mut Condition {
+    let direction_deg = direction_deg.rem_euclid(360.0);
+    let ix = directions.iter().position(|d| d.direction_deg == direction_deg).unwrap_or_else(|| {
+        directions.push(Condition::new(direction_deg, n_neurons));
+        directions.len() - 1
+    });
+    &mut directions[ix]
+}
+
+/// |sum r e^{k i theta}| / sum r, in [0, 1]: DSI for k = 1, OSI for k = 2. None without a spike, and where the directions
+/// are no even sample of the circle, so that even constant rates would seem selective.
+pub fn selectivity_index(directions_deg: &[f64], rates_hz: &[f64], k: f64) -> Option<f64> {
+    let length = |rate: &dyn Fn(usize) -> f64| {
+        let part = |f: fn(f64) -> f64| {
+            directions_deg.iter().enumerate().map(|(i, d)| rate(i) * f((k * d).to_radians())).sum::<f64>()
+        };
+        part(f64::cos).hypot(part(f64::sin))
+    };
+    let even = length(&|_| 1.0) < 1e-9 * directions_deg.len() as f64;
+    let total: f64 = rates_hz.iter().sum();
+    (even && total > 0.0).then(|| length(&|i| rates_hz[i]) / total)
+}
+
+/// One measure of a cell type beside its recording.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Neurons of the core that have a value.
+    pub n_neurons: usize,
+    /// Mean over them.
+    pub mean: f64,
+    /// Lower quartile.
+    pub q25: f64,
+    /// Median.
+    pub median: f64,
+    /// Upper quartile.
+    pub q75: f64,
+    /// Recorded units that the neurons are compared with; None, as for what follows, where nothing was recorded.
+    pub target_n_units: Option<usize>,
+    /// Mean of the recorded quantiles.
+    pub target_mean: Option<f64>,
+    /// Recorded median.
+    pub target_median: Option<f64>,
+    /// 1 - KS between neurons and recorded quantiles, in [0, 1].
+    pub similarity: Option<f64>,
+}
+
+/// Evaluation of one cell type.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CellTypeSummary {
+    /// Cell type, or the name of several that were recorded as one.
+    pub cell_type: String,
+    /// Neurons in the core.
+    pub n_neurons: usize,
+    /// Mean rate over drifting gratings, Hz; None without such trials.
+    pub rate_evoked_hz: Option<Comparison>,
+    /// Rate under a grey screen, Hz; None without such trials.
+    pub rate_spontaneous_hz: Option<Comparison>,
+    /// Orientation selectivity index; None where no neuron has one.
+    pub osi: Option<Comparison>,
+    /// Direction selectivity index; None where no neuron has one.
+    pub dsi: Option<Comparison>,
+}
+
+/// Compares every cell type that has neurons in the core ([`crate::loss::core_neurons`]) with the recordings, in the order of
+/// [`CELL_TYPES`]; behind them come the types that were recorded as one.
+pub fn summarise(tuning: &Tuning, core: &[Vec<usize>], targets: &FunctionTargets) -> Vec<CellTypeSummary> {
+    let single = CELL_TYPES.iter().enumerate().map(|(ix, name)| ((*name).to_owned(), vec![ix]));
+    let mut groups: Vec<(String, Vec<usize>)> = single.collect();
+    let all = [&targets.rate_evoked_hz, &targets.rate_spontaneous_hz, &targets.osi, &targets.dsi];
+    for recorded in all.into_iter().flatten().filter(|r| r.cell_types.len() > 1) {
+        if !groups.iter().any(|(name, _)| *name == recorded.name) {
+            groups.push((recorded.name.clone(), recorded.cell_types.clone()));
+        }
+    }
+    let rows = groups.into_iter().filter_map(|(cell_type, cell_types)| {
+        let neurons: Vec<usize> = cell_types.iter().flat_map(|&ix| core[ix].iter().copied()).collect();
+        let compare = |recorded: &[Recorded], measure: &dyn Fn(usize) -> Option<f64>| {
+            let sample: Vec<f64> = neurons.iter().filter_map(|&neuron_ix| measure(neuron_ix)).collect();
+            compare(&sample, recorded.iter().find(|r| r.cell_types == cell_types))
+        };
+        (!neurons.is_empty()).then(|| CellTypeSummary {
+            n_neurons: neurons.len(),
+            rate_evoked_hz: compare(&targets.rate_evoked_hz, &|i| tuning.evoked_hz(i)),
+            rate_spontaneous_hz: compare(&targets.rate_spontaneous_hz, &|i| tuning.spontaneous_hz(i)),
+            osi: compare(&targets.osi, &|i| tuning.osi(i)),
+            dsi: compare(&targets.dsi, &|i| tuning.dsi(i)),
+            cell_type,
+        })
+    });
+    rows.collect()
+}
+
+/// One sample beside its recording; None for an empty sample.
+fn compare(sample: &[f64], recorded: Option<&Recorded>) -> Option<Comparison> {
+    let own = Quantiles::of_sample(sample)?;
+    Some(Comparison {
+        n_neurons: sample.len(),
+        mean: mean(sample)?,
+        q25: own.value_at(0.25),
+        median: own.median(),
+        q75: own.value_at(0.75),
+        target_n_units: recorded.map(|r| r.n_units),
+        target_mean: recorded.map(|r| r.quantiles.mean()),
+        target_median: recorded.map(|r| r.quantiles.median()),
+        similarity: recorded.and_then(|r| ks_against_table(sample, &r.quantiles)).map(|ks| 1.0 - ks),
+    })
+}
+
+/// Mean similarity over the cell types that have one, per measure: evoked rate, spontaneous rate, OSI, DSI.
+pub fn mean_similarities(rows: &[CellTypeSummary]) -> [Option<f64>; 4] {
+    let of = |measure: fn(&CellTypeSummary) -> &Option<Comparison>| {
+        mean(&rows.iter().filter_map(|row| measure(row).as_ref()?.similarity).collect::<Vec<f64>>())
+    };
+    [of(|r| &r.rate_evoked_hz), of(|r| &r.rate_spontaneous_hz), of(|r| &r.osi), of(|r| &r.dsi)]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+use super::*;
+use crate::loss::TrialKind;
+
+const EIGHT: [f64; 8] = [0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0];
+
+fn evoked(direction_deg: f64) -> TrialKind {
+    TrialKind::Evoked { direction_deg }
+}
+
+fn close(value: Option<f64>, expected: f64) {
+    let value = value.unwrap();
+    assert!((value - expected).abs() < 1e-12, "{value}, expected {expected}");
+}
+
+fn recorded(name: &str, cell_types: Vec<usize>, values: &[f64]) -> Recorded {
+    Recorded {
+        name: name.to_owned(),
+        cell_types,
+        n_units: values.len(),
+        quantiles: Quantiles::of_sample(values).unwrap(),
+    }
+}
+
+#[test]
+fn indices_of_known_tuning_curves() {
+    let index = |f: &dyn Fn(f64) -> f64, k| selectivity_index(&EIGHT, &EIGHT.map(f), k);
+    // One direction alone, then both directions of one orientation, then two orientations at right angles.
+    let only = |list: &'static [f64]| move |d: f64| f64::from(u8::from(list.contains(&d)));
+    close(index(&only(&[90.0]), 1.0), 1.0);
+    close(index(&only(&[90.0]), 2.0), 1.0);
+    close(index(&only(&[45.0, 225.0]), 1.0), 0.0);
+    close(index(&only(&[45.0, 225.0]), 2.0), 1.0);
+    close(index(&only(&[0.0, 90.0, 180.0, 270.0]), 2.0), 0.0);
+    close(index(&|_| 3.0, 1.0), 0.0);
+    // a + b cos(theta - phi) + c cos 2(theta - phi): DSI = b / 2a, OSI = c / 2a, whatever phi.
+    for phi in [0.0, 33.0, 250.0] {
+        let curve = |d: f64| {
+            let delta = (d - phi).to_radians();
+            5.0 + 2.0 * delta.cos() + 3.0 * (2.0 * delta).cos()
+        };
+        close(index(&curve, 1.0), 0.2);
+        close(index(&curve, 2.0), 0.3);
+    }
+    assert_eq!(index(&|_| 0.0, 2.0), None);
+    // 0 and 180 deg are an even sample of directions, but not of orientations.
+    close(selectivity_index(&[0.0, 180.0], &[3.0, 1.0], 1.0), 0.5);
+    assert_eq!(selectivity_index(&[0.0, 180.0], &[3.0, 1.0], 2.0), None);
+    assert_eq!(selectivity_index(&[], &[], 2.0), None);
+}
+
+#[test]
+fn tuning_is_gathered_over_batches_and_averaged_over_directions_not_trials() {
+    let mut tuning = Tuning::new(2);
+    assert_eq!((tuning.evoked_hz(0), tuning.spontaneous_hz(0), tuning.osi(0)), (None, None, None));
+    assert_eq!(tuning.preferred_direction_deg(0), None);
+    // Three trials at 0 deg with 2, 4, 6 spikes in half a second, one each at 90, 180 and 270 deg (-90) with 0, 2, 0.
+    let first = [evoked(0.0), TrialKind::Spontaneous, evoked(90.0), evoked(360.0)];
+    tuning.add(&Responses { counts: &[2u32, 1, 0, 4, 0, 0, 0, 0], trials: &first, window_ms: 500.0 });
+    let second = [evoked(180.0), evoked(-90.0), evoked(0.0), TrialKind::Spontaneous];
+    tuning.add(&Responses { counts: &[2u32, 0, 6, 2, 0, 0, 0, 1], trials: &second, window_ms: 500.0 });
+    close(tuning.evoked_hz(0), (8.0 + 0.0 + 4.0 + 0.0) / 4.0);
+    close(tuning.spontaneous_hz(0), 3.0);
+    close(tuning.osi(0), 1.0);
+    close(tuning.dsi(0), 4.0 / 12.0);
+    assert_eq!(tuning.preferred_direction_deg(0), Some(0.0));
+    // The other neuron fired under grey alone.
+    assert_eq!((tuning.evoked_hz(1), tuning.spontaneous_hz(1)), (Some(0.0), Some(1.0)));
+    assert_eq!((tuning.osi(1), tuning.dsi(1), tuning.preferred_direction_deg(1)), (None, None, None));
+}
+
+/// Type 1 has the neurons 0 to 3 and a recording, types 9 and 10 have 4 and 5 and were recorded as one, neuron 6 is outside.
+fn example() -> (Vec<CellTypeSummary>, String) {
+    let mut tuning = Tuning::new(7);
+    let trials: Vec<TrialKind> = [0.0, 90.0, 180.0, 270.0].map(evoked).to_vec();
+    let rates: [[u32; 4]; 7] =
+        [[0; 4], [1, 1, 1, 1], [4, 0, 4, 0], [12, 0, 0, 0], [2, 2, 2, 2], [6, 6, 6, 6], [90; 4]];
+    tuning.add(&Responses { counts: rates.as_flattened(), trials: &trials, window_ms: 1000.0 });
+    let mut core = vec![Vec::new(); CELL_TYPES.len()];
+    (core[1], core[9], core[10]) = (vec![0, 1, 2, 3], vec![4], vec![5]);
+    let targets = FunctionTargets {
+        rate_evoked_hz: vec![
+            recorded("L2/3_Exc", vec![1], &[0.0, 1.0, 2.0, 3.0]),
+            recorded("L5_Exc", vec![9, 10], &[4.0, 5.0, 6.0]),
+        ],
+        osi: vec![recorded("L2/3_Exc", vec![1], &[0.0, 1.0])],
+        ..FunctionTargets::default()
+    };
+    let rows = summarise(&tuning, &core, &targets);
+    let text = table(&rows);
+    (rows, text)
+}
+
+#[test]
+fn summaries_have_known_figures() {
+    let (rows, _) = example();
+    let names: Vec<&str> = rows.iter().map(|r| r.cell_type.as_str()).collect();
+    assert_eq!(names, ["L2/3_Exc", "L5_ET", "L5_IT", "L5_Exc"]);
+    // Rates 0, 1, 2 and 3 Hz, as recorded: the model's steps are at most a quarter away from the straight line.
+    let rate = rows[0].rate_evoked_hz.as_ref().unwrap();
+    assert_eq!((rate.n_neurons, rate.mean, rate.q25, rate.median, rate.q75), (4, 1.5, 0.75, 1.5, 2.25));
+    assert_eq!((rate.target_n_units, rate.target_mean, rate.target_median), (Some(4), Some(1.5), Some(1.5)));
+    close(rate.similarity, 0.75);
+    assert_eq!(rows[0].rate_spontaneous_hz, None);
+    // OSI 0, 1 and 1 of the three that fired, against a uniform one.
+    let osi = rows[0].osi.as_ref().unwrap();
+    assert_eq!((osi.n_neurons, osi.median), (3, 1.0));
+    close(osi.similarity, 1.0 - 2.0 / 3.0);
+    let dsi = rows[0].dsi.as_ref().unwrap();
+    assert_eq!((dsi.target_median, dsi.similarity), (None, None));
+    // ET alone has no recording of its own; ET and IT together have.
+    assert_eq!(rows[1].rate_evoked_hz.as_ref().unwrap().similarity, None);
+    let both = rows[3].rate_evoked_hz.as_ref().unwrap();
+    assert_eq!((both.n_neurons, both.mean, both.target_median), (2, 4.0, Some(5.0)));
+    close(both.similarity, 0.5);
+    let [evoked, spontaneous, osi, dsi] = mean_similarities(&rows);
+    close(evoked, (0.75 + 0.5) / 2.0);
+    close(osi, 1.0 / 3.0);
+    assert_eq!((spontaneous, dsi), (None, None));
+}
+
+#[test]
+fn the_table_is_aligned_and_the_json_named() {
+    let (rows, text) = example();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2 + rows.len() + 1, "{text}");
+    assert!(lines[0].contains("evoked, Hz") && lines[0].contains("OSI"));
+    assert!(lines[2].starts_with("L2/3_Exc   4  1.50 (0.75 2.25)    1.50  0.75"), "{text}");
+    assert!(lines[2].ends_with('-'));
+    // Every line ends the similarity of its evoked rates in the same column.
+    let column = lines[1].find("sim").unwrap() + 3;
+    for line in &lines[2..] {
+        assert!(line[..column].ends_with(|c: char| c.is_ascii_digit() || c == '-'), "{line}");
+        assert!(line.as_bytes().get(column).is_none_or(|&c| c == b' '), "{line}");
+    }
+    let json = serde_json::to_value(&rows).unwrap();
+    assert_eq!(json[0]["cell_type"], "L2/3_Exc");
+    assert_eq!(json[0]["rate_evoked_hz"]["target_median"], 1.5);
+    assert!(json[1]["rate_evoked_hz"]["similarity"].is_null());
+}
