@@ -1,3 +1,28 @@
-//! The `simrun` program.
+//! The `simrun` program: reads the command line, runs one command, turns its error into one line and an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+
+fn main() -> ExitCode {
+    report_panics_in_one_line();
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A panic is a fault of the program, but it is no reason for a backtrace or an exit code of its own.
+fn report_panics_in_one_line() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
+        let reason = panic.payload_as_str().unwrap_or("no reason given");
+        eprintln!("error: simrun is at fault: {reason}{place}; please report it");
+        std::process::exit(1);
+    }));
+}

@@ -273,10 +273,8 @@ mod tests {
 
     fn plan(settings: &[&str]) -> Result<Plan> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
-        // The tables are not what is tested here: any folder that exists will do.
-        let mut all = vec!["tables=\".\"".to_owned()];
-        all.extend(settings.iter().map(ToString::to_string));
-        Plan::read(&file, &all)
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        Plan::read(&file, &settings)
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::kinetics::Ports;
 use super::real::{Real, phi1, phi2};
-use crate::network::CellModel;
+use super::vocabulary::CellModel;
 
 /// Which membrane is integrated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -143,7 +143,7 @@ pub fn port_constants<T: Real>(
     theta: &[T; N_CELL_PARAMETERS],
 ) -> Vec<PortConstants<T>> {
     let tau_m_ms = cell.c_m_pf / cell.g_ns;
-    let type_ix = crate::network::CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
+    let type_ix = super::vocabulary::CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
     (0..ports.n_ports)
         .map(|p| {
             let tau_ms = ports.tau_ms(type_ix, p);

@@ -1,6 +1,6 @@
 //! Synaptic kinetics: double alphas per (class, target type) and their fit on a few ports.
 
-use crate::network::N_CLASSES;
+use super::vocabulary::N_CLASSES;
 
 /// Synaptic target types: e23 e4 e5et e5it e5np e6 pv sst vip (the first nine classes).
 pub const N_TARGET_TYPES: usize = N_CLASSES - 1;

@@ -6,12 +6,13 @@ pub mod psp;
 pub mod real;
 pub mod rng;
 pub mod surrogate;
+pub mod vocabulary;
 
 use cell::CellMode;
 use kinetics::Ports;
 use surrogate::Surrogate;
 
-use crate::network::{N_CELL_TYPES, N_SOURCE_TYPES};
+use vocabulary::{N_CELL_TYPES, N_SOURCE_TYPES};
 
 /// The dynamics of a network: everything that, with the network's tables, decides its time steps.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,91 @@
+//! The command line: arguments and their dispatch.
+
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use simrun::network::tables::Tables;
+use simrun::plan::Plan;
+use simrun::{Error, Result};
+
+/// Differentiable simulator of biologically constrained cortical circuits.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Reads scenes and their tables and says whether they can be run
+    Check(CheckArguments),
+}
+
+#[derive(clap::Args)]
+struct CheckArguments {
+    /// Scene files
+    #[arg(required = true, value_name = "SCENE")]
+    scenes: Vec<PathBuf>,
+    /// Replaces a value of every scene, e.g. time.dt_ms=0.5 (RON)
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    settings: Vec<String>,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs one command.
+pub(crate) fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Check(arguments) => check(&arguments),
+    }
+}
+
+/// Prints to standard output. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(Error::io("standard output")),
+    }
+}
+
+/// Checks every scene, saying of each what is wrong; fails like the last that failed.
+fn check(arguments: &CheckArguments) -> Result<()> {
+    let mut last_error = None;
+    let mut found = Vec::new();
+    for file in &arguments.scenes {
+        let checked = Plan::read(file, &arguments.settings)
+            .and_then(|plan| Tables::read(&plan.tables_dir).map(|_| plan));
+        match checked {
+            Ok(plan) => {
+                if !arguments.json {
+                    print(&format!(
+                        "{}: ok ({} steps of {} ms, {} trials)\n",
+                        file.display(),
+                        plan.n_steps,
+                        plan.scene.time.dt_ms,
+                        plan.n_trials
+                    ))?;
+                }
+                found.push(json!({
+                    "scene": file, "ok": true, "n_steps": plan.n_steps, "n_trials": plan.n_trials,
+                    "steps_between_checkpoints": plan.steps_between_checkpoints,
+                }));
+            }
+            Err(error) => {
+                found.push(json!({ "scene": file, "ok": false, "error": error.to_string() }));
+                // The last error is the command's own, and main prints it.
+                if let Some(earlier) = last_error.replace(error) {
+                    eprintln!("error: {earlier}");
+                }
+            }
+        }
+    }
+    if arguments.json {
+        print(&format!("{}\n", json!({ "scenes": found })))?;
+    }
+    last_error.map_or(Ok(()), Err)
+}
