@@ -5,7 +5,9 @@
 //! (Billeh et al. 2020; Allen Institute `biorealistic-v1-model`). The V1 neuron at the origin looks at
 //! [`FIELD_CENTRE_DEG`].
 
-use super::random::{Draws, Stream};
+use super::random::{Draws, Owner};
+use super::tables::LgnUnitClass;
+use crate::model::rng::Stream;
 
 /// Tiles of the visual field along x (azimuth) and y (elevation).
 pub const N_TILES: [usize; 2] = [15, 10];
@@ -17,20 +19,6 @@ pub const FIELD_CENTRE_DEG: [f64; 2] =
 
 /// Relative half-width of the uniform jitter that tells the units of a class apart.
 pub const JITTER: f64 = 0.025;
-
-/// What the placement needs to know of a class of LGN units.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LgnClass {
-    /// Name, e.g. `sON_TF1`.
-    pub name: String,
-    /// Units of this class in every tile.
-    pub n_per_tile: usize,
-    /// Smallest and largest diameter of the receptive field, deg. Where they differ, sizes follow a triangular
-    /// distribution with its mode 1 deg above the smallest.
-    pub size_range_deg: [f64; 2],
-    /// Mean distance between the two subfields, deg; `None` for classes of a single, unoriented subfield.
-    pub subfield_separation_deg: Option<f64>,
-}
 
 /// LGN units, one entry each, ordered by class, then by tile (x outer, y inner).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,13 +50,13 @@ impl LgnUnits {
 }
 
 /// Places the units of all classes: a function of the table and the seed alone.
-pub fn place(classes: &[LgnClass], seed: u64) -> LgnUnits {
+pub fn place(classes: &[LgnUnitClass], seed: u64) -> LgnUnits {
     let mut units = LgnUnits::default();
     for (class_ix, class) in classes.iter().enumerate() {
         for tile_x in 0..N_TILES[0] {
             for tile_y in 0..N_TILES[1] {
                 for _ in 0..class.n_per_tile {
-                    let mut draws = Draws::new(seed, Stream::LgnUnit, units.len() as u64);
+                    let mut draws = Draws::new(seed, Stream::Positions, Owner::LgnUnit, units.len());
                     push_unit(&mut units, class_ix as u8, class, [tile_x, tile_y], &mut draws);
                 }
             }
@@ -78,7 +66,7 @@ pub fn place(classes: &[LgnClass], seed: u64) -> LgnUnits {
 }
 
 /// Draws one unit of `class` in a tile. The order of the draws is part of the network's definition.
-fn push_unit(units: &mut LgnUnits, class_ix: u8, class: &LgnClass, tile: [usize; 2], draws: &mut Draws) {
+fn push_unit(units: &mut LgnUnits, class_ix: u8, class: &LgnUnitClass, tile: [usize; 2], draws: &mut Draws) {
     let [x_deg, y_deg] = tile.map(|t| (t as f64 + draws.uniform()) * TILE_DEG);
     let [min_deg, max_deg] = class.size_range_deg;
     let size_deg = if max_deg > min_deg {
@@ -86,10 +74,11 @@ fn push_unit(units: &mut LgnUnits, class_ix: u8, class: &LgnClass, tile: [usize;
     } else {
         min_deg
     };
-    let (tuning_angle_deg, separation_deg) = match class.subfield_separation_deg {
-        Some(mean_deg) => {
-            (draws.uniform_in(0.0, 360.0), mean_deg * draws.uniform_in(1.0 - JITTER, 1.0 + JITTER))
-        }
+    let (tuning_angle_deg, separation_deg) = match &class.second {
+        Some(second) => (
+            draws.uniform_in(0.0, 360.0),
+            second.separation_deg * draws.uniform_in(1.0 - JITTER, 1.0 + JITTER),
+        ),
         None => (0.0, 0.0),
     };
     units.class_ix.push(class_ix);
@@ -112,16 +101,14 @@ fn triangular(min: f64, mode: f64, max: f64, u: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tables::Tables;
     use super::*;
 
-    fn classes() -> Vec<LgnClass> {
-        let class = |name: &str, n_per_tile, size_range_deg, subfield_separation_deg| LgnClass {
-            name: name.into(),
-            n_per_tile,
-            size_range_deg,
-            subfield_separation_deg,
-        };
-        vec![class("sON_TF8", 15, [2.0, 9.0], None), class("sONsOFF_001", 8, [6.0, 6.0], Some(6.0))]
+    /// Two classes of the table: sON_TF8 with sizes from 2 to 9 deg, and sONsOFF_001 with two subfields 6 deg apart.
+    fn classes() -> Vec<LgnUnitClass> {
+        let tables = Tables::read("scenes/v1").unwrap();
+        let class = |name: &str| tables.lgn_units.iter().find(|c| c.name == name).unwrap().clone();
+        vec![class("sON_TF8"), class("sONsOFF_001")]
     }
 
     #[test]

@@ -4,9 +4,20 @@
 //! background units. *Row*: all edges that leave one source. Neurons are ordered by population, so the edges of a
 //! row, sorted by target, come in runs of one target cell type.
 
+mod build;
+mod connection;
+mod lgn_edges;
 pub mod lgn_units;
+mod positions;
 mod random;
+mod recurrent;
 pub mod tables;
+mod weights;
+
+pub use build::{NetworkSpec, build, cells_only};
+pub use connection::{EdgeCount, ExpectedEdges, expected_edges};
+pub use positions::place_neurons;
+pub use weights::{PspLaw, UnitPsps, psp_laws};
 
 pub use crate::model::vocabulary::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES,

@@ -1,0 +1,258 @@
+//! Builds the V1 network: neurons, LGN units and background units, and every edge a neuron receives.
+//!
+//! Each neuron draws its own incoming edges from sequences of random numbers of its own, in parallel; the edges are
+//! then turned round into rows by source. So the network is a function of the tables, the specification and the seed.
+
+use rayon::prelude::*;
+
+use super::connection::{LikeToLike, Site};
+use super::lgn_edges::{self, LgnSources, LgnTarget};
+use super::lgn_units;
+use super::positions::{one_of_each_model, place_neurons};
+use super::random::{Draws, Owner};
+use super::recurrent::{self, SourceGrid};
+use super::tables::Tables;
+use super::weights::{self, InputWeights, PspLaw, UnitPsps};
+use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, pack_target};
+use crate::model::rng::Stream;
+use crate::{Error, Result};
+
+/// What to build.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkSpec {
+    /// Radius of the cylinder, um, > 0.
+    pub radius_um: f64,
+    /// Radius of the core, um, > 0: targets within 1.5 core radii have their sources displaced ([`super::connection`]).
+    pub core_radius_um: f64,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Number of background units.
+    pub n_background: usize,
+    /// Background units that project to each neuron, at most `n_background`.
+    pub background_edges_per_neuron: usize,
+    /// Factor on every recurrent weight, >= 0.
+    pub recurrent_weight_factor: f64,
+    /// Factor on every LGN weight, >= 0.
+    pub lgn_weight_factor: f64,
+    /// Factor on every background weight, >= 0.
+    pub background_weight_factor: f64,
+    /// Whether a recurrent weight's quantile follows the likeness of preferred directions (published) or is random.
+    pub weights_follow_direction: bool,
+}
+
+impl NetworkSpec {
+    /// The published 67,000-neuron network: 400 um, a core of 200 um, 100 background units of which 4 project to a neuron.
+    pub fn published(seed: u64) -> Self {
+        Self {
+            radius_um: 400.0,
+            core_radius_um: 200.0,
+            seed,
+            n_background: 100,
+            background_edges_per_neuron: 4,
+            recurrent_weight_factor: 1.0,
+            lgn_weight_factor: 1.0,
+            background_weight_factor: 1.0,
+            weights_follow_direction: true,
+        }
+    }
+}
+
+/// Builds the V1 network.
+///
+/// # Errors
+/// Where `unit_psps` lacks a positive figure, or a table has a class of LGN units that has no rule.
+pub fn build(spec: &NetworkSpec, tables: &Tables, unit_psps: &UnitPsps) -> Result<Network> {
+    unit_psps.check(tables.cells.len())?;
+    let neurons = place_neurons(tables, spec.radius_um, spec.seed);
+    let units = lgn_units::place(&tables.lgn_units, spec.seed);
+    let n_sources = neurons.len() + units.len() + spec.n_background;
+    if u32::try_from(n_sources).is_err() {
+        return Err(Error::Failed(format!("{n_sources} sources are more than 32-bit indices hold")));
+    }
+    let builder = Builder {
+        spec,
+        tables,
+        unit_psps,
+        neurons: &neurons,
+        grid: SourceGrid::new(&neurons, spec.radius_um),
+        lgn: LgnSources::new(tables, &units)?,
+        psp_laws: weights::psp_laws(tables),
+        input_weights: weights::input_weights(tables, unit_psps)?,
+    };
+    let incoming: Vec<Incoming> = (0..neurons.len())
+        .collect::<Vec<_>>()
+        .par_chunks(TARGETS_PER_TASK)
+        .map_init(Scratch::default, |scratch, targets| builder.incoming(targets, scratch))
+        .collect();
+    let rows = rows_by_source(&incoming, &neurons, n_sources);
+    Ok(Network {
+        populations: tables.populations(),
+        cell_models: tables.cell_models(),
+        n_lgn: units.len(),
+        n_background: spec.n_background,
+        neurons,
+        rows,
+    })
+}
+
+/// One neuron of each cell model, without LGN, background or edges.
+pub fn cells_only(tables: &Tables) -> Network {
+    let neurons = one_of_each_model(tables);
+    Network {
+        populations: tables.populations(),
+        cell_models: tables.cell_models(),
+        rows: Rows { offsets: vec![0; neurons.len() + 1], ..Rows::default() },
+        neurons,
+        ..Network::default()
+    }
+}
+
+/// Targets that one task draws the edges of: enough to make tasks cheap, few enough to balance the load.
+const TARGETS_PER_TASK: usize = 64;
+
+/// Everything that a target's edges depend on.
+struct Builder<'a> {
+    spec: &'a NetworkSpec,
+    tables: &'a Tables,
+    unit_psps: &'a UnitPsps,
+    neurons: &'a Neurons,
+    grid: SourceGrid,
+    lgn: LgnSources<'a>,
+    psp_laws: Vec<[PspLaw; N_CELL_TYPES]>,
+    input_weights: Vec<InputWeights>,
+}
+
+#[derive(Default)]
+struct Scratch {
+    recurrent: recurrent::Scratch,
+    lgn: lgn_edges::Scratch,
+}
+
+/// The edges onto some consecutive targets.
+#[derive(Default)]
+struct Incoming {
+    /// Number of edges of each target.
+    counts: Vec<u32>,
+    sources: Vec<u32>,
+    weights: Vec<f32>,
+}
+
+impl Incoming {
+    fn push(&mut self, source_ix: usize, weight: f64) {
+        self.sources.push(source_ix as u32);
+        self.weights.push(weight as f32);
+    }
+}
+
+impl Builder<'_> {
+    /// Draws all edges onto `targets`.
+    fn incoming(&self, targets: &[usize], scratch: &mut Scratch) -> Incoming {
+        let mut edges = Incoming::default();
+        for &target_ix in targets {
+            let first = edges.sources.len();
+            self.recurrent_edges(target_ix, &mut scratch.recurrent, &mut edges);
+            self.lgn_edges(target_ix, &mut scratch.lgn, &mut edges);
+            self.background_edges(target_ix, &mut edges);
+            edges.counts.push((edges.sources.len() - first) as u32);
+        }
+        edges
+    }
+
+    fn draws(&self, stream: Stream, target_ix: usize) -> Draws {
+        Draws::new(self.spec.seed, stream, Owner::Neuron, target_ix)
+    }
+
+    fn recurrent_edges(&self, target_ix: usize, scratch: &mut recurrent::Scratch, edges: &mut Incoming) {
+        let connection = &self.tables.connection;
+        let site = Site::of(self.tables, self.neurons, target_ix, self.spec.core_radius_um);
+        let laws = &self.psp_laws[self.neurons.population_ix[target_ix] as usize];
+        let unit_psps = &self.unit_psps.of_mode_mv[self.neurons.model_ix[target_ix] as usize];
+        let mut connect_draws = self.draws(Stream::Connections, target_ix);
+        let mut weight_draws = self.draws(Stream::Weights, target_ix);
+        let connect = |source_ix: u32, source_type: usize, source_angle_deg: f64| {
+            let quantile = if self.spec.weights_follow_direction {
+                weights::quantile_by_direction(
+                    LikeToLike::between(connection, source_type, site.cell_type_ix),
+                    source_type,
+                    source_angle_deg,
+                    site.cell_type_ix,
+                    site.tuning_angle_deg,
+                    &mut weight_draws,
+                )
+            } else {
+                weight_draws.uniform()
+            };
+            let psp_mv = weights::psp_mv(&laws[source_type], quantile, site.relative_size);
+            let weight = psp_mv / unit_psps[CLASS_OF_SOURCE_TYPE[source_type]];
+            edges.push(source_ix as usize, weight * self.spec.recurrent_weight_factor);
+        };
+        self.grid.draw_sources(connection, &site, target_ix, &mut connect_draws, scratch, connect);
+    }
+
+    fn lgn_edges(&self, target_ix: usize, scratch: &mut lgn_edges::Scratch, edges: &mut Incoming) {
+        let neurons = self.neurons;
+        let n_synapses = f64::from(neurons.target_n_synapses[target_ix]);
+        let target = LgnTarget {
+            rule: &self.tables.populations[neurons.population_ix[target_ix] as usize].lgn,
+            position_um: [f64::from(neurons.x_um[target_ix]), f64::from(neurons.z_um[target_ix])],
+            tuning_angle_deg: f64::from(neurons.tuning_angle_deg[target_ix]),
+            n_synapses,
+        };
+        let weight = self.input_weights[neurons.model_ix[target_ix] as usize].lgn_times_n_synapses
+            / n_synapses
+            * self.spec.lgn_weight_factor;
+        let mut draws = self.draws(Stream::LgnConnections, target_ix);
+        self.lgn.draw(&target, &mut draws, scratch, |unit_ix, n| {
+            edges.push(neurons.len() + unit_ix as usize, weight * f64::from(n));
+        });
+    }
+
+    /// Draws `background_edges_per_neuron` different units (Floyd's algorithm).
+    fn background_edges(&self, target_ix: usize, edges: &mut Incoming) {
+        let (n_units, n) = (self.spec.n_background, self.spec.background_edges_per_neuron);
+        let n = n.min(n_units);
+        let mut draws = self.draws(Stream::BackgroundConnections, target_ix);
+        let weight = self.input_weights[self.neurons.model_ix[target_ix] as usize].background
+            * self.spec.background_weight_factor;
+        let mut chosen: Vec<usize> = Vec::with_capacity(n);
+        for last in n_units - n..n_units {
+            let unit = ((draws.uniform() * (last + 1) as f64) as usize).min(last);
+            chosen.push(if chosen.contains(&unit) { last } else { unit });
+        }
+        for unit_ix in chosen {
+            edges.push(self.neurons.len() + self.lgn.len() + unit_ix, weight);
+        }
+    }
+}
+
+/// Turns edges by target into rows by source. Targets are visited in ascending order, so rows come out sorted.
+fn rows_by_source(incoming: &[Incoming], neurons: &Neurons, n_sources: usize) -> Rows {
+    let mut offsets = vec![0u64; n_sources + 1];
+    for &source in incoming.iter().flat_map(|edges| &edges.sources) {
+        offsets[source as usize + 1] += 1;
+    }
+    for i in 0..n_sources {
+        offsets[i + 1] += offsets[i];
+    }
+    let n_edges = offsets[n_sources] as usize;
+    let mut rows = Rows { offsets: Vec::new(), targets: vec![0; n_edges], weights: vec![0.0; n_edges] };
+    let mut next = offsets.clone();
+    let mut target_ix = 0;
+    for edges in incoming {
+        let mut first = 0;
+        for &count in &edges.counts {
+            let word = pack_target(target_ix as u32, neurons.cell_type_ix[target_ix]);
+            let range = first..first + count as usize;
+            for (&source, &weight) in edges.sources[range.clone()].iter().zip(&edges.weights[range]) {
+                let slot = &mut next[source as usize];
+                rows.targets[*slot as usize] = word;
+                rows.weights[*slot as usize] = weight;
+                *slot += 1;
+            }
+            first += count as usize;
+            target_ix += 1;
+        }
+    }
+    rows.offsets = offsets;
+    rows
+}
