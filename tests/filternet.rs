@@ -1,4 +1,5 @@
 //! LGN rates against BMTK's FilterNet: `tests/golden/filternet.json`, written by `tools/filternet_golden.py`.
+#![allow(clippy::unwrap_used)]
 
 use serde::Deserialize;
 use simrun::network::tables::{Tables, TemporalFilter};

@@ -2,7 +2,6 @@
 
 pub mod cell;
 pub mod kinetics;
-mod port_fit;
 pub mod psp;
 pub mod real;
 pub mod rng;
