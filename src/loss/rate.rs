@@ -8,7 +8,7 @@
 //! h(u) = u^2 / (2 kappa)  for |u| <= kappa,   |u| - kappa / 2  beyond
 //! ```
 //!
-//! after Dabney et al. 2018 (quantile Huber loss), as the published training of this network uses it. The weight |tau - [u < 0]| lifts the
+//! after Dabney et al. 2018 (quantile Huber loss), as the published training of this network uses it. The weight `|tau - [u < 0]|` lifts the
 //! fast end of a distribution more than it presses it down, and the slow end the other way round. Ranks sit at mid-levels,
 //! so that no neuron's weight is 0 on either side. The loss is 0 only at the target.
 //!

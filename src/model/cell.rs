@@ -78,10 +78,11 @@ pub struct PortConstants<T> {
     pub on_soma: bool,
 }
 
-/// Number of refractory steps: the whole steps in t_ref, at least one.
+/// Number of steps for which the soma is held after a spike: t_ref, rounded up to whole steps, at least one.
 pub fn refractory_steps(t_ref_ms: f64, dt_ms: f64) -> u32 {
-    // NEST counts whole tics (1 us): 3.85 ms at 0.25 ms is 15 steps. The small term keeps 3.0/0.1 from being 29.
-    ((t_ref_ms / dt_ms + 1e-6).floor() as u32).max(1)
+    // As NEST, which counts down from t_ref by dt until nothing is left: 3.85 ms at 0.25 ms is 16 steps. The small term
+    // keeps a whole number of steps whole where the quotient is rounded up, as in 3.0/0.1.
+    ((t_ref_ms / dt_ms - 1e-6).ceil() as u32).max(1)
 }
 
 /// Splits a cell's leak conductance between soma and dendrite so that the somatic input conductance stays `g_ns`.
@@ -192,6 +193,26 @@ impl<T: Real> CellState<T> {
             g: vec![zero; n_ports],
         }
     }
+}
+
+/// A cell held at `u_mv` above E_L by a steady somatic current: that current (pA), and the state. `u_mv` = 0 is rest.
+pub fn resting_state<T: Real>(
+    mode: CellMode,
+    cell: &CellConstants<T>,
+    u_mv: T,
+    n_ports: usize,
+) -> (T, CellState<T>) {
+    let mut state = CellState::at_rest(n_ports);
+    state.u_s_mv = u_mv;
+    let input_ns = match mode {
+        CellMode::Point => (T::of(1.0) - cell.p_uu) / cell.p_ui,
+        CellMode::TwoCompartment { .. } => {
+            let to_dendrite = cell.coupling_ns + cell.leak_ns[1];
+            state.u_d_mv = cell.coupling_ns * u_mv / to_dendrite;
+            cell.leak_ns[0] + cell.coupling_ns * cell.leak_ns[1] / to_dendrite
+        }
+    };
+    (input_ns * u_mv, state)
 }
 
 /// Advances the membrane over one step (E2..E4) and returns the candidate somatic potential, before any reset.

@@ -2,6 +2,7 @@
 
 pub mod cell;
 pub mod kinetics;
+mod port_fit;
 pub mod psp;
 pub mod real;
 pub mod rng;

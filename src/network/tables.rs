@@ -18,13 +18,14 @@ use sha2::{Digest, Sha256};
 
 pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
 pub use lgn::{LgnUnitClass, SecondSubfield, TemporalFilter};
-pub use synapses::{Connection, Kinetics, MeasuredPsp, PspStatistics};
+pub use synapses::{Connection, MeasuredPsp, PspStatistics};
 pub use targets::{PROBABILITIES, Quantity, Session, Split, Target};
 
 use super::{
     CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, Population, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN,
 };
 use crate::Result;
+use crate::model::kinetics::{Kinetics, KineticsTable};
 use sheet::Folder;
 
 /// Synaptic classes a target can have: all of [`CLASSES`] but `exc`, which only LGN and background have.
@@ -48,7 +49,7 @@ pub struct Tables {
     /// `connection_probability.csv` and `connection_spread.csv`.
     pub connection: Connection,
     /// `kinetics.csv`, `[source class][target class]`.
-    pub kinetics: [[Kinetics; N_TARGET_CLASSES]; N_CLASSES],
+    pub kinetics: KineticsTable,
     /// `delays.csv`: ms, `[source class, then LGN, then background][target class]`.
     delays_ms: [[f64; N_TARGET_CLASSES]; N_TARGET_CLASSES + 2],
     /// `psp_measured.csv`: what was measured between groups of cells.

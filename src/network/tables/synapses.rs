@@ -3,6 +3,7 @@
 use super::super::{CELL_TYPES, CLASSES, N_CELL_TYPES, N_CLASSES};
 use super::sheet::{Folder, Row};
 use super::{N_TARGET_CLASSES, target_classes};
+use crate::model::kinetics::{Kinetics, KineticsTable};
 use crate::{Error, Result};
 
 /// `connection_probability.csv` and `connection_spread.csv`: the rule of connection.
@@ -15,17 +16,6 @@ pub struct Connection {
     /// Connection probability at 90 deg of orientation difference over that at 0 deg, `[source inhibitory?][target
     /// inhibitory?]`; 0 stands for no dependence.
     pub like_to_like_ratio: [[f64; 2]; 2],
-}
-
-/// Time course of a synapse: `I(t) = w [alpha(t; tau_fast) + amp_slow alpha(t; tau_slow)]`, each alpha of peak 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Kinetics {
-    /// Time to peak of the fast component, ms.
-    pub tau_fast_ms: f64,
-    /// Time to peak of the slow component, ms.
-    pub tau_slow_ms: f64,
-    /// Peak of the slow over the fast component.
-    pub amp_slow: f64,
 }
 
 /// One row of `psp_measured.csv`: paired recordings between two groups of cells.
@@ -91,7 +81,7 @@ pub(super) fn read_connection(folder: &mut Folder) -> Result<Connection> {
 }
 
 /// Reads `kinetics.csv`, which must have every pair of source and target class.
-pub(super) fn read_kinetics(folder: &mut Folder) -> Result<[[Kinetics; N_TARGET_CLASSES]; N_CLASSES]> {
+pub(super) fn read_kinetics(folder: &mut Folder) -> Result<KineticsTable> {
     let columns = ["source_class", "target_class", "tau_fast_ms", "tau_slow_ms", "amp_slow"];
     let sheet = folder.sheet("kinetics.csv", &columns)?;
     let mut seen = Seen::new(N_CLASSES, N_TARGET_CLASSES);

@@ -1,0 +1,169 @@
+//! What several integration tests share: the shipped tables, the golden files of other programs, and a plain loop over
+//! time that runs one cell in f64.
+
+// Each test binary uses a part of it; clippy's exemption for tests does not reach helpers of an integration test.
+#![allow(dead_code, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use simrun::model::cell::{
+    CellMode, CellState, N_CELL_PARAMETERS, advance_membrane, advance_ports, cell_constants,
+    count_refractory, port_constants, reset_after_spike,
+};
+use simrun::model::kinetics::Ports;
+use simrun::network::CellModel;
+use simrun::network::tables::Tables;
+
+/// The project's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The shipped tables.
+pub(crate) fn tables() -> Tables {
+    Tables::read(root().join("scenes/v1")).expect("the shipped tables are good")
+}
+
+/// A file of the published data, or `None` (with a word about it) where this machine has none. In CI it must be there.
+pub(crate) fn published_file(path: &str) -> Option<PathBuf> {
+    let folder =
+        std::env::var_os("SIMRUN_SHARED_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let file = folder.join(path);
+    if file.exists() {
+        return Some(file);
+    }
+    let missing = format!("{} is missing (set SIMRUN_SHARED_DATA): NOT CHECKED against it", file.display());
+    assert!(std::env::var_os("CI").is_none(), "{missing}");
+    eprintln!("{missing}");
+    None
+}
+
+/// One run of NEST 3.10 (`glif_psc_double_alpha`, dt 0.25 ms, 1000 ms): a cell with a current step from
+/// [`STEP_START_MS`] to [`STEP_STOP_MS`].
+pub(crate) struct CurrentStep {
+    /// The cell.
+    pub(crate) cell: CellModel,
+    /// Current of the step, pA.
+    pub(crate) current_pa: f64,
+    /// Spike times, ms.
+    pub(crate) spikes_ms: Vec<f64>,
+    /// Potentials at times: (ms, mV).
+    pub(crate) potentials: Vec<(f64, f64)>,
+}
+
+/// Time step of the golden current steps, ms.
+pub(crate) const STEP_DT_MS: f64 = 0.25;
+/// Start and end of the current as they act on the membrane, ms: NEST applies a current one step after it is set.
+pub(crate) const STEP_START_MS: f64 = 100.25;
+/// See [`STEP_START_MS`].
+pub(crate) const STEP_STOP_MS: f64 = 900.25;
+/// Length of the golden runs, ms.
+pub(crate) const STEP_DURATION_MS: f64 = 1000.0;
+
+/// The golden current steps: 100 cells with three currents each, or `None` where the file is missing.
+pub(crate) fn golden_current_steps(tables: &Tables) -> Option<Vec<CurrentStep>> {
+    let file = published_file("golden/nest310_glif3_current_steps_dt0.25.json")?;
+    let text = std::fs::read_to_string(file).expect("readable");
+    let cells: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut runs = Vec::new();
+    for (id, entry) in cells.as_object().expect("an object by model id") {
+        let cell = cell_model(tables, id.parse().expect("a model id"));
+        for step in entry["steps"].as_object().expect("an object by current").values() {
+            let number = |v: &serde_json::Value| v.as_f64().expect("a number");
+            runs.push(CurrentStep {
+                cell: cell.clone(),
+                current_pa: number(&step["I"]),
+                spikes_ms: step["spikes"].as_array().expect("a list").iter().map(number).collect(),
+                potentials: step["V_at"]
+                    .as_object()
+                    .expect("an object by time")
+                    .iter()
+                    .map(|(t, v)| (t.parse().expect("a time"), number(v)))
+                    .collect(),
+            });
+        }
+    }
+    assert_eq!(runs.len(), 300, "100 cells with 3 currents each");
+    Some(runs)
+}
+
+/// The cell model of a published id.
+pub(crate) fn cell_model(tables: &Tables, id: u64) -> CellModel {
+    let ix = tables.cell_ix(id).unwrap_or_else(|| panic!("no cell model {id} in the tables"));
+    tables.cells[ix].model.clone()
+}
+
+/// What a run of one cell gave.
+pub(crate) struct CellRun {
+    /// Spike times, ms: the end of the step in which the threshold was crossed.
+    pub(crate) spikes_ms: Vec<f64>,
+    /// Somatic potential, mV, at the start and after every step, `[n_steps + 1]`.
+    pub(crate) v_s_mv: Vec<f64>,
+    /// Dendritic potential above E_L, mV, at the start and after every step, `[n_steps + 1]`.
+    pub(crate) u_d_mv: Vec<f64>,
+}
+
+/// Runs one cell without spikes arriving, in f64: `current_pa(n)` is injected during step n.
+pub(crate) fn run_cell(
+    cell: &CellModel,
+    mode: CellMode,
+    dt_ms: f64,
+    n_steps: usize,
+    current_pa: impl Fn(usize) -> f64,
+) -> CellRun {
+    let constants = cell_constants(cell, mode, dt_ms, &[0.0; N_CELL_PARAMETERS]);
+    let mut state = CellState::at_rest(0);
+    let mut run = CellRun { spikes_ms: vec![], v_s_mv: vec![cell.e_l_mv], u_d_mv: vec![0.0] };
+    for n in 0..n_steps {
+        let held = state.refractory > 0;
+        let u = advance_membrane(mode, &constants, &[], &mut state, dt_ms, current_pa(n));
+        if !held && u > constants.threshold_mv {
+            reset_after_spike(&constants, &mut state);
+            run.spikes_ms.push((n + 1) as f64 * dt_ms);
+        } else {
+            count_refractory(&mut state);
+        }
+        run.v_s_mv.push(cell.e_l_mv + state.u_s_mv);
+        run.u_d_mv.push(state.u_d_mv);
+    }
+    run
+}
+
+/// The current of a step that acts from `start_ms` to `stop_ms`.
+pub(crate) fn step_current(
+    current_pa: f64,
+    start_ms: f64,
+    stop_ms: f64,
+    dt_ms: f64,
+) -> impl Fn(usize) -> f64 {
+    let (start, stop) = ((start_ms / dt_ms).round() as usize, (stop_ms / dt_ms).round() as usize);
+    move |n| if (start..stop).contains(&n) { current_pa } else { 0.0 }
+}
+
+/// Somatic potential above its start, mV, of a cell at rest that receives one arrival of `weight` of a class at the start,
+/// with spikes off, `[n_steps + 1]`.
+pub(crate) fn run_psp(
+    cell: &CellModel,
+    mode: CellMode,
+    ports: &Ports,
+    class_ix: usize,
+    weight: f64,
+    dt_ms: f64,
+    n_steps: usize,
+) -> Vec<f64> {
+    let theta = [0.0; N_CELL_PARAMETERS];
+    let constants = cell_constants(cell, mode, dt_ms, &theta);
+    let set = port_constants(cell, ports, dt_ms, &theta);
+    let type_ix = simrun::network::CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
+    let mut state = CellState::at_rest(ports.n_ports);
+    for p in 0..ports.n_ports {
+        state.rise[p] = weight * ports.gain_per_ms(type_ix, class_ix, p);
+    }
+    let silence = vec![0.0; ports.n_ports];
+    let mut trace = vec![0.0];
+    for _ in 0..n_steps {
+        trace.push(advance_membrane(mode, &constants, &set, &mut state, dt_ms, 0.0));
+        advance_ports(&set, &mut state, dt_ms, &silence);
+    }
+    trace
+}
