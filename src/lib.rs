@@ -12,6 +12,7 @@ pub mod output;
 pub mod plan;
 pub mod reference;
 pub mod scene;
+pub mod setup;
 pub mod sim;
 pub mod stimulus;
 pub mod train;

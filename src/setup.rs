@@ -1,0 +1,149 @@
+//! From a plan to what is simulated: dynamics and network.
+
+use crate::error::Result;
+use crate::model::Dynamics;
+use crate::model::cell::CellMode;
+use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
+use crate::model::psp::unit_psp_table;
+use crate::model::surrogate::Surrogate;
+use crate::network::tables::Tables;
+use crate::network::{
+    self, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, NetworkSpec, UnitPsps,
+};
+use crate::plan::Plan;
+use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene};
+
+/// The membrane model of a scene.
+pub fn cell_mode(mode: ModeScene) -> CellMode {
+    match mode {
+        ModeScene::Point => CellMode::Point,
+        ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, .. } => {
+            CellMode::TwoCompartment { dendrite_fraction, coupling_ratio }
+        }
+    }
+}
+
+/// The synaptic ports of a scene.
+pub fn ports(cells: &CellsScene, tables: &Tables) -> Ports {
+    let synapses = match cells.mode {
+        ModeScene::Point => SynapseKind::Current,
+        ModeScene::TwoCompartment { e_exc_mv, e_inh_mv, .. } => {
+            SynapseKind::Conductance { e_exc_mv, e_inh_mv }
+        }
+    };
+    match cells.ports {
+        PortsScene::Exact => Ports::exact(&tables.kinetics, synapses),
+        PortsScene::Fitted { n_exc, n_inh_soma, n_inh_dendrite } => {
+            let [n_exc, n_inh_soma, n_inh_dendrite] =
+                [n_exc, n_inh_soma, n_inh_dendrite].map(|count| count as usize);
+            let counts = PortCounts { n_exc, n_inh_soma, n_inh_dendrite };
+            Ports::fitted(&tables.kinetics, counts, synapses).0
+        }
+    }
+}
+
+/// The dynamics of a plan.
+pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
+    let (scene, dt_ms) = (&plan.scene, plan.scene.time.dt_ms);
+    // A spike arrives a step after it was fired at the earliest.
+    let steps = |delay_ms: f64| ((delay_ms / dt_ms).round() as u32).max(1);
+    let delay_steps = (0..N_SOURCE_TYPES)
+        .flat_map(|source| (0..N_CELL_TYPES).map(move |target| (source, target)))
+        .map(|(source, target)| steps(tables.delay_ms(source, target)))
+        .collect();
+    Dynamics {
+        mode: cell_mode(scene.cells.mode),
+        dt_ms,
+        ports: ports(&scene.cells, tables),
+        delay_steps,
+        surrogate: Surrogate { half_width: scene.surrogate.half_width, height: scene.surrogate.height },
+    }
+}
+
+/// Builds the network of a plan. Weights are set so that PSPs of cells at rest are those of the tables in every mode.
+pub fn network(plan: &Plan, tables: &Tables, dynamics: &Dynamics) -> Result<Network> {
+    let v1 = match &plan.scene.network {
+        NetworkScene::CellsOnly(_) => return Ok(network::cells_only(tables)),
+        NetworkScene::V1(v1) => v1,
+    };
+    let spec = NetworkSpec {
+        radius_um: v1.radius_um,
+        core_radius_um: v1.core_radius_um,
+        seed: plan.scene.seed,
+        n_background: v1.background.n_units as usize,
+        background_edges_per_neuron: v1.background.edges_per_neuron as usize,
+        recurrent_weight_factor: v1.recurrent_weight_factor,
+        lgn_weight_factor: v1.lgn.weight_factor,
+        background_weight_factor: v1.background.weight_factor,
+        weights_follow_direction: true,
+    };
+    let models = tables.cell_models();
+    // The published LGN and background weights are for the point model with the measured kinetics.
+    let point_ports = Ports::exact(&tables.kinetics, SynapseKind::Current);
+    let unit_psps = UnitPsps {
+        of_mode_mv: unit_psps_mv(&models, dynamics.mode, &dynamics.ports),
+        of_point_mv: unit_psps_mv(&models, CellMode::Point, &point_ports),
+    };
+    network::build(&spec, tables, &unit_psps)
+}
+
+/// Unit PSPs of every class on every cell model, mV.
+fn unit_psps_mv(models: &[CellModel], mode: CellMode, ports: &Ports) -> Vec<[f64; N_CLASSES]> {
+    unit_psp_table(models, mode, ports).as_chunks().0.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn plan(settings: &[&str]) -> Plan {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        Plan::read(&file, &settings).unwrap()
+    }
+
+    #[test]
+    fn delays_are_whole_steps_and_at_least_one() {
+        for dt_ms in [0.1, 1.0] {
+            let plan = plan(&[&format!("time.dt_ms={dt_ms}")]);
+            let tables = Tables::read(&plan.tables_dir).unwrap();
+            let dynamics = dynamics(&plan, &tables);
+            assert_eq!(dynamics.delay_steps.len(), N_SOURCE_TYPES * N_CELL_TYPES);
+            for source in 0..N_SOURCE_TYPES {
+                for target in 0..N_CELL_TYPES {
+                    let (steps, ms) = (dynamics.delay_steps(source, target), tables.delay_ms(source, target));
+                    assert!(steps >= 1 && (f64::from(steps) * dt_ms - ms).abs() <= 0.5 * dt_ms + 1e-9);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_modes_start_from_equal_psps() {
+        let network_of = |mode: &str| {
+            let plan =
+                plan(&["network.radius_um=40", "network.core_radius_um=20", mode, "cells.ports=Exact"]);
+            let tables = Tables::read(&plan.tables_dir).unwrap();
+            let dynamics = dynamics(&plan, &tables);
+            let models = tables.cell_models();
+            let psps = unit_psp_table(&models, dynamics.mode, &dynamics.ports);
+            (network(&plan, &tables, &dynamics).unwrap(), psps)
+        };
+        let (point, point_psps) = network_of("cells.mode=Point");
+        let (two, two_psps) = network_of("seed=1");
+        assert_eq!(point.rows.targets, two.rows.targets);
+        assert!(point.rows.n_edges() > 1000);
+        for source in 0..point.n_sources() {
+            let class_ix = network::CLASS_OF_SOURCE_TYPE[point.source_type(source)];
+            for edge in point.rows.offsets[source] as usize..point.rows.offsets[source + 1] as usize {
+                let target = network::target_neuron(point.rows.targets[edge]) as usize;
+                let at = usize::from(point.neurons.model_ix[target]) * N_CLASSES + class_ix;
+                let [a, b] = [(&point, &point_psps), (&two, &two_psps)]
+                    .map(|(network, psps)| f64::from(network.rows.weights[edge]) * psps[at]);
+                assert!((a - b).abs() <= 1e-5 * a, "edge {edge}: {a} mV and {b} mV");
+            }
+        }
+    }
+}
