@@ -1,1 +1,9 @@
-//! wgpu and nothing else: context, shaders, kernels, buffers, timing. No neuron words in here.
+//! wgpu and nothing else: adapters, buffers, kernels. This module knows nothing of what is computed.
+
+mod buffer;
+mod context;
+mod kernel;
+
+pub use buffer::{Buffer, Download};
+pub use context::{AdapterDescription, Gpu, list_adapters};
+pub use kernel::{BindGroup, Kernel};

@@ -1,0 +1,79 @@
+// Undoes one step of every neuron of the point model: potential, after-spike currents and ports (A3 A6 A2p A7 A8).
+// One thread is one neuron; it loops over the trials. Pair: neuron_point_forward.wgsl, whose tape it reads.
+// Writes adj_arrivals of this step's slot, which the gather of earlier steps reads. With CELL_GRADIENT it also adds up the
+// gradients of the cell parameters, per neuron and trial.
+// Hazards: adj_spike of a row outside the active list is stale; it is never read where psi is 0.
+//!include shared/step.wgsl
+//!include shared/tables.wgsl
+//!include shared/status.wgsl
+//!include shared/psi.wgsl
+@group(0) @binding(3) var<storage, read_write> adj_state: array<f32>;    // [adjoint plane][neuron][trial] loss per unit
+@group(0) @binding(4) var<storage, read_write> adj_arrivals: array<f32>; // [slot][class][neuron][trial] loss per pA
+@group(0) @binding(5) var<storage, read> tape: array<f32>;               // [tape plane][neuron][trial] of this step
+@group(0) @binding(6) var<storage, read> spikes: array<u32>;             // counts, masks and lists of the step
+@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial] gathered, then seeds
+override WORKGROUP_SIZE: u32 = 64u;
+override CELL_GRADIENT: bool = false;
+//!include shared/neuron_adjoint.wgsl
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let neuron = id.x + id.y * groups.x * WORKGROUP_SIZE;
+    if (neuron >= N_NEURONS) { return; }
+    let model = neuron_model(neuron);
+    let target_type = neuron_target_type(neuron);
+    let threshold_mv = cell(model, CELL_THRESHOLD);
+    let scale_mv = cell(model, CELL_SCALE);
+    let spiked = spikes[SPIKES_MASK + neuron];
+    let held_trials = spikes[SPIKES_HELD + neuron];
+    for (var trial = 0u; trial < N_TRIALS; trial++) {
+        let held = ((held_trials >> trial) & 1u) == 1u;
+        let spike = ((spiked >> trial) & 1u) == 1u;
+        write_adj_arrivals(target_type, neuron, trial);
+
+        // A4, A3: adjoint of u_s' before the reset. A spike cuts the path through the potential.
+        let u_s_at = plane_index(ADJ_U_S, neuron, trial);
+        var out_s = 0.0;
+        var adj_threshold = 0.0;
+        if (!held) {
+            let u_s = tape[plane_index(TAPE_U_S, neuron, trial)];
+            let psi = surrogate_psi(u_s, threshold_mv, scale_mv);
+            let penalty = voltage_penalty(u_s, scale_mv);
+            if (psi > 0.0) { adj_threshold = -psi * adj_spike_of(neuron, trial); }
+            out_s = select(adj_state[u_s_at], 0.0, spike) - adj_threshold + penalty.x;
+            adj_state[plane_index(ADJ_VOLTAGE_LOSS, neuron, trial)] += penalty.y;
+        }
+        if (is_not_finite(out_s)) { raise(STATUS_NOT_FINITE, KERNEL_NEURON_ADJOINT, neuron, step.step); }
+
+        // A2p, A6: potential and after-spike currents, frozen while held.
+        adj_state[u_s_at] = cell(model, CELL_P_UU) * out_s;
+        let adj_drive = cell(model, CELL_P_UI) * out_s;
+        let asc_1_at = plane_index(ADJ_ASC_1, neuron, trial);
+        let asc_2_at = plane_index(ADJ_ASC_2, neuron, trial);
+        let adj_asc_1 = adj_state[asc_1_at];
+        let adj_asc_2 = adj_state[asc_2_at];
+        if (!held) {
+            adj_state[asc_1_at] = cell(model, CELL_ASC_DECAY_1) * select(1.0, cell(model, CELL_ASC_KEEP_1), spike) * adj_asc_1
+                + cell(model, CELL_ASC_MEAN_1) * adj_drive;
+            adj_state[asc_2_at] = cell(model, CELL_ASC_DECAY_2) * select(1.0, cell(model, CELL_ASC_KEEP_2), spike) * adj_asc_2
+                + cell(model, CELL_ASC_MEAN_2) * adj_drive;
+        }
+
+        // A7: ports.
+        for (var p = 0u; p < N_PORTS; p++) {
+            let rise_at = plane_index(ADJ_PORTS + 2u * p, neuron, trial);
+            let g_at = plane_index(ADJ_PORTS + 2u * p + 1u, neuron, trial);
+            let decay = port(model, p, PORT_DECAY);
+            let adj_g = adj_state[g_at];
+            adj_state[g_at] = decay * adj_g + port(model, p, PORT_P_UG) * out_s;
+            adj_state[rise_at] = decay * (adj_state[rise_at] + DT_MS * adj_g) + port(model, p, PORT_P_UR) * out_s;
+        }
+
+        if (CELL_GRADIENT) {
+            adj_state[plane_index(ADJ_LOG_LEAK, neuron, trial)] += out_s * tape[plane_index(TAPE_DU_DLOG_G, neuron, trial)];
+            adj_state[plane_index(ADJ_THRESHOLD, neuron, trial)] += adj_threshold;
+            adj_state[plane_index(ADJ_AMP_1, neuron, trial)] += select(0.0, adj_asc_1, spike);
+            adj_state[plane_index(ADJ_AMP_2, neuron, trial)] += select(0.0, adj_asc_2, spike);
+        }
+    }
+}

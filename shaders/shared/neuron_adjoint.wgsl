@@ -1,0 +1,26 @@
+// What the two neuron adjoints share: adjoint of the spike, of the voltage penalty, of the arrivals.
+
+// A9: adjoint of the spike: what the row gathered, plus the loss's seed inside the analysis window.
+fn adj_spike_of(neuron: u32, trial: u32) -> f32 {
+    let at = neuron * N_TRIALS + trial;
+    return adj_spike[at] + step.in_window * adj_spike[N_NEURONS * N_TRIALS + at];
+}
+
+// E5: derivative of the voltage penalty by u_s', and its value for the loss.
+fn voltage_penalty(u_mv: f32, scale_mv: f32) -> vec2<f32> {
+    let x = u_mv / scale_mv;
+    let above = max(0.0, x - step.x_high);
+    let below = max(0.0, step.x_low - x);
+    return step.voltage_weight * vec2<f32>(2.0 * (above - below) / scale_mv, above * above + below * below);
+}
+
+// A8: adjoint of this step's arrivals, from the adjoint of the rise variables after the step.
+fn write_adj_arrivals(target_type: u32, neuron: u32, trial: u32) {
+    for (var class_ix = 0u; class_ix < N_CLASSES; class_ix++) {
+        var sum = 0.0;
+        for (var p = 0u; p < N_PORTS; p++) {
+            sum += gain(target_type, class_ix, p) * adj_state[plane_index(ADJ_PORTS + 2u * p, neuron, trial)];
+        }
+        adj_arrivals[arrival_index(step.slot, class_ix, neuron, trial)] = sum;
+    }
+}

@@ -1,0 +1,39 @@
+// What the two neuron kernels share: injected current, arrivals, and how spikes are handed on.
+
+fn injected_current(neuron: u32, trial: u32) -> f32 {
+    if (HAS_CURRENT) { return step.current_gate * state[plane_index(STATE_CURRENT, neuron, trial)]; }
+    return 0.0;
+}
+
+// E8: what the arrivals of this step add to the rise variables. Clears the slot for its next use.
+fn arrived(target_type: u32, neuron: u32, trial: u32) -> array<f32, N_PORTS> {
+    var input = array<f32, N_PORTS>();
+    for (var class_ix = 0u; class_ix < N_CLASSES; class_ix++) {
+        let at = arrival_index(step.slot, class_ix, neuron, trial);
+        let fixed = arrivals[at];
+        if (fixed != 0) {
+            arrivals[at] = 0;
+            let weight = f32(fixed) * step.arrival_unit;
+            for (var p = 0u; p < N_PORTS; p++) {
+                input[p] += gain(target_type, class_ix, p) * weight;
+            }
+        }
+    }
+    return input;
+}
+
+// Which trials spiked and which were held, and the lists of rows that the edge kernels walk.
+fn mark_spikes(neuron: u32, spiked: u32, held: u32, active: bool) {
+    atomicStore(&spikes[SPIKES_MASK + neuron], spiked);
+    if (spiked != 0u) {
+        let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_NEURONS], 1u);
+        atomicStore(&spikes[SPIKES_LIST + at], neuron);
+    }
+    if (WRITE_TAPE) {
+        atomicStore(&spikes[SPIKES_HELD + neuron], held);
+        if (active) {
+            let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_ACTIVE], 1u);
+            atomicStore(&spikes[SPIKES_ACTIVE + at], neuron);
+        }
+    }
+}

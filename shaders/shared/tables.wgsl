@@ -1,0 +1,38 @@
+// Named access to the tables of constants. Offsets (TABLE_*), strides and field numbers (CELL_*, PORT_*) come from
+// src/sim/layout.rs. Words are u32; real fields are bit casts of f32.
+@group(0) @binding(1) var<storage, read> tables: array<u32>;
+
+fn neuron_model(neuron: u32) -> u32 { return tables[TABLE_NEURONS + neuron] & 0xffffu; }
+fn neuron_target_type(neuron: u32) -> u32 { return (tables[TABLE_NEURONS + neuron] >> 16u) & 0xffu; }
+// Source type of any source: a neuron's cell type, LGN or background.
+fn source_type(source: u32) -> u32 {
+    if (source < N_NEURONS) { return tables[TABLE_NEURONS + source] >> 24u; }
+    return select(SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, source < N_NEURONS + N_LGN);
+}
+fn class_of_source_type(source_type_ix: u32) -> u32 { return tables[TABLE_CLASSES + source_type_ix]; }
+fn delay_steps(source_type_ix: u32, cell_type_ix: u32) -> u32 {
+    return tables[TABLE_DELAYS + source_type_ix * N_CELL_TYPES + cell_type_ix];
+}
+fn cell(model: u32, field: u32) -> f32 {
+    return bitcast<f32>(tables[TABLE_CELLS + model * CELL_STRIDE + field]);
+}
+fn port(model: u32, port_ix: u32, field: u32) -> f32 {
+    return bitcast<f32>(tables[TABLE_PORTS + (model * N_PORTS + port_ix) * PORT_STRIDE + field]);
+}
+// What one unit of a class's arrivals adds to a port's rise variable (E8), 1/ms.
+fn gain(target_type: u32, class_ix: u32, port_ix: u32) -> f32 {
+    return bitcast<f32>(tables[TABLE_GAINS + (target_type * N_CLASSES + class_ix) * N_PORTS + port_ix]);
+}
+
+// An edge's target word: cell type above, neuron below.
+fn target_neuron(word: u32) -> u32 { return word & TARGET_NEURON_MASK; }
+fn target_cell_type(word: u32) -> u32 { return word >> TARGET_NEURON_BITS; }
+
+// Index of a plane of the state, its adjoint or the tape: [plane][neuron][trial].
+fn plane_index(plane: u32, neuron: u32, trial: u32) -> u32 {
+    return (plane * N_NEURONS + neuron) * N_TRIALS + trial;
+}
+// Index into a ring of arrivals: [slot][class][neuron][trial].
+fn arrival_index(slot: u32, class_ix: u32, neuron: u32, trial: u32) -> u32 {
+    return ((slot * N_CLASSES + class_ix) * N_NEURONS + neuron) * N_TRIALS + trial;
+}

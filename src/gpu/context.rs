@@ -1,0 +1,178 @@
+//! The adapter and its device: choosing one, its limits, its errors.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// Storage buffers a kernel may bind: the smallest limit of all adapters that wgpu supports.
+pub const MAX_STORAGE_BUFFERS: u32 = 8;
+
+/// What a user needs to know of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterDescription {
+    /// Name of the adapter.
+    pub name: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// Graphics interface: vulkan, metal, dx12.
+    pub backend: String,
+    /// Kind: discrete, integrated, virtual, software.
+    pub kind: String,
+    /// Largest buffer, bytes.
+    pub max_buffer_bytes: u64,
+    /// Largest binding of a storage buffer, bytes.
+    pub max_binding_bytes: u64,
+}
+
+/// An open device.
+#[derive(Debug)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    adapter: AdapterDescription,
+    is_software: bool,
+    errors: Arc<Mutex<Option<String>>>,
+    pub(super) bytes: AtomicU64,
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    wgpu::Instance::new(descriptor)
+}
+
+fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    AdapterDescription {
+        name: info.name,
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        backend: format!("{:?}", info.backend).to_lowercase(),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        }
+        .to_owned(),
+        max_buffer_bytes: limits.max_buffer_size,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+    }
+}
+
+/// All adapters, in the system's order.
+pub fn list_adapters() -> Vec<AdapterDescription> {
+    pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY)).iter().map(describe).collect()
+}
+
+/// Hardware first, then software; within a kind the system's order.
+fn rank(adapter: &wgpu::Adapter) -> u32 {
+    match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+fn choose_adapter(name: Option<&str>) -> Result<wgpu::Adapter> {
+    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(rank);
+    let found: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
+    let wanted = name.unwrap_or_default().to_lowercase();
+    adapters.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted)).ok_or_else(|| {
+        Error::NoAdapter {
+            reason: if found.is_empty() {
+                "this system offers none. Install a graphics driver, or software Vulkan (Debian and Ubuntu: apt install \
+                 libvulkan1 mesa-vulkan-drivers)"
+                    .to_owned()
+            } else {
+                format!("no adapter's name contains '{wanted}'; found: {}", found.join(", "))
+            },
+        }
+    })
+}
+
+impl Gpu {
+    /// Opens the adapter whose name contains `name` (any case), or the best one.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if there is none, [`Error::Device`] if it refuses a device.
+    pub fn open(name: Option<&str>) -> Result<Self> {
+        let adapter = choose_adapter(name)?;
+        let description = describe(&adapter);
+        let limits = adapter.limits();
+        let required_limits = wgpu::Limits {
+            max_buffer_size: limits.max_buffer_size,
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_storage_buffers_per_shader_stage: MAX_STORAGE_BUFFERS,
+            ..wgpu::Limits::default()
+        };
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("simrun"),
+            required_limits,
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request).map_err(|e| Error::Device {
+            context: format!("opening adapter '{}'", description.name),
+            reason: e.to_string(),
+        })?;
+        let errors: Arc<Mutex<Option<String>>> = Arc::default();
+        let sink = Arc::clone(&errors);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            // The first error is the cause; those after it are its echo.
+            sink.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.to_string());
+        }));
+        let is_software = description.kind == "software";
+        Ok(Self { device, queue, adapter: description, is_software, errors, bytes: AtomicU64::new(0) })
+    }
+
+    /// The adapter in use.
+    pub fn adapter(&self) -> &AdapterDescription {
+        &self.adapter
+    }
+
+    /// Whether the adapter is a processor pretending to be one.
+    pub fn is_software(&self) -> bool {
+        self.is_software
+    }
+
+    /// Bytes of all buffers made on this device that still live.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Turns an error that the device has raised since the last call into ours.
+    pub fn check(&self, context: &str) -> Result<()> {
+        match self.errors.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            None => Ok(()),
+            Some(reason) => Err(Error::Device { context: context.to_owned(), reason }),
+        }
+    }
+
+    /// Records one compute pass and submits it, without waiting for its end.
+    pub fn submit(&self, label: &str, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Result<()> {
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(label),
+                timestamp_writes: None,
+            });
+            record(&mut pass);
+        }
+        self.queue.submit([encoder.finish()]);
+        self.check(label)
+    }
+
+    /// Waits until everything submitted is done.
+    pub fn wait(&self, context: &str) -> Result<()> {
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|e| Error::Device { context: context.to_owned(), reason: e.to_string() })?;
+        self.check(context)
+    }
+}
