@@ -61,11 +61,11 @@ fn reflect(name: &str, source: &str) -> Result<Vec<Binding>> {
 }
 
 impl Kernel {
-    /// Compiles `source`, entry point `main`, with the given overrides; `workgroup_size` sets the override of that name.
+    /// Compiles `source`, entry point `main`, with the given overrides; `WORKGROUP_SIZE` must be among them.
     ///
     /// # Errors
     /// [`Error::Device`] with the compiler's message.
-    pub fn new(gpu: &Arc<Gpu>, name: &str, source: &str, workgroup_size: u32) -> Result<Self> {
+    pub fn new(gpu: &Arc<Gpu>, name: &str, source: &str, constants: &[(&str, f64)]) -> Result<Self> {
         let bindings = reflect(name, source)?;
         let n_storage = bindings.iter().filter(|b| matches!(b.kind, BindingKind::Storage { .. })).count();
         if n_storage > MAX_STORAGE_BUFFERS as usize {
@@ -91,7 +91,7 @@ impl Kernel {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &[("WORKGROUP_SIZE", f64::from(workgroup_size))],
+                constants,
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,
@@ -102,6 +102,8 @@ impl Kernel {
                 reason: e.to_string(),
             });
         }
+        let workgroup_size =
+            constants.iter().find(|(n, _)| *n == "WORKGROUP_SIZE").map_or(1, |(_, v)| *v as u32);
         Ok(Self { name: name.to_owned(), pipeline, layout, bindings, workgroup_size, gpu: Arc::clone(gpu) })
     }
 

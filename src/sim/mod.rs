@@ -1,1 +1,173 @@
-//! Neurons on the device: layout, state, forward pass, adjoint pass, checkpoints, optimiser.
+//! Neurons on the device: layout, buffers, forward pass, adjoint pass, checkpoints, optimiser.
+//!
+//! [`Simulation::forward`] runs a batch of trials and returns spike counts; [`Simulation::adjoint`] walks the same steps
+//! backwards and leaves the gradient on the device; `optimiser` takes the step. A run repeats bit for bit.
+
+mod adjoint;
+mod device;
+mod forward;
+pub mod layout;
+pub mod shaders;
+mod sources;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::model::Dynamics;
+use crate::model::cell::N_CELL_PARAMETERS;
+use crate::network::{CellModel, Network};
+
+pub use adjoint::AdjointReport;
+use device::Device;
+pub use forward::ForwardReport;
+use layout::Layout;
+pub use sources::SourceSpikes;
+
+/// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct VoltagePenalty {
+    /// Weight in the loss, >= 0.
+    pub weight: f64,
+    /// Lower edge, in units of V_th - E_L.
+    pub x_low: f64,
+    /// Upper edge, in units of V_th - E_L.
+    pub x_high: f64,
+}
+
+/// Rows of which kinds of source have learnable weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearnWeights {
+    /// Weights between neurons.
+    pub recurrent: bool,
+    /// Weights of LGN units.
+    pub lgn: bool,
+    /// Weights of background units.
+    pub background: bool,
+}
+
+/// What a simulation is told beside its network and dynamics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Trials of a batch, 1 to 32.
+    pub n_trials: usize,
+    /// Time steps of a trial.
+    pub n_steps: usize,
+    /// Steps whose spikes are counted.
+    pub window: Range<usize>,
+    /// Steps between checkpoints, from the longest delay to the number of steps.
+    pub steps_between_checkpoints: usize,
+    /// Voltage penalty of the loss.
+    pub voltage: VoltagePenalty,
+    /// Which weights get a gradient.
+    pub learn_weights: LearnWeights,
+    /// Whether the gradients of cell parameters are added up.
+    pub learn_cells: bool,
+    /// Steps during which the injected current is on, if neurons get one.
+    pub current: Option<Range<usize>>,
+}
+
+/// A network on the device.
+#[derive(Debug)]
+pub struct Simulation {
+    gpu: Arc<Gpu>,
+    layout: Layout,
+    settings: Settings,
+    dynamics: Dynamics,
+    cell_models: Vec<CellModel>,
+    neuron_model_ix: Vec<u16>,
+    device: Device,
+    arrival_scale: f64,
+    last_segment_on_tape: bool,
+}
+
+impl Simulation {
+    /// Puts a network on the device. Weights, tables and kernels are uploaded once.
+    ///
+    /// # Errors
+    /// [`Error::AdapterTooSmall`] names the first buffer that does not fit; [`Error::Device`] what the driver refused.
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        network: &Network,
+        dynamics: &Dynamics,
+        sources: SourceSpikes<'_>,
+        settings: Settings,
+    ) -> Result<Self> {
+        let layout = Layout::new(network, dynamics, settings.n_trials, settings.current.is_some());
+        let theta = vec![[0.0; N_CELL_PARAMETERS]; network.cell_models.len()];
+        let tables = layout.tables(network, dynamics, &theta);
+        let largest = network.rows.weights.iter().copied().fold(0.0, f32::max);
+        let device = Device::new(gpu, &layout, &settings, network, &tables, sources)?;
+        Ok(Self {
+            gpu: Arc::clone(gpu),
+            layout,
+            settings,
+            dynamics: dynamics.clone(),
+            cell_models: network.cell_models.clone(),
+            neuron_model_ix: network.neurons.model_ix.clone(),
+            device,
+            arrival_scale: arrival_scale(largest),
+            last_segment_on_tape: false,
+        })
+    }
+
+    /// Sizes on the device.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What the simulation was told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Fixed-point units per unit of weight (E9).
+    pub fn arrival_scale(&self) -> f64 {
+        self.arrival_scale
+    }
+
+    /// Sets the learned offsets of the cell models, `[n_models]`, in the order of `model::cell::CELL_PARAMETERS`.
+    pub fn set_cell_parameters(&mut self, theta: &[[f64; N_CELL_PARAMETERS]]) {
+        let words = self.layout.cell_tables(&self.cell_models, &self.dynamics, theta);
+        self.device.tables.write(self.layout.table_cells(), &words);
+    }
+
+    /// Sets the current injected into each neuron in each trial while it is on, `[n_neurons][n_trials]` pA.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the simulation was made without a current.
+    pub fn set_current(&mut self, current_pa: &[f32]) -> Result<()> {
+        if self.layout.state_plane("CURRENT").is_none() || current_pa.len() != self.layout.plane_words() {
+            return Err(Error::Failed("this simulation takes no injected current of that shape".to_owned()));
+        }
+        self.device.current_pa = current_pa.to_vec();
+        Ok(())
+    }
+
+    /// Turns a status word that a kernel has raised into an error.
+    fn check_status(&self) -> Result<()> {
+        let status: Vec<u32> = self.device.status.read(0, 4)?;
+        if status[0] == 0 {
+            return Ok(());
+        }
+        let what = match status[0] {
+            layout::STATUS_OVERFLOW => "the integer sum of arrivals overflowed (weights too large)",
+            _ => "the state is not finite",
+        };
+        let kernel = layout::STATUS_KERNELS.get(status[1] as usize).copied().unwrap_or("unknown");
+        self.device.status.clear();
+        Err(Error::Kernel {
+            kernel: kernel.to_owned(),
+            what: what.to_owned(),
+            neuron: status[2],
+            step: status[3],
+        })
+    }
+}
+
+/// Scale of the fixed-point arrivals: a power of two that leaves room for 512 arrivals of the largest weight in one step,
+/// class and neuron, and resolves it to 22 bits.
+fn arrival_scale(largest_weight: f32) -> f64 {
+    if largest_weight > 0.0 { (22.0 - f64::from(largest_weight).log2().ceil()).exp2() } else { 1.0 }
+}

@@ -1,0 +1,290 @@
+//! Buffers, kernels and bind groups of a simulation: everything is made here, nothing inside the time loop.
+
+use std::sync::Arc;
+
+use super::layout::{Layout, UNIFORM_STRIDE};
+use super::shaders::assemble;
+use super::sources::{SourceKernel, SourceSpikes};
+use super::{LearnWeights, Settings};
+use crate::error::Result;
+use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
+use crate::network::Network;
+
+/// Threads of a workgroup in kernels with one thread a neuron.
+const NEURON_WORKGROUP: f64 = 64.0;
+
+/// Whole rows of synapses of one kind of source, small enough for one binding.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) first_edge: usize,
+    pub(super) n_edges: usize,
+    pub(super) first_source: usize,
+    pub(super) n_rows: usize,
+    pub(super) is_recurrent: bool,
+    pub(super) offsets: Buffer,
+    pub(super) targets: Buffer,
+    pub(super) weights: Buffer,
+    /// Gradient of the weights, where they are learned.
+    pub(super) grad: Option<Buffer>,
+}
+
+/// What one step of a segment leaves for the adjoint, with the bind groups that use it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) spikes: Buffer,
+    pub(super) neuron: BindGroup,
+    pub(super) spread: Vec<BindGroup>,
+    pub(super) gather: Vec<Option<BindGroup>>,
+    pub(super) weight_gradient: Vec<Option<BindGroup>>,
+    pub(super) neuron_adjoint: BindGroup,
+    _tape: Buffer,
+}
+
+/// State at the start of a segment, and the spikes of the steps before it that are still on their way.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    pub(super) state: Buffer,
+    pub(super) spikes: Option<Buffer>,
+}
+
+#[derive(Debug)]
+pub(super) struct Kernels {
+    pub(super) neuron: Kernel,
+    pub(super) neuron_taped: Kernel,
+    pub(super) neuron_adjoint: Kernel,
+    pub(super) spread: Kernel,
+    pub(super) gather: Kernel,
+    pub(super) weight_gradient: Kernel,
+}
+
+/// Everything that lives on the device.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) kernels: Kernels,
+    pub(super) sources: Option<SourceKernel>,
+    pub(super) uniform: Buffer,
+    pub(super) tables: Buffer,
+    pub(super) status: Buffer,
+    pub(super) state: Buffer,
+    pub(super) arrivals: Buffer,
+    pub(super) adj_state: Buffer,
+    pub(super) adj_arrivals: Buffer,
+    pub(super) adj_spike: Buffer,
+    pub(super) shards: Vec<Shard>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) checkpoints: Vec<Checkpoint>,
+    /// Spikes of the longest delay's steps before a segment, spread again when its ring is rebuilt.
+    pub(super) history: Vec<(Buffer, Vec<BindGroup>)>,
+    /// Workgroups of the kernels that walk lists of rows.
+    pub(super) row_workgroups: u32,
+    pub(super) current_pa: Vec<f32>,
+}
+
+impl Device {
+    pub(super) fn new(
+        gpu: &Arc<Gpu>,
+        layout: &Layout,
+        settings: &Settings,
+        network: &Network,
+        tables: &[u32],
+        sources: SourceSpikes<'_>,
+    ) -> Result<Self> {
+        let kernels = compile(gpu, layout, settings)?;
+        let n_segments = settings.n_steps.div_ceil(settings.steps_between_checkpoints);
+        let n_history = layout.n_slots - 1;
+        let n_uniforms = settings.n_steps + n_segments * n_history;
+        let uniform = Buffer::uniform(gpu, "step uniforms", n_uniforms * UNIFORM_STRIDE)?;
+        let tables = Buffer::storage_of(gpu, "tables", tables)?;
+        let status = Buffer::storage(gpu, "status", 4)?;
+        let state = Buffer::storage(gpu, "state", layout.state_words())?;
+        let arrivals = Buffer::storage(gpu, "arrivals ring", layout.ring_words())?;
+        let adj_state = Buffer::storage(gpu, "adjoint state", layout.adjoint_words())?;
+        let adj_arrivals = Buffer::storage(gpu, "adjoint arrivals ring", layout.ring_words())?;
+        let adj_spike = Buffer::storage(gpu, "adjoint spikes and seeds", 2 * layout.plane_words())?;
+        let shards = make_shards(gpu, network, settings.learn_weights)?;
+
+        let mut device = Self {
+            kernels,
+            sources: None,
+            uniform,
+            tables,
+            status,
+            state,
+            arrivals,
+            adj_state,
+            adj_arrivals,
+            adj_spike,
+            shards,
+            slots: Vec::new(),
+            checkpoints: Vec::new(),
+            history: Vec::new(),
+            row_workgroups: if gpu.is_software() { 256 } else { 4096 },
+            current_pa: vec![0.0; layout.plane_words()],
+        };
+        for _ in 0..settings.steps_between_checkpoints {
+            let slot = device.make_slot(gpu, layout)?;
+            device.slots.push(slot);
+        }
+        for segment in 0..n_segments {
+            let spikes = (segment > 0)
+                .then(|| Buffer::storage(gpu, "checkpoint spikes", n_history * layout.spikes_words()))
+                .transpose()?;
+            let state = Buffer::storage(gpu, "checkpoint state", layout.state_words())?;
+            device.checkpoints.push(Checkpoint { state, spikes });
+        }
+        if n_segments > 1 {
+            for _ in 0..n_history {
+                let spikes = Buffer::storage(gpu, "spikes on their way", layout.spikes_words())?;
+                let groups =
+                    device.shards.iter().map(|s| device.bind_spread(s, &spikes)).collect::<Result<_>>()?;
+                device.history.push((spikes, groups));
+            }
+        }
+        let spikes: Vec<&Buffer> = device.slots.iter().map(|s| &s.spikes).collect();
+        device.sources = SourceKernel::new(gpu, layout, &sources, &device.uniform, &spikes)?;
+        Ok(device)
+    }
+
+    fn bind_spread(&self, shard: &Shard, spikes: &Buffer) -> Result<BindGroup> {
+        self.kernels.spread.bind(&[
+            ("step", &self.uniform),
+            ("tables", &self.tables),
+            ("status", &self.status),
+            ("offsets", &shard.offsets),
+            ("targets", &shard.targets),
+            ("weights", &shard.weights),
+            ("spikes", spikes),
+            ("arrivals", &self.arrivals),
+        ])
+    }
+
+    fn make_slot(&self, gpu: &Arc<Gpu>, layout: &Layout) -> Result<Slot> {
+        let tape = Buffer::storage(gpu, "tape", layout.tape_words())?;
+        let spikes = Buffer::storage(gpu, "spikes", layout.spikes_words())?;
+        let common = [("step", &self.uniform), ("tables", &self.tables)];
+        let neuron = self.kernels.neuron.bind(
+            &[
+                &common[..],
+                &[
+                    ("status", &self.status),
+                    ("state", &self.state),
+                    ("arrivals", &self.arrivals),
+                    ("tape", &tape),
+                    ("spikes", &spikes),
+                ],
+            ]
+            .concat(),
+        )?;
+        let neuron_adjoint = self.kernels.neuron_adjoint.bind(
+            &[
+                &common[..],
+                &[
+                    ("status", &self.status),
+                    ("adj_state", &self.adj_state),
+                    ("adj_arrivals", &self.adj_arrivals),
+                    ("tape", &tape),
+                    ("spikes", &spikes),
+                    ("adj_spike", &self.adj_spike),
+                ],
+            ]
+            .concat(),
+        )?;
+        let spread = self.shards.iter().map(|s| self.bind_spread(s, &spikes)).collect::<Result<_>>()?;
+        let mut gather = Vec::new();
+        let mut weight_gradient = Vec::new();
+        for shard in &self.shards {
+            let rows = [
+                ("step", &self.uniform),
+                ("tables", &self.tables),
+                ("offsets", &shard.offsets),
+                ("targets", &shard.targets),
+                ("adj_arrivals", &self.adj_arrivals),
+                ("spikes", &spikes),
+            ];
+            let bind_gather = || {
+                let own = [("weights", &shard.weights), ("adj_spike", &self.adj_spike)];
+                self.kernels.gather.bind(&[&rows[..], &own].concat())
+            };
+            gather.push(shard.is_recurrent.then(bind_gather).transpose()?);
+            let bind_gradient =
+                |grad: &Buffer| self.kernels.weight_gradient.bind(&[&rows[..], &[("grad", grad)]].concat());
+            weight_gradient.push(shard.grad.as_ref().map(bind_gradient).transpose()?);
+        }
+        Ok(Slot { spikes, neuron, spread, gather, weight_gradient, neuron_adjoint, _tape: tape })
+    }
+}
+
+fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kernels> {
+    let kernel =
+        |name: &str, constants: &[(&str, f64)]| Kernel::new(gpu, name, &assemble(name, layout)?, constants);
+    let (forward, adjoint) = if layout.two_compartment {
+        ("neuron_two_compartment_forward", "neuron_two_compartment_adjoint")
+    } else {
+        ("neuron_point_forward", "neuron_point_adjoint")
+    };
+    let per_neuron = ("WORKGROUP_SIZE", NEURON_WORKGROUP);
+    // Software Vulkan runs a workgroup of its subgroup's width without switching between parts of it.
+    let per_row = ("WORKGROUP_SIZE", if gpu.is_software() { 8.0 } else { 64.0 });
+    let cell_gradient = ("CELL_GRADIENT", f64::from(u8::from(settings.learn_cells)));
+    Ok(Kernels {
+        neuron: kernel(forward, &[per_neuron])?,
+        neuron_taped: kernel(forward, &[per_neuron, ("WRITE_TAPE", 1.0)])?,
+        neuron_adjoint: kernel(adjoint, &[per_neuron, cell_gradient])?,
+        spread: kernel("spread_forward", &[per_row])?,
+        gather: kernel("gather_adjoint", &[per_row])?,
+        weight_gradient: kernel("weight_gradient", &[per_row])?,
+    })
+}
+
+/// Splits the rows by kind of source, and further where a binding would exceed the adapter's limit.
+fn make_shards(gpu: &Arc<Gpu>, network: &Network, learn: LearnWeights) -> Result<Vec<Shard>> {
+    let n = network.neurons.len();
+    let kinds = [
+        (0, n, learn.recurrent),
+        (n, n + network.n_lgn, learn.lgn),
+        (n + network.n_lgn, network.n_sources(), learn.background),
+    ];
+    let max_edges = (gpu.adapter().max_binding_bytes.min(gpu.adapter().max_buffer_bytes) / 4) as usize;
+    let offsets = &network.rows.offsets;
+    let mut shards = Vec::new();
+    for (kind, (mut first, end, learned)) in kinds.into_iter().enumerate() {
+        while first < end {
+            // The last row that still fits; a single row always does (its length is below the number of neurons).
+            let limit = offsets[first] + max_edges as u64;
+            let fits = offsets[first..=end].partition_point(|o| *o <= limit) - 1;
+            let last = first + fits.max(1);
+            shards.push(make_shard(gpu, network, kind, first..last, learned)?);
+            first = last;
+        }
+    }
+    Ok(shards)
+}
+
+fn make_shard(
+    gpu: &Arc<Gpu>,
+    network: &Network,
+    kind: usize,
+    sources: std::ops::Range<usize>,
+    learned: bool,
+) -> Result<Shard> {
+    let rows = &network.rows;
+    let (first_edge, last_edge) = (rows.offsets[sources.start] as usize, rows.offsets[sources.end] as usize);
+    let name = ["recurrent", "LGN", "background"][kind];
+    let mut header = vec![sources.start as u32, sources.len() as u32, kind as u32];
+    header
+        .extend(rows.offsets[sources.start..=sources.end].iter().map(|o| (*o as usize - first_edge) as u32));
+    let n_edges = last_edge - first_edge;
+    let grad =
+        learned.then(|| Buffer::storage(gpu, &format!("{name} weight gradients"), n_edges)).transpose()?;
+    Ok(Shard {
+        first_edge,
+        n_edges,
+        first_source: sources.start,
+        n_rows: sources.len(),
+        is_recurrent: kind == 0,
+        offsets: Buffer::storage_of(gpu, &format!("{name} row offsets"), &header)?,
+        targets: Buffer::storage_of(gpu, &format!("{name} targets"), &rows.targets[first_edge..last_edge])?,
+        weights: Buffer::storage_of(gpu, &format!("{name} weights"), &rows.weights[first_edge..last_edge])?,
+        grad,
+    })
+}

@@ -1,0 +1,387 @@
+//! What host and device agree on: sizes, planes, offsets into the tables, and the uniform of a step.
+//!
+//! This is the only file that defines structs and numbers that WGSL sees. [`Layout::prelude`] writes them as constants in
+//! front of every kernel; `tests/layout.rs` holds the structs against the offsets that naga reflects.
+
+use std::fmt::Write as _;
+
+use crate::model::Dynamics;
+use crate::model::cell::{
+    CellConstants, CellMode, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
+};
+use crate::model::kinetics::N_TARGET_TYPES;
+use crate::model::real::Dual;
+use crate::network::{
+    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
+    SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, TARGET_NEURON_BITS,
+};
+
+/// Uniform of one dispatch. Twin: `Step` in `shaders/shared/step.wgsl`, which documents the fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct StepUniform {
+    pub step: u32,
+    pub slot: u32,
+    pub first_arrival_step: u32,
+    pub spike_step: u32,
+    pub seed_low: u32,
+    pub seed_high: u32,
+    pub in_window: f32,
+    pub current_gate: f32,
+    pub arrival_scale: f32,
+    pub arrival_unit: f32,
+    pub voltage_weight: f32,
+    pub x_low: f32,
+    pub x_high: f32,
+    pub time_ms: f32,
+    pub pad_0: u32,
+    pub pad_1: u32,
+}
+
+/// Distance between two uniforms, bytes: the alignment that every adapter accepts.
+pub const UNIFORM_STRIDE: usize = 256;
+
+/// Status codes, as raised by the kernels.
+pub const STATUS_NOT_FINITE: u32 = 1;
+/// An integer sum of arrivals left the range of i32.
+pub const STATUS_OVERFLOW: u32 = 2;
+
+/// Kernels by the number that the status word names them with.
+pub const STATUS_KERNELS: [&str; 4] = ["", "neuron_forward", "spread_forward", "neuron_adjoint"];
+
+/// Fields of a cell model in the tables, in order.
+const CELL_FIELDS: [&str; 21] = [
+    "THRESHOLD",
+    "SCALE",
+    "RESET",
+    "REFRACTORY_STEPS",
+    "ASC_MEAN_1",
+    "ASC_MEAN_2",
+    "ASC_DECAY_1",
+    "ASC_DECAY_2",
+    "ASC_KEEP_1",
+    "ASC_KEEP_2",
+    "ASC_AMP_1",
+    "ASC_AMP_2",
+    "CAPACITY_S",
+    "CAPACITY_D",
+    "LEAK_S",
+    "LEAK_D",
+    "COUPLING",
+    "P_UU",
+    "P_UI",
+    "DP_UU",
+    "DP_UI",
+];
+
+/// Fields of a port of a cell model in the tables, in order. DP_*: derivatives by log g.
+const PORT_FIELDS: [&str; 7] = ["DECAY", "P_UR", "P_UG", "DP_UR", "DP_UG", "DRIVE", "ON_SOMA"];
+
+/// Lists of sources in a spikes buffer: neurons, LGN units and background units that spiked; neurons with psi not 0.
+const LISTS: [&str; 4] = ["NEURONS", "LGN", "BACKGROUND", "ACTIVE"];
+
+/// Planes of the adjoint that hold gradients of the cell parameters, in the order of `model::cell::CELL_PARAMETERS`.
+const GRADIENT_PLANES: [&str; N_CELL_PARAMETERS] =
+    ["LOG_LEAK", "THRESHOLD", "AMP_1", "AMP_2", "LOG_COUPLING"];
+
+/// All sizes of a network on the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Number of neurons.
+    pub n_neurons: usize,
+    /// Number of LGN units.
+    pub n_lgn: usize,
+    /// Number of background units.
+    pub n_background: usize,
+    /// Number of trials of a batch, 1 to 32.
+    pub n_trials: usize,
+    /// Slots of the arrivals ring: longest delay + 1.
+    pub n_slots: usize,
+    /// Number of cell models.
+    pub n_models: usize,
+    /// Number of ports of a neuron.
+    pub n_ports: usize,
+    /// Whether neurons get an injected current.
+    pub has_current: bool,
+    /// Whether the membrane has two compartments.
+    pub two_compartment: bool,
+    dt_ms: f64,
+    half_width: f64,
+    height: f64,
+}
+
+impl Layout {
+    /// Sizes for a network, its dynamics and a batch.
+    pub fn new(network: &Network, dynamics: &Dynamics, n_trials: usize, has_current: bool) -> Self {
+        Self {
+            n_neurons: network.neurons.len(),
+            n_lgn: network.n_lgn,
+            n_background: network.n_background,
+            n_trials,
+            n_slots: dynamics.max_delay_steps() as usize + 1,
+            n_models: network.cell_models.len(),
+            n_ports: dynamics.ports.n_ports,
+            has_current,
+            two_compartment: matches!(dynamics.mode, CellMode::TwoCompartment { .. }),
+            dt_ms: dynamics.dt_ms,
+            half_width: dynamics.surrogate.half_width,
+            height: dynamics.surrogate.height,
+        }
+    }
+
+    /// Number of sources.
+    pub fn n_sources(&self) -> usize {
+        self.n_neurons + self.n_lgn + self.n_background
+    }
+
+    /// Words of one plane: one number for each neuron and trial.
+    pub fn plane_words(&self) -> usize {
+        self.n_neurons * self.n_trials
+    }
+
+    /// Names of the state's planes before the ports.
+    fn state_planes(&self) -> Vec<&'static str> {
+        let mut planes = vec!["COUNT", "U_S", "ASC_1", "ASC_2", "REFRACTORY"];
+        if self.two_compartment {
+            planes.push("U_D");
+        }
+        if self.has_current {
+            planes.push("CURRENT");
+        }
+        planes
+    }
+
+    /// Words of the state.
+    pub fn state_words(&self) -> usize {
+        (self.state_planes().len() + 2 * self.n_ports) * self.plane_words()
+    }
+
+    /// First word of a plane of the state (`COUNT`, `U_S`, ...), if the state has it.
+    pub fn state_plane(&self, name: &str) -> Option<usize> {
+        self.state_planes().iter().position(|p| *p == name).map(|plane| plane * self.plane_words())
+    }
+
+    fn tape_planes(&self) -> &'static [&'static str] {
+        if self.two_compartment { &["U_S", "MID_S", "MID_D", "A_S", "A_D"] } else { &["U_S", "DU_DLOG_G"] }
+    }
+
+    /// Words of the tape of one step.
+    pub fn tape_words(&self) -> usize {
+        self.tape_planes().len() * self.plane_words()
+    }
+
+    /// Planes of the adjoint before the ports: the state's, then the penalty's value, then the gradients.
+    fn adjoint_planes(&self) -> Vec<&'static str> {
+        let mut planes = vec!["U_S", "ASC_1", "ASC_2", "VOLTAGE_LOSS"];
+        if self.two_compartment {
+            planes.push("U_D");
+        }
+        planes.extend(GRADIENT_PLANES);
+        planes
+    }
+
+    /// Words of the adjoint of the state.
+    pub fn adjoint_words(&self) -> usize {
+        (self.adjoint_planes().len() + 2 * self.n_ports) * self.plane_words()
+    }
+
+    /// First word of the plane that adds up the voltage penalty.
+    pub fn voltage_loss_plane(&self) -> usize {
+        self.adjoint_planes().iter().position(|p| *p == "VOLTAGE_LOSS").unwrap_or(0) * self.plane_words()
+    }
+
+    /// First word of the gradient planes, which lie one after the other in the order of `CELL_PARAMETERS`.
+    pub fn gradient_planes(&self) -> usize {
+        (self.adjoint_planes().len() - GRADIENT_PLANES.len()) * self.plane_words()
+    }
+
+    /// Words of a ring of arrivals.
+    pub fn ring_words(&self) -> usize {
+        self.n_slots * N_CLASSES * self.plane_words()
+    }
+
+    /// Words of the spikes of one step: list lengths, masks, held masks, lists, active list.
+    pub fn spikes_words(&self) -> usize {
+        LISTS.len() + 2 * self.n_sources() + 2 * self.n_neurons
+    }
+
+    /// First word of the masks of spiked trials, `[n_sources]`.
+    pub fn spikes_mask(&self) -> usize {
+        LISTS.len()
+    }
+
+    fn table_neurons(&self) -> usize {
+        0
+    }
+    fn table_classes(&self) -> usize {
+        self.table_neurons() + self.n_neurons
+    }
+    fn table_delays(&self) -> usize {
+        self.table_classes() + N_SOURCE_TYPES
+    }
+    fn table_gains(&self) -> usize {
+        self.table_delays() + N_SOURCE_TYPES * N_CELL_TYPES
+    }
+    /// First word of the constants of the cells, which learning changes.
+    pub fn table_cells(&self) -> usize {
+        self.table_gains() + N_TARGET_TYPES * N_CLASSES * self.n_ports
+    }
+    fn table_ports(&self) -> usize {
+        self.table_cells() + self.n_models * CELL_FIELDS.len()
+    }
+
+    /// The constants that stand in front of every kernel.
+    pub fn prelude(&self) -> String {
+        let mut text = String::from("// Constants of this network, from src/sim/layout.rs.\n");
+        let mut number = |name: &str, value: usize| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "const {name}: u32 = {value}u;");
+        };
+        number("N_NEURONS", self.n_neurons);
+        number("N_LGN", self.n_lgn);
+        number("N_BACKGROUND", self.n_background);
+        number("N_SOURCES", self.n_sources());
+        number("N_TRIALS", self.n_trials);
+        number("N_SLOTS", self.n_slots);
+        number("N_PORTS", self.n_ports);
+        number("N_CLASSES", N_CLASSES);
+        number("N_CELL_TYPES", N_CELL_TYPES);
+        number("SOURCE_TYPE_LGN", SOURCE_TYPE_LGN);
+        number("SOURCE_TYPE_BACKGROUND", SOURCE_TYPE_BACKGROUND);
+        number("TARGET_NEURON_BITS", TARGET_NEURON_BITS as usize);
+        number("TARGET_NEURON_MASK", (1 << TARGET_NEURON_BITS) - 1);
+        number("TABLE_NEURONS", self.table_neurons());
+        number("TABLE_CLASSES", self.table_classes());
+        number("TABLE_DELAYS", self.table_delays());
+        number("TABLE_GAINS", self.table_gains());
+        number("TABLE_CELLS", self.table_cells());
+        number("TABLE_PORTS", self.table_ports());
+        number("CELL_STRIDE", CELL_FIELDS.len());
+        number("PORT_STRIDE", PORT_FIELDS.len());
+        number("SPIKES_COUNTS", 0);
+        number("SPIKES_MASK", self.spikes_mask());
+        number("SPIKES_HELD", self.spikes_mask() + self.n_sources());
+        number("SPIKES_LIST", self.spikes_mask() + self.n_sources() + self.n_neurons);
+        number("SPIKES_ACTIVE", self.spikes_mask() + 2 * self.n_sources() + self.n_neurons);
+        number("STATUS_NOT_FINITE", STATUS_NOT_FINITE as usize);
+        number("STATUS_OVERFLOW", STATUS_OVERFLOW as usize);
+        number("KERNEL_NEURON_FORWARD", 1);
+        number("KERNEL_SPREAD", 2);
+        number("KERNEL_NEURON_ADJOINT", 3);
+        let mut enumerate = |prefix: &str, names: &[&str]| {
+            for (i, name) in names.iter().enumerate() {
+                number(&format!("{prefix}_{name}"), i);
+            }
+            number(&format!("{prefix}_PORTS"), names.len());
+        };
+        enumerate("STATE", &self.state_planes());
+        enumerate("TAPE", self.tape_planes());
+        enumerate("ADJ", &self.adjoint_planes());
+        enumerate("CELL", &CELL_FIELDS);
+        enumerate("PORT", &PORT_FIELDS);
+        enumerate("LIST", &LISTS);
+        if !self.has_current {
+            // Named in a branch that is never taken.
+            number("STATE_CURRENT", 0);
+        }
+        let _ = writeln!(text, "const HAS_CURRENT: bool = {};", self.has_current);
+        let _ = writeln!(text, "const DT_MS: f32 = {:?};", self.dt_ms as f32);
+        let _ = writeln!(text, "const SURROGATE_HALF_WIDTH: f32 = {:?};", self.half_width as f32);
+        let _ = writeln!(text, "const SURROGATE_HEIGHT: f32 = {:?};", self.height as f32);
+        text
+    }
+
+    /// The tables for the device: neurons, classes, delays, gains, then cells and ports ([`Layout::cell_tables`]).
+    pub fn tables(
+        &self,
+        network: &Network,
+        dynamics: &Dynamics,
+        theta: &[[f64; N_CELL_PARAMETERS]],
+    ) -> Vec<u32> {
+        let neurons = &network.neurons;
+        let mut words: Vec<u32> = (0..self.n_neurons)
+            .map(|i| {
+                let cell_type = u32::from(neurons.cell_type_ix[i]);
+                let target_type = CLASS_OF_SOURCE_TYPE[cell_type as usize] as u32;
+                u32::from(neurons.model_ix[i]) | target_type << 16 | cell_type << 24
+            })
+            .collect();
+        words.extend(CLASS_OF_SOURCE_TYPE.iter().map(|c| *c as u32));
+        words.extend(&dynamics.delay_steps);
+        for target_type in 0..N_TARGET_TYPES {
+            for class_ix in 0..N_CLASSES {
+                words.extend(
+                    (0..self.n_ports).map(|p| bits(dynamics.ports.gain_per_ms(target_type, class_ix, p))),
+                );
+            }
+        }
+        words.extend(self.cell_tables(&network.cell_models, dynamics, theta));
+        words
+    }
+
+    /// The constants of cells and ports with learned offsets: the part of the tables that changes from training step to
+    /// training step. Starts at [`Layout::table_cells`].
+    pub fn cell_tables(
+        &self,
+        cell_models: &[CellModel],
+        dynamics: &Dynamics,
+        theta: &[[f64; N_CELL_PARAMETERS]],
+    ) -> Vec<u32> {
+        let mut cells = Vec::new();
+        let mut ports = Vec::new();
+        for (model, theta) in cell_models.iter().zip(theta) {
+            // Derivatives by log g ride along as dual numbers.
+            let mut dual = theta.map(|x| Dual::new(x, 0.0));
+            dual[0].d = 1.0;
+            cells.extend(cell_words(&cell_constants(model, dynamics.mode, dynamics.dt_ms, &dual)));
+            for port in port_constants(model, &dynamics.ports, dynamics.dt_ms, &dual) {
+                ports.extend(port_words(&port));
+            }
+        }
+        cells.extend(ports);
+        cells
+    }
+}
+
+fn bits(x: f64) -> u32 {
+    (x as f32).to_bits()
+}
+
+fn cell_words(c: &CellConstants<Dual>) -> [u32; CELL_FIELDS.len()] {
+    [
+        bits(c.threshold_mv.v),
+        bits(c.threshold_scale_mv),
+        bits(c.reset_mv),
+        bits(f64::from(c.refractory_steps)),
+        bits(c.asc_mean[0]),
+        bits(c.asc_mean[1]),
+        bits(c.asc_decay[0]),
+        bits(c.asc_decay[1]),
+        bits(c.asc_keep[0]),
+        bits(c.asc_keep[1]),
+        bits(c.asc_amp_pa[0].v),
+        bits(c.asc_amp_pa[1].v),
+        bits(c.capacity_ns[0]),
+        bits(c.capacity_ns[1]),
+        bits(c.leak_ns[0].v),
+        bits(c.leak_ns[1].v),
+        bits(c.coupling_ns.v),
+        bits(c.p_uu.v),
+        bits(c.p_ui.v),
+        bits(c.p_uu.d),
+        bits(c.p_ui.d),
+    ]
+}
+
+fn port_words(p: &PortConstants<Dual>) -> [u32; PORT_FIELDS.len()] {
+    [
+        bits(p.decay),
+        bits(p.p_ur.v),
+        bits(p.p_ug.v),
+        bits(p.p_ur.d),
+        bits(p.p_ug.d),
+        bits(p.drive_mv),
+        bits(f64::from(u8::from(p.on_soma))),
+    ]
+}

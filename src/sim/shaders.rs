@@ -1,0 +1,53 @@
+//! The WGSL sources and their assembly: `//!include` lines, then the constants of the layout in front.
+
+use super::layout::Layout;
+use crate::error::{Error, Result};
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))),*] };
+}
+
+/// Every kernel: its file name in `shaders/` without `.wgsl`, and its source.
+pub const KERNELS: &[(&str, &str)] = sources![
+    "neuron_point_forward",
+    "neuron_point_adjoint",
+    "neuron_two_compartment_forward",
+    "neuron_two_compartment_adjoint",
+    "spread_forward",
+    "gather_adjoint",
+    "weight_gradient",
+    "source_replay_forward",
+];
+
+/// Every include.
+pub const INCLUDES: &[(&str, &str)] = sources![
+    "shared/step",
+    "shared/tables",
+    "shared/status",
+    "shared/rng",
+    "shared/psi",
+    "shared/rows",
+    "shared/neuron_forward",
+    "shared/neuron_adjoint",
+    "shared/list_source",
+];
+
+fn find(table: &[(&str, &'static str)], name: &str) -> Result<&'static str> {
+    table.iter().find(|(n, _)| *n == name).map(|(_, text)| *text).ok_or_else(|| Error::Device {
+        context: "assembling a kernel".to_owned(),
+        reason: format!("there is no shader '{name}'"),
+    })
+}
+
+/// The whole WGSL text of a kernel for one network.
+pub fn assemble(name: &str, layout: &Layout) -> Result<String> {
+    let mut text = layout.prelude();
+    for line in find(KERNELS, name)?.lines() {
+        match line.strip_prefix("//!include ") {
+            Some(path) => text.push_str(find(INCLUDES, path.trim().trim_end_matches(".wgsl"))?),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
