@@ -26,7 +26,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let reset_mv = cell(model, CELL_RESET);
     var spiked = 0u;
     var held_trials = 0u;
-    var active = false;
+    var near_threshold = false;
     for (var trial = 0u; trial < N_TRIALS; trial++) {
         let u = state[plane_index(STATE_U_S, neuron, trial)];
         let refractory = state[plane_index(STATE_REFRACTORY, neuron, trial)];
@@ -75,10 +75,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         state[plane_index(STATE_REFRACTORY, neuron, trial)] =
             select(max(refractory - 1.0, 0.0), cell(model, CELL_REFRACTORY_STEPS), spike);
         if (WRITE_TAPE) {
-            active = active || (!held && surrogate_psi(u_next, threshold_mv, scale_mv) > 0.0);
+            near_threshold = near_threshold || (!held && surrogate_psi(u_next, threshold_mv, scale_mv) > 0.0);
             tape[plane_index(TAPE_U_S, neuron, trial)] = u_next;
             tape[plane_index(TAPE_DU_DLOG_G, neuron, trial)] = du_dlog_g;
         }
     }
-    mark_spikes(neuron, spiked, held_trials, active);
+    mark_spikes(neuron, spiked, held_trials, near_threshold);
 }

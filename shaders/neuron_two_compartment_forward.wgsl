@@ -31,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let own_d = cap_d + cell(model, CELL_LEAK_D) + coupling_ns;
     var spiked = 0u;
     var held_trials = 0u;
-    var active = false;
+    var near_threshold = false;
     for (var trial = 0u; trial < N_TRIALS; trial++) {
         let u_s = state[plane_index(STATE_U_S, neuron, trial)];
         let u_d = state[plane_index(STATE_U_D, neuron, trial)];
@@ -104,7 +104,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         state[plane_index(STATE_REFRACTORY, neuron, trial)] =
             select(max(refractory - 1.0, 0.0), cell(model, CELL_REFRACTORY_STEPS), spike);
         if (WRITE_TAPE) {
-            active = active || (!held && surrogate_psi(u_s_next, threshold_mv, scale_mv) > 0.0);
+            near_threshold = near_threshold || (!held && surrogate_psi(u_s_next, threshold_mv, scale_mv) > 0.0);
             tape[plane_index(TAPE_U_S, neuron, trial)] = u_s_next;
             tape[plane_index(TAPE_MID_S, neuron, trial)] = mid_s;
             tape[plane_index(TAPE_MID_D, neuron, trial)] = mid_d;
@@ -112,5 +112,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             tape[plane_index(TAPE_A_D, neuron, trial)] = a_d;
         }
     }
-    mark_spikes(neuron, spiked, held_trials, active);
+    mark_spikes(neuron, spiked, held_trials, near_threshold);
 }

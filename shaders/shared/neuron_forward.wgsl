@@ -23,7 +23,7 @@ fn arrived(target_type: u32, neuron: u32, trial: u32) -> array<f32, N_PORTS> {
 }
 
 // Which trials spiked and which were held, and the lists of rows that the edge kernels walk.
-fn mark_spikes(neuron: u32, spiked: u32, held: u32, active: bool) {
+fn mark_spikes(neuron: u32, spiked: u32, held: u32, near_threshold: bool) {
     atomicStore(&spikes[SPIKES_MASK + neuron], spiked);
     if (spiked != 0u) {
         let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_NEURONS], 1u);
@@ -31,7 +31,7 @@ fn mark_spikes(neuron: u32, spiked: u32, held: u32, active: bool) {
     }
     if (WRITE_TAPE) {
         atomicStore(&spikes[SPIKES_HELD + neuron], held);
-        if (active) {
+        if (near_threshold) {
             let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_ACTIVE], 1u);
             atomicStore(&spikes[SPIKES_ACTIVE + at], neuron);
         }

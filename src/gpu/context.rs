@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 
 /// Storage buffers a kernel may bind: the smallest limit of all adapters that wgpu supports.
-pub const MAX_STORAGE_BUFFERS: u32 = 8;
+pub(super) const MAX_STORAGE_BUFFERS: u32 = 8;
 
 /// What a user needs to know of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]

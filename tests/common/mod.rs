@@ -4,6 +4,8 @@
 // Each test binary uses a part of it; clippy's exemption for tests does not reach helpers of an integration test.
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
+pub(crate) mod circuit;
+
 use std::path::{Path, PathBuf};
 
 use simrun::model::cell::{

@@ -1,0 +1,122 @@
+//! A small random circuit over all cell types, with LGN and background units that spike at random: dense enough in
+//! spikes, held steps and non-zero psi to exercise every path of forward and adjoint pass.
+
+use simrun::model::Dynamics;
+use simrun::model::cell::CellMode;
+use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
+use simrun::model::rng::{Stream, uniform, word};
+use simrun::model::surrogate::Surrogate;
+use simrun::network::{
+    CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Rows, SOURCE_TYPE_LGN,
+    class_is_inhibitory, pack_target,
+};
+
+use super::tables;
+
+/// Which membrane, with which ports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mode {
+    /// Point model, exact kinetics (20 ports).
+    Point,
+    /// Two compartments, fitted ports (6).
+    TwoCompartment,
+}
+
+/// A circuit and what drives it.
+pub(crate) struct Circuit {
+    pub(crate) network: Network,
+    pub(crate) dynamics: Dynamics,
+    pub(crate) n_trials: usize,
+    pub(crate) n_steps: usize,
+    /// Spikes of LGN and background units: masks of trials, `[n_steps][n_lgn + n_background]`.
+    pub(crate) source_masks: Vec<u32>,
+}
+
+const N_PER_TYPE: usize = 3;
+const N_LGN: usize = 14;
+const N_BACKGROUND: usize = 9;
+
+impl Circuit {
+    pub(crate) fn random(mode: Mode, seed: u64) -> Self {
+        let (n_trials, n_steps) = (3, 100);
+        let dynamics = dynamics(mode);
+        let network = network(mode, seed);
+        let source_masks = (0..n_steps as u32)
+            .flat_map(|step| (0..(N_LGN + N_BACKGROUND) as u32).map(move |unit| (step, unit)))
+            .map(|(step, unit)| {
+                (0..n_trials).fold(0, |mask, trial| {
+                    let spikes = uniform(seed, Stream::SourceSpikes, unit, step, trial) < 0.12;
+                    mask | u32::from(spikes) << trial
+                })
+            })
+            .collect();
+        Self { network, dynamics, n_trials: n_trials as usize, n_steps, source_masks }
+    }
+}
+
+/// Dynamics at dt 1 ms with the shipped kinetics and delays.
+pub(crate) fn dynamics(mode: Mode) -> Dynamics {
+    let tables = tables();
+    let (cell_mode, ports) = match mode {
+        Mode::Point => (CellMode::Point, Ports::exact(&tables.kinetics, SynapseKind::Current)),
+        Mode::TwoCompartment => {
+            let counts = PortCounts { n_exc: 2, n_inh_soma: 2, n_inh_dendrite: 2 };
+            let synapses = SynapseKind::Conductance { e_exc_mv: 0.0, e_inh_mv: -75.0 };
+            let mode = CellMode::TwoCompartment { dendrite_fraction: 0.6, coupling_ratio: 3.0 };
+            (mode, Ports::fitted(&tables.kinetics, counts, synapses).0)
+        }
+    };
+    let delay_steps = (0..N_SOURCE_TYPES)
+        .flat_map(|source| (0..N_CELL_TYPES).map(move |target| (source, target)))
+        .map(|(source, target)| (tables.delay_ms(source, target).round() as u32).max(1))
+        .collect();
+    let surrogate = Surrogate { half_width: 0.6, height: 0.4 };
+    Dynamics { mode: cell_mode, dt_ms: 1.0, ports, delay_steps, surrogate }
+}
+
+fn network(mode: Mode, seed: u64) -> Network {
+    let tables = tables();
+    let cell_models = tables.cell_models();
+    let mut neurons = Neurons::default();
+    for cell_type_ix in 0..N_CELL_TYPES {
+        let of_type: Vec<usize> =
+            (0..cell_models.len()).filter(|m| cell_models[*m].cell_type_ix == cell_type_ix).collect();
+        for k in 0..N_PER_TYPE {
+            let pick = word(seed, Stream::CellParameters, cell_type_ix as u32, k as u32, 0) as usize;
+            let model_ix = of_type[pick % of_type.len()];
+            neurons.model_ix.push(model_ix as u16);
+            neurons.population_ix.push(cell_models[model_ix].population_ix as u8);
+            neurons.cell_type_ix.push(cell_type_ix as u8);
+        }
+    }
+    let n = neurons.model_ix.len();
+    neurons.x_um = vec![0.0; n];
+    neurons.y_um = vec![0.0; n];
+    neurons.z_um = vec![0.0; n];
+    neurons.tuning_angle_deg = (0..n).map(|i| i as f32 * 360.0 / n as f32).collect();
+    neurons.target_n_synapses = vec![1.0; n];
+    let mut rows = Rows { offsets: vec![0], ..Rows::default() };
+    // Peak pA or nS that makes PSPs of about a millivolt: one spike is not enough, several are.
+    let (excitatory, inhibitory) = if mode == Mode::Point { (60.0, 40.0) } else { (1.2, 1.5) };
+    for source in 0..n + N_LGN + N_BACKGROUND {
+        let source_type = if source < n { neurons.cell_type_ix[source] as usize } else { SOURCE_TYPE_LGN };
+        let base =
+            if class_is_inhibitory(CLASS_OF_SOURCE_TYPE[source_type]) { inhibitory } else { excitatory };
+        for target in (0..n).filter(|t| *t != source) {
+            let draw = |trial| uniform(seed, Stream::Connections, source as u32, target as u32, trial);
+            if draw(0) < 0.25 {
+                rows.targets.push(pack_target(target as u32, neurons.cell_type_ix[target]));
+                rows.weights.push(base * (0.3 + 1.4 * draw(1)) * if source >= n { 2.0 } else { 1.0 });
+            }
+        }
+        rows.offsets.push(rows.targets.len() as u64);
+    }
+    Network {
+        populations: tables.populations(),
+        cell_models,
+        neurons,
+        n_lgn: N_LGN,
+        n_background: N_BACKGROUND,
+        rows,
+    }
+}
