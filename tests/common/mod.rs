@@ -142,8 +142,8 @@ pub(crate) fn step_current(
     move |n| if (start..stop).contains(&n) { current_pa } else { 0.0 }
 }
 
-/// Somatic potential above its start, mV, of a cell at rest that receives one arrival of `weight` of a class at the start,
-/// with spikes off, `[n_steps + 1]`.
+/// Somatic potential above E_L, mV, of a cell at rest that receives one arrival of `weight` of a class at the start, with
+/// spikes off, `[n_steps + 1]`.
 pub(crate) fn run_psp(
     cell: &CellModel,
     mode: CellMode,
@@ -153,6 +153,19 @@ pub(crate) fn run_psp(
     dt_ms: f64,
     n_steps: usize,
 ) -> Vec<f64> {
+    run_psp_both(cell, mode, ports, class_ix, weight, dt_ms, n_steps).0
+}
+
+/// As [`run_psp`]: potentials of soma and dendrite.
+pub(crate) fn run_psp_both(
+    cell: &CellModel,
+    mode: CellMode,
+    ports: &Ports,
+    class_ix: usize,
+    weight: f64,
+    dt_ms: f64,
+    n_steps: usize,
+) -> (Vec<f64>, Vec<f64>) {
     let theta = [0.0; N_CELL_PARAMETERS];
     let constants = cell_constants(cell, mode, dt_ms, &theta);
     let set = port_constants(cell, ports, dt_ms, &theta);
@@ -162,10 +175,11 @@ pub(crate) fn run_psp(
         state.rise[p] = weight * ports.gain_per_ms(type_ix, class_ix, p);
     }
     let silence = vec![0.0; ports.n_ports];
-    let mut trace = vec![0.0];
+    let (mut soma, mut dendrite) = (vec![0.0], vec![0.0]);
     for _ in 0..n_steps {
-        trace.push(advance_membrane(mode, &constants, &set, &mut state, dt_ms, 0.0));
+        soma.push(advance_membrane(mode, &constants, &set, &mut state, dt_ms, 0.0));
+        dendrite.push(state.u_d_mv);
         advance_ports(&set, &mut state, dt_ms, &silence);
     }
-    trace
+    (soma, dendrite)
 }
