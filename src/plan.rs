@@ -143,7 +143,8 @@ impl Check<'_> {
             self.hold(inside, "cells.mode.dendrite_fraction", dendrite_fraction, limit)?;
             self.above("cells.mode.coupling_ratio", coupling_ratio, 0.0, 1e3, "leak conductances")?;
             self.within("cells.mode.e_exc_mv", e_exc_mv, -40.0, 100.0, "mV")?;
-            self.within("cells.mode.e_inh_mv", e_inh_mv, -120.0, -40.0, "mV")?;
+            // Unit IPSPs are defined at -55 mV: above -60 mV their driving force is lost.
+            self.within("cells.mode.e_inh_mv", e_inh_mv, -120.0, -60.0, "mV")?;
         }
         if let PortsScene::Fitted { n_exc, n_inh_soma, n_inh_dendrite } = scene.cells.ports {
             self.within("cells.ports.n_exc", f64::from(n_exc), 1.0, 8.0, "ports")?;

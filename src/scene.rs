@@ -128,7 +128,7 @@ pub enum ModeScene {
         coupling_ratio: f64,
         /// Reversal potential of excitatory ports, mV, in [-40, 100].
         e_exc_mv: f64,
-        /// Reversal potential of inhibitory ports, mV, in [-120, -40].
+        /// Reversal potential of inhibitory ports, mV, in [-120, -60].
         e_inh_mv: f64,
     },
 }
