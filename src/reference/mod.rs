@@ -1,1 +1,279 @@
-//! The f64 specification of forward and adjoint pass, written for clarity. Never called by production code.
+//! The f64 specification of a whole network's forward and adjoint pass, written for clarity. Never called by production
+//! code: tests hold the kernels against it.
+//!
+//! The forward pass ([`forward`]) is generic over [`Real`]: with f64 it gives the values, with dual numbers the exact
+//! derivative of the surrogate rule along one direction of all parameters. The adjoint pass ([`adjoint`]) is written by
+//! hand in f64 (A1..A10 of MODEL.md) and gives the whole gradient. Constants, states, single steps and tapes are plain
+//! values, so that a test can make, change and compare every one of them.
+//!
+//! Arrays have the layouts of the device, with the trial as the fastest index.
+
+mod adjoint;
+mod forward;
+
+pub use adjoint::{
+    AdjointCell, AdjointPass, AdjointState, AdjointStep, Gradient, LeakSlopes, TapeStep, adjoint,
+    adjoint_checkpointed, record,
+};
+pub use forward::{Forward, State, Step, forward, forward_observed, step_forward, transmit};
+
+use std::ops::Range;
+
+use crate::model::Dynamics;
+use crate::model::cell::{CellConstants, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants};
+use crate::model::kinetics::N_TARGET_TYPES;
+use crate::model::real::{Dual, Real};
+use crate::network::{
+    CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, target_cell_type, target_neuron,
+};
+
+/// Number of pair types: (source type, target cell type).
+pub const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
+
+/// What is simulated and what is asked of it: everything but the learnable parameters.
+#[derive(Clone, Debug)]
+pub struct Problem<'a> {
+    /// Neurons and edges. Its weights are not read: those of [`Parameters`] are.
+    pub network: &'a Network,
+    /// Cell mode, time step, ports, delays and surrogate.
+    pub dynamics: &'a Dynamics,
+    /// Number of time steps.
+    pub n_steps: usize,
+    /// Number of trials, 1 to 32.
+    pub n_trials: usize,
+    /// Spikes of the LGN units and then of the background units, `[n_steps][n_lgn + n_background]`; bit k is trial k.
+    pub source_spikes: &'a [u32],
+    /// Injected current.
+    pub current: Option<Current<'a>>,
+    /// Arrivals are whole multiples of 1/arrival_scale (E9), as on the device; None: exact.
+    pub arrival_scale: Option<f64>,
+    /// Derivative of the loss by a neuron's spike count, `[n_neurons][n_trials]`.
+    pub seeds: &'a [f64],
+    /// Steps whose spikes are counted.
+    pub count_steps: Range<usize>,
+    /// Voltage term of the loss.
+    pub voltage: Option<VoltagePenalty>,
+}
+
+/// A current into the somata, constant over a window of steps.
+#[derive(Clone, Debug)]
+pub struct Current<'a> {
+    /// `[n_neurons][n_trials]` pA.
+    pub pa: &'a [f64],
+    /// Steps in which it flows.
+    pub steps: Range<usize>,
+}
+
+/// The voltage term of the loss (E5): weight x mean over neurons, steps and trials of
+/// relu(x - x_high)^2 + relu(x_low - x)^2, with x = u_s'/u_scale; zero while held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VoltagePenalty {
+    /// Factor of the mean.
+    pub weight: f64,
+    /// Lower end of the free range, in units of V_th - E_L.
+    pub x_low: f64,
+    /// Upper end of the free range, in units of V_th - E_L.
+    pub x_high: f64,
+}
+
+impl VoltagePenalty {
+    /// Penalty of one potential.
+    fn value<T: Real>(&self, x: T) -> T {
+        if x.value() > self.x_high {
+            (x - T::of(self.x_high)) * (x - T::of(self.x_high))
+        } else if x.value() < self.x_low {
+            (T::of(self.x_low) - x) * (T::of(self.x_low) - x)
+        } else {
+            T::of(0.0)
+        }
+    }
+
+    /// Derivative of the penalty by x.
+    fn slope(&self, x: f64) -> f64 {
+        2.0 * (x - self.x_high).max(0.0) - 2.0 * (self.x_low - x).max(0.0)
+    }
+}
+
+impl Problem<'_> {
+    /// Number of neurons.
+    pub fn n_neurons(&self) -> usize {
+        self.network.neurons.len()
+    }
+
+    /// Slots of the arrivals ring: a spike of step n reaches slots up to n + max_delay, while slot n is being read.
+    pub fn n_slots(&self) -> usize {
+        self.dynamics.max_delay_steps() as usize + 1
+    }
+
+    /// Index into a ring `[n_slots][N_CLASSES][n_neurons][n_trials]` of what arrives in `step`, for trial 0.
+    pub fn ring_ix(&self, step: usize, class_ix: usize, neuron_ix: usize) -> usize {
+        (((step % self.n_slots()) * N_CLASSES + class_ix) * self.n_neurons() + neuron_ix) * self.n_trials
+    }
+
+    /// Length of a ring of arrivals.
+    pub fn ring_len(&self) -> usize {
+        self.n_slots() * N_CLASSES * self.n_neurons() * self.n_trials
+    }
+
+    /// Number of (neuron, trial) pairs: length of the arrays `[n_neurons][n_trials]`.
+    pub fn n_cells(&self) -> usize {
+        self.n_neurons() * self.n_trials
+    }
+
+    /// Cell model of a neuron.
+    fn model_ix(&self, neuron_ix: usize) -> usize {
+        self.network.neurons.model_ix[neuron_ix] as usize
+    }
+
+    /// Whether a unit spikes in a step and trial; `unit_ix` counts LGN units, then background units.
+    fn unit_spikes(&self, step: usize, unit_ix: usize, trial: usize) -> bool {
+        let n_units = self.network.n_lgn + self.network.n_background;
+        self.source_spikes[step * n_units + unit_ix] >> trial & 1 == 1
+    }
+
+    /// dL/dz of a spike in a step, by the count alone.
+    fn seed(&self, step: usize, cell_ix: usize) -> f64 {
+        if self.count_steps.contains(&step) { self.seeds[cell_ix] } else { 0.0 }
+    }
+
+    /// Current into a cell in a step, pA.
+    fn current_pa(&self, step: usize, cell_ix: usize) -> f64 {
+        match &self.current {
+            Some(current) if current.steps.contains(&step) => current.pa[cell_ix],
+            _ => 0.0,
+        }
+    }
+
+    /// The weight of the voltage term over the number of samples of its mean.
+    fn voltage_scale(&self) -> f64 {
+        self.voltage.map_or(0.0, |v| v.weight / (self.n_cells() as f64 * self.n_steps as f64))
+    }
+
+    /// Edges of a source: (edge index, target neuron, delay in steps, pair type).
+    fn edges(&self, source_ix: usize) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        let rows = &self.network.rows;
+        let source_type = self.network.source_type(source_ix);
+        let row = rows.offsets[source_ix] as usize..rows.offsets[source_ix + 1] as usize;
+        row.map(move |edge_ix| {
+            let word = rows.targets[edge_ix];
+            let target_type = target_cell_type(word);
+            let delay = self.dynamics.delay_steps(source_type, target_type) as usize;
+            (edge_ix, target_neuron(word) as usize, delay, source_type * N_CELL_TYPES + target_type)
+        })
+    }
+
+    /// Synaptic class of a source.
+    fn class_ix(&self, source_ix: usize) -> usize {
+        CLASS_OF_SOURCE_TYPE[self.network.source_type(source_ix)]
+    }
+}
+
+/// The learnable parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters<T> {
+    /// Weights before the pair scale, `[n_edges]` nS (two compartments) or pA (point).
+    pub weights: Vec<T>,
+    /// Offsets of the cell parameters from their measured values, `[n_models]`, in the order of
+    /// [`crate::model::cell::CELL_PARAMETERS`].
+    pub theta: Vec<[T; N_CELL_PARAMETERS]>,
+    /// Logarithm of the factor on all weights of a pair type, `[N_PAIR_TYPES]`.
+    pub log_scale: Vec<T>,
+}
+
+impl<T: Real> Parameters<T> {
+    /// The network's own weights, measured cells, pair scales of one.
+    pub fn of_network(network: &Network) -> Self {
+        Self {
+            weights: network.rows.weights.iter().map(|&w| T::of(f64::from(w))).collect(),
+            theta: vec![[T::of(0.0); N_CELL_PARAMETERS]; network.cell_models.len()],
+            log_scale: vec![T::of(0.0); N_PAIR_TYPES],
+        }
+    }
+}
+
+impl Parameters<f64> {
+    /// The parameters moved by `length` times `direction`.
+    pub fn moved(&self, direction: &Self, length: f64) -> Self {
+        self.combine(direction, |x, d| x + length * d)
+    }
+
+    /// Dual numbers that carry the derivative along `direction`.
+    pub fn along(&self, direction: &Self) -> Parameters<Dual> {
+        self.combine(direction, Dual::new)
+    }
+
+    fn combine<T>(&self, other: &Self, f: impl Fn(f64, f64) -> T) -> Parameters<T> {
+        let all = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect();
+        Parameters {
+            weights: all(&self.weights, &other.weights),
+            theta: self
+                .theta
+                .iter()
+                .zip(&other.theta)
+                .map(|(a, b)| std::array::from_fn(|i| f(a[i], b[i])))
+                .collect(),
+            log_scale: all(&self.log_scale, &other.log_scale),
+        }
+    }
+}
+
+/// What dt and the parameters make of the network: all that a step multiplies with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constants<T> {
+    /// `[n_models]`.
+    pub cells: Vec<CellConstants<T>>,
+    /// `[n_models][n_ports]`.
+    pub ports: Vec<Vec<PortConstants<T>>>,
+    /// What one arrival adds to a rise variable (E8), `[N_TARGET_TYPES][N_CLASSES][n_ports]` 1/ms.
+    pub gain_per_ms: Vec<f64>,
+    /// Weights times their pair scale, `[n_edges]`.
+    pub weights: Vec<T>,
+    /// Pair scales, `[N_PAIR_TYPES]`.
+    pub scales: Vec<T>,
+}
+
+impl<T: Real> Constants<T> {
+    /// Constants for these parameters.
+    pub fn new(problem: &Problem, parameters: &Parameters<T>) -> Self {
+        let Dynamics { mode, dt_ms, ports, .. } = problem.dynamics;
+        let models = || problem.network.cell_models.iter().zip(&parameters.theta);
+        let scales: Vec<T> = parameters.log_scale.iter().map(|s| s.exp()).collect();
+        let mut weights = parameters.weights.clone();
+        for source_ix in 0..problem.network.n_sources() {
+            for (edge_ix, _, _, pair_ix) in problem.edges(source_ix) {
+                weights[edge_ix] = scales[pair_ix] * weights[edge_ix];
+            }
+        }
+        let mut gain_per_ms = Vec::new();
+        for type_ix in 0..N_TARGET_TYPES {
+            for class_ix in 0..N_CLASSES {
+                gain_per_ms.extend((0..ports.n_ports).map(|p| ports.gain_per_ms(type_ix, class_ix, p)));
+            }
+        }
+        Self {
+            cells: models().map(|(cell, theta)| cell_constants(cell, *mode, *dt_ms, theta)).collect(),
+            ports: models().map(|(cell, theta)| port_constants(cell, ports, *dt_ms, theta)).collect(),
+            gain_per_ms,
+            weights,
+            scales,
+        }
+    }
+
+    /// Gains of a class on the ports of a neuron, `[n_ports]`.
+    fn gains(&self, problem: &Problem, neuron_ix: usize, class_ix: usize) -> &[f64] {
+        let cell_type_ix = problem.network.neurons.cell_type_ix[neuron_ix] as usize;
+        let n_ports = problem.dynamics.ports.n_ports;
+        let first = (CLASS_OF_SOURCE_TYPE[cell_type_ix] * N_CLASSES + class_ix) * n_ports;
+        &self.gain_per_ms[first..first + n_ports]
+    }
+}
+
+/// How a neuron spikes.
+#[derive(Clone, Copy, Debug)]
+pub enum Mode<'a> {
+    /// E3 and E6; the surrogate enters as the derivative of z.
+    Hard,
+    /// The Taylor variant: resets, jumps and held steps follow this schedule, `[n_steps][n_neurons]` with bit k for trial
+    /// k (the `spikes` of a hard run); what is transmitted and counted is the antiderivative of psi, zero while held.
+    Smooth(&'a [u32]),
+}
