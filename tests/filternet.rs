@@ -1,5 +1,4 @@
 //! LGN rates against BMTK's FilterNet: `tests/golden/filternet.json`, written by `tools/filternet_golden.py`.
-#![allow(clippy::unwrap_used)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use serde::Deserialize;

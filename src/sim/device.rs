@@ -141,7 +141,8 @@ impl Device {
             }
         }
         let spikes: Vec<&Buffer> = device.slots.iter().map(|s| &s.spikes).collect();
-        device.sources = SourceKernel::new(gpu, layout, &sources, &device.uniform, &spikes)?;
+        device.sources =
+            SourceKernel::new(gpu, layout, &sources, &device.uniform, &spikes, settings.n_steps, n_segments)?;
         Ok(device)
     }
 

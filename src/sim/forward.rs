@@ -26,6 +26,9 @@ impl Simulation {
         self.write_uniforms(seed, presentation);
         self.device.state.clear();
         self.device.arrivals.clear();
+        if let Some(sources) = &self.device.sources {
+            sources.start();
+        }
         if let Some(plane) = self.layout.state_plane("CURRENT") {
             self.device.state.write(plane, &self.device.current_pa);
         }
@@ -90,6 +93,9 @@ impl Simulation {
     fn save_checkpoint(&self, segment: usize) {
         let checkpoint = &self.device.checkpoints[segment];
         checkpoint.state.copy_from(0, &self.device.state, 0, self.layout.state_words());
+        if let Some(sources) = &self.device.sources {
+            sources.save_checkpoint(segment);
+        }
         if let Some(spikes) = &checkpoint.spikes {
             // The segment before was a full one: its last steps lie in the last slots.
             let n_history = self.device.history.len();
@@ -106,6 +112,9 @@ impl Simulation {
         let device = &self.device;
         let checkpoint = &device.checkpoints[segment];
         device.state.copy_from(0, &checkpoint.state, 0, self.layout.state_words());
+        if let Some(sources) = &device.sources {
+            sources.restore_checkpoint(segment);
+        }
         device.arrivals.clear();
         let Some(spikes) = &checkpoint.spikes else { return Ok(()) };
         let words = self.layout.spikes_words();

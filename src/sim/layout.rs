@@ -11,6 +11,7 @@ use crate::model::cell::{
 };
 use crate::model::kinetics::N_TARGET_TYPES;
 use crate::model::real::Dual;
+use crate::model::rng::Stream;
 use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
     SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, TARGET_NEURON_BITS,
@@ -266,6 +267,7 @@ impl Layout {
         number("SPIKES_ACTIVE", self.spikes_mask() + 2 * self.n_sources() + self.n_neurons);
         number("STATUS_NOT_FINITE", STATUS_NOT_FINITE as usize);
         number("STATUS_OVERFLOW", STATUS_OVERFLOW as usize);
+        number("STREAM_SOURCE_SPIKES", Stream::SourceSpikes as usize);
         number("KERNEL_NEURON_FORWARD", 1);
         number("KERNEL_SPREAD", 2);
         number("KERNEL_NEURON_ADJOINT", 3);

@@ -23,7 +23,7 @@ pub use adjoint::AdjointReport;
 use device::Device;
 pub use forward::ForwardReport;
 use layout::Layout;
-pub use sources::SourceSpikes;
+pub use sources::{SourceFilters, SourceSpikes};
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -143,6 +143,19 @@ impl Simulation {
         }
         self.device.current_pa = current_pa.to_vec();
         Ok(())
+    }
+
+    /// Sets what the LGN units see in each trial (MODEL.md, S2 and S3): the complex amplitude of the contrast under each
+    /// subfield, `[n_subfields][n_trials]`, and per step the cosine and sine of each trial's phase, the lag (ms) of the filter
+    /// tap that the step adds and its width (ms; 0 for none), `[n_steps][n_trials]`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the simulation does not draw its sources' spikes, or the shapes are not its own.
+    pub fn set_stimulus(&mut self, amplitude: &[[f32; 2]], frames: &[[f32; 4]]) -> Result<()> {
+        match &self.device.sources {
+            Some(sources) => sources.set_stimulus(amplitude, frames),
+            None => Err(Error::Failed("this simulation has no LGN units".to_owned())),
+        }
     }
 
     /// Turns a status word that a kernel has raised into an error.

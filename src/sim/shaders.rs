@@ -16,6 +16,7 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "spread_forward",
     "gather_adjoint",
     "weight_gradient",
+    "source_forward",
     "source_replay_forward",
 ];
 

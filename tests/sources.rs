@@ -1,0 +1,276 @@
+//! LGN and background spikes on the device against the host's f64 rates and draws, and their state across checkpoints.
+// Clippy's exemption for tests does not reach helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::circuit::{Circuit, Mode, dynamics};
+use common::tables;
+use simrun::gpu::{Buffer, Gpu, Kernel};
+use simrun::model::rng::{self, Stream};
+use simrun::network::{Network, lgn_units};
+use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
+use simrun::sim::shaders::assemble;
+use simrun::sim::{LearnWeights, Settings, Simulation, SourceFilters, SourceSpikes, VoltagePenalty};
+use simrun::stimulus::drive::{Drive, Filters, drive, filters};
+use simrun::stimulus::lgn::{LgnUnit, SCREEN_DEG, rates_hz, units};
+use simrun::stimulus::{Grating, TrialCondition};
+
+const BACKGROUND_HZ: f64 = 250.0;
+const SEED: u64 = 0x1234_5678_9abc_def0;
+
+/// Every 97th of the 17,400 units: all classes, ordered by class.
+fn sample_units() -> Vec<LgnUnit> {
+    let classes = tables().lgn_units;
+    units(&classes, &lgn_units::place(&classes, 3), 3).unwrap().into_iter().step_by(97).collect()
+}
+
+/// Grey, and gratings that differ in every field.
+fn conditions() -> Vec<TrialCondition> {
+    let grating = |k: f64| {
+        TrialCondition::Grating(Grating {
+            direction_deg: 47.0 * k,
+            spatial_frequency_cpd: 0.02 + 0.02 * k,
+            temporal_frequency_hz: 1.0 + 4.0 * k,
+            contrast: 1.0 - 0.15 * k,
+            phase_deg: 70.0 * k,
+            onset_ms: 25.0 * k,
+        })
+    };
+    vec![grating(0.0), TrialCondition::Grey, grating(1.0), grating(2.0), grating(3.0)]
+}
+
+/// The kernel alone, with its buffers in reach.
+struct Bench {
+    gpu: Arc<Gpu>,
+    layout: Layout,
+    kernel: Kernel,
+    spikes: Buffer,
+    filter_sum: Buffer,
+    group: simrun::gpu::BindGroup,
+}
+
+fn bench(
+    filters: &Filters,
+    drive: &Drive,
+    n_lgn: usize,
+    n_trials: usize,
+    dt_ms: f64,
+    n_steps: usize,
+) -> Bench {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut dynamics = dynamics(Mode::Point);
+    dynamics.dt_ms = dt_ms;
+    let network = Network { n_lgn, n_background: 100, ..Network::default() };
+    let layout = Layout::new(&network, &dynamics, n_trials, false);
+    let name = "source_forward";
+    let kernel =
+        Kernel::new(&gpu, name, &assemble(name, &layout).unwrap(), &[("WORKGROUP_SIZE", 64.0)]).unwrap();
+    let subfields = (0..filters.n_subfields)
+        .map(|i| [filters.baseline_hz[i].to_bits(), filters.second_ix.get(i).copied().unwrap_or(u32::MAX)]);
+    let background = std::iter::repeat_n([(BACKGROUND_HZ as f32).to_bits(), u32::MAX], 100);
+    let table: Vec<[u32; 2]> = subfields.chain(background).collect();
+    let uniforms: Vec<u8> = (0..n_steps as u32)
+        .flat_map(|step| {
+            let uniform = StepUniform {
+                step,
+                spike_step: 1000 + step,
+                seed_low: SEED as u32,
+                seed_high: (SEED >> 32) as u32,
+                ..StepUniform::default()
+            };
+            let mut bytes = bytemuck::bytes_of(&uniform).to_vec();
+            bytes.resize(UNIFORM_STRIDE, 0);
+            bytes
+        })
+        .collect();
+    let uniform = Buffer::uniform(&gpu, "uniform", uniforms.len()).unwrap();
+    uniform.write(0, &uniforms);
+    let spikes = Buffer::storage(&gpu, "spikes", layout.spikes_words()).unwrap();
+    let filter_sum = Buffer::storage(&gpu, "sums", 2 * filters.n_subfields * n_trials).unwrap();
+    let group = kernel
+        .bind(&[
+            ("step", &uniform),
+            ("taps_hz", &Buffer::storage_of(&gpu, "taps", &filters.taps_hz).unwrap()),
+            ("units", &Buffer::storage_of(&gpu, "units", &table).unwrap()),
+            ("amplitude", &Buffer::storage_of(&gpu, "amplitude", &drive.amplitude).unwrap()),
+            ("frames", &Buffer::storage_of(&gpu, "frames", &drive.frames).unwrap()),
+            ("filter_sum", &filter_sum),
+            ("spikes", &spikes),
+        ])
+        .unwrap();
+    Bench { gpu, layout, kernel, spikes, filter_sum, group }
+}
+
+impl Bench {
+    /// Spikes buffer and K after one step.
+    fn step(&self, step: usize) -> (Vec<u32>, Vec<[f32; 2]>) {
+        self.spikes.clear();
+        let workgroups = self.kernel.workgroups_for(self.layout.n_sources());
+        let offset = (step * UNIFORM_STRIDE) as u32;
+        self.gpu
+            .submit("sources", |pass| self.kernel.dispatch(pass, &self.group, offset, workgroups))
+            .unwrap();
+        let n_sums = self.filter_sum.bytes() as usize / 8;
+        (self.spikes.read(0, self.layout.spikes_words()).unwrap(), self.filter_sum.read(0, n_sums).unwrap())
+    }
+}
+
+/// S4 from the sums K that the device holds, Hz.
+fn rate_from_sums(
+    filters: &Filters,
+    drive: &Drive,
+    sums: &[[f32; 2]],
+    unit: usize,
+    step: usize,
+    trial: usize,
+) -> f64 {
+    let n_trials = sums.len() / filters.n_subfields;
+    let second = filters.second_ix[unit];
+    let subfields = std::iter::once(unit).chain((second != u32::MAX).then_some(second as usize));
+    subfields
+        .map(|subfield| {
+            let [cos, sin, ..] = drive.frames[step * n_trials + trial].map(f64::from);
+            let d = drive.amplitude[subfield * n_trials + trial].map(f64::from);
+            let k = sums[subfield * n_trials + trial].map(f64::from);
+            let modulation = (d[0] * cos + d[1] * sin) * k[1] + (d[1] * cos - d[0] * sin) * k[0];
+            (f64::from(filters.baseline_hz[subfield]) + modulation).max(0.0)
+        })
+        .sum()
+}
+
+/// Rates from the device's K within 1e-4 of the peak; every drawn bit is the host's unless its random number lies within
+/// 1e-4 of the peak probability; the lists hold the sources that spiked; counts have their mean.
+#[test]
+fn device_meets_host() {
+    let (sample, conditions) = (sample_units(), conditions());
+    let filters = filters(&sample);
+    let (n_lgn, n_trials) = (sample.len(), conditions.len());
+    for (dt_ms, n_steps) in [(1.0, 400), (0.25, 480)] {
+        let drive = drive(&sample, &conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
+        let host: Vec<Vec<f64>> = sample
+            .iter()
+            .flat_map(|unit| conditions.iter().map(|c| rates_hz(unit, c, dt_ms, n_steps, SCREEN_DEG)))
+            .collect();
+        let peaks: Vec<f64> = host.iter().map(|rates| rates.iter().copied().fold(0.0, f64::max)).collect();
+        let bench = bench(&filters, &drive, n_lgn, n_trials, dt_ms, n_steps);
+        let (mut worst, mut near, mut drawn, mut expected, mut variance) = (0.0_f64, 0, 0.0, 0.0, 0.0);
+        let mut background_counts = vec![0.0_f64; 100 * n_trials];
+        for step in 0..n_steps {
+            let (spikes, sums) = bench.step(step);
+            let masks = &spikes[bench.layout.spikes_mask()..][..bench.layout.n_sources()];
+            for (at, rates) in host.iter().enumerate() {
+                let (unit, trial) = (at / n_trials, at % n_trials);
+                let rate_hz = rate_from_sums(&filters, &drive, &sums, unit, step, trial);
+                worst = worst.max((rate_hz - rates[step]).abs() / peaks[at]);
+                let p = rates[step] * 1e-3 * dt_ms;
+                let u =
+                    rng::uniform(SEED, Stream::SourceSpikes, unit as u32, 1000 + step as u32, trial as u32);
+                let bit = masks[unit] >> trial & 1 == 1;
+                if bit != (f64::from(u) < p) {
+                    near += 1;
+                    assert!((f64::from(u) - p).abs() < 1e-7 * dt_ms * peaks[at], "unit {unit} step {step}");
+                }
+                drawn += f64::from(u8::from(bit));
+                expected += p;
+                variance += p * (1.0 - p);
+            }
+            for (at, count) in background_counts.iter_mut().enumerate() {
+                *count += f64::from(masks[n_lgn + at / n_trials] >> (at % n_trials) & 1);
+            }
+            check_lists(&bench.layout, &spikes);
+        }
+        println!("dt {dt_ms} ms: rates within {worst:.1e} of the peak; {near} draws decided by rounding");
+        assert!(worst < 1e-4, "rates differ by {worst:.1e} of the peak");
+        let z = (drawn - expected) / f64::sqrt(variance);
+        assert!(z.abs() < 4.0, "LGN: {drawn} spikes, {expected} expected, z = {z}");
+        check_background(&background_counts, BACKGROUND_HZ * 1e-3 * dt_ms, n_steps as f64);
+    }
+}
+
+/// Lists of LGN and background units: exactly the sources whose mask is not zero.
+fn check_lists(layout: &Layout, spikes: &[u32]) {
+    let masks = &spikes[layout.spikes_mask()..][..layout.n_sources()];
+    let lists = layout.spikes_mask() + layout.n_sources() + layout.n_neurons;
+    for (kind, sources) in [(1, 0..layout.n_lgn), (2, layout.n_lgn..layout.n_sources())] {
+        let mut listed = spikes[lists + sources.start..][..spikes[kind] as usize].to_vec();
+        listed.sort_unstable();
+        let spiked: Vec<u32> = sources.filter(|s| masks[*s] != 0).map(|s| s as u32).collect();
+        assert_eq!(listed, spiked);
+    }
+}
+
+/// Counts of independent draws of probability `p`: mean, and Fano factor 1 - p.
+fn check_background(counts: &[f64], p: f64, n_steps: f64) {
+    let n = counts.len() as f64;
+    let mean = counts.iter().sum::<f64>() / n;
+    let z = (mean - n_steps * p) / (n_steps * p * (1.0 - p) / n).sqrt();
+    assert!(z.abs() < 4.0, "background: mean {mean}, z = {z}");
+    let fano = counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / n / mean;
+    assert!((fano / (1.0 - p) - 1.0).abs() < 4.0 * (2.0 / n).sqrt(), "background: Fano factor {fano}");
+}
+
+/// Counts and bits of the weight gradient of one training step whose LGN and background spikes are drawn on the device.
+fn train(
+    gpu: &Arc<Gpu>,
+    circuit: &Circuit,
+    sample: &[LgnUnit],
+    conditions: &[TrialCondition],
+    steps_between_checkpoints: usize,
+    presentation: u32,
+) -> (Vec<f32>, Vec<u32>) {
+    let filters = filters(sample);
+    let sources = SourceSpikes::Drawn(SourceFilters {
+        taps_hz: &filters.taps_hz,
+        baseline_hz: &filters.baseline_hz,
+        second_ix: &filters.second_ix,
+        background_hz: BACKGROUND_HZ as f32,
+    });
+    let settings = Settings {
+        n_trials: circuit.n_trials,
+        n_steps: circuit.n_steps,
+        window: 0..circuit.n_steps,
+        steps_between_checkpoints,
+        voltage: VoltagePenalty::default(),
+        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_cells: false,
+        current: None,
+    };
+    let mut simulation =
+        Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+    assert!(simulation.set_stimulus(&[], &[]).is_err(), "a stimulus of another shape");
+    let drive = drive(sample, conditions, filters.n_taps, 1.0, circuit.n_steps, SCREEN_DEG);
+    simulation.set_stimulus(&drive.amplitude, &drive.frames).unwrap();
+    let counts = simulation.forward(SEED, presentation).unwrap().spike_counts;
+    let seeds: Vec<f32> = counts.iter().map(|c| c - 2.0).collect();
+    simulation.adjoint(&seeds).unwrap();
+    (counts, simulation.weight_gradient().unwrap().iter().map(|g| g.to_bits()).collect())
+}
+
+/// The weight gradient sees every LGN spike of the recomputed segments: equal bits mean equal spikes.
+#[test]
+fn recomputed_segments_draw_the_same_spikes() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(Mode::TwoCompartment, 5);
+    // One unit of each class would be the circuit's 14; these are spread over the classes in the same way.
+    let all = sample_units();
+    let sample: Vec<LgnUnit> = (0..circuit.network.n_lgn)
+        .map(|i| all[i * (all.len() - 1) / (circuit.network.n_lgn - 1)].clone())
+        .collect();
+    assert!(sample.iter().any(|u| u.second.is_some()));
+    let conditions = conditions()[..circuit.n_trials].to_vec();
+    let whole = train(&gpu, &circuit, &sample, &conditions, circuit.n_steps, 0);
+    assert!(whole.0.iter().sum::<f32>() > 50.0, "the circuit is silent");
+    assert!(whole.1.iter().filter(|g| **g != 0).count() > 100, "hardly any gradient");
+    for k in [circuit.n_steps, 23, 8] {
+        assert!(train(&gpu, &circuit, &sample, &conditions, k, 0) == whole, "{k} steps between checkpoints");
+    }
+    assert!(
+        train(&gpu, &circuit, &sample, &conditions, 23, 1).0 != whole.0,
+        "presentations share their spikes"
+    );
+    let grey = vec![TrialCondition::Grey; circuit.n_trials];
+    assert!(train(&gpu, &circuit, &sample, &grey, 23, 0).0 != whole.0, "the stimulus has no effect");
+}
