@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use serde_json::json;
+use simrun::gpu::{self, AdapterDescription};
 use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::{Error, Result};
@@ -21,6 +22,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Reads scenes and their tables and says whether they can be run
     Check(CheckArguments),
+    /// Lists the graphics adapters that can be used
+    Adapters(AdaptersArguments),
 }
 
 #[derive(clap::Args)]
@@ -36,10 +39,18 @@ struct CheckArguments {
     json: bool,
 }
 
+#[derive(clap::Args)]
+struct AdaptersArguments {
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs one command.
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Check(arguments) => check(&arguments),
+        Command::Adapters(arguments) => adapters(&arguments),
     }
 }
 
@@ -88,4 +99,33 @@ fn check(arguments: &CheckArguments) -> Result<()> {
         print(&format!("{}\n", json!({ "scenes": found })))?;
     }
     last_error.map_or(Ok(()), Err)
+}
+
+/// Lists the adapters; none at all is an error, as it would be for a run.
+fn adapters(arguments: &AdaptersArguments) -> Result<()> {
+    let found = gpu::list_adapters()?;
+    if arguments.json {
+        let found: Vec<_> = found.iter().map(describe).collect();
+        return print(&format!("{}\n", json!({ "adapters": found })));
+    }
+    let mib = |bytes: u64| bytes >> 20;
+    let lines = found.iter().map(|a| {
+        format!(
+            "{} ({}, {}), driver {}: buffers up to {} MiB, bindings up to {} MiB\n",
+            a.name,
+            a.kind,
+            a.backend,
+            a.driver,
+            mib(a.max_buffer_bytes),
+            mib(a.max_binding_bytes)
+        )
+    });
+    print(&lines.collect::<String>())
+}
+
+fn describe(adapter: &AdapterDescription) -> serde_json::Value {
+    json!({
+        "name": adapter.name, "kind": adapter.kind, "backend": adapter.backend, "driver": adapter.driver,
+        "max_buffer_bytes": adapter.max_buffer_bytes, "max_binding_bytes": adapter.max_binding_bytes,
+    })
 }

@@ -9,6 +9,8 @@ use std::process::{Command, Output};
 fn simrun(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // Keeps a layer of Mesa from saying on stderr that there is no display server.
+    command.env("NODEVICE_SELECT", "1");
     command.output().unwrap()
 }
 
@@ -119,4 +121,12 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_system_without_adapter_is_told_what_to_install() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    // A loader that is shown no driver finds no adapter.
+    command.arg("adapters").env("VK_DRIVER_FILES", "/dev/null").env("VK_ICD_FILENAMES", "/dev/null");
+    assert_refused(&command.output().unwrap(), 2, &["no usable graphics adapter", "mesa-vulkan-drivers"]);
 }

@@ -61,9 +61,23 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
     }
 }
 
-/// All adapters, in the system's order.
-pub fn list_adapters() -> Vec<AdapterDescription> {
-    pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY)).iter().map(describe).collect()
+/// All adapters, hardware first.
+///
+/// # Errors
+/// [`Error::NoAdapter`] if there is none.
+pub fn list_adapters() -> Result<Vec<AdapterDescription>> {
+    Ok(enumerate()?.iter().map(describe).collect())
+}
+
+fn enumerate() -> Result<Vec<wgpu::Adapter>> {
+    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(rank);
+    if adapters.is_empty() {
+        let reason = "this system offers none. Install a graphics driver, or software Vulkan (Debian and Ubuntu: apt \
+                      install libvulkan1 mesa-vulkan-drivers)";
+        return Err(Error::NoAdapter { reason: reason.to_owned() });
+    }
+    Ok(adapters)
 }
 
 /// Hardware first, then software; within a kind the system's order.
@@ -78,19 +92,12 @@ fn rank(adapter: &wgpu::Adapter) -> u32 {
 }
 
 fn choose_adapter(name: Option<&str>) -> Result<wgpu::Adapter> {
-    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
-    adapters.sort_by_key(rank);
+    let adapters = enumerate()?;
     let found: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
     let wanted = name.unwrap_or_default().to_lowercase();
     adapters.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted)).ok_or_else(|| {
         Error::NoAdapter {
-            reason: if found.is_empty() {
-                "this system offers none. Install a graphics driver, or software Vulkan (Debian and Ubuntu: apt install \
-                 libvulkan1 mesa-vulkan-drivers)"
-                    .to_owned()
-            } else {
-                format!("no adapter's name contains '{wanted}'; found: {}", found.join(", "))
-            },
+            reason: format!("no adapter's name contains '{wanted}'; found: {}", found.join(", ")),
         }
     })
 }
