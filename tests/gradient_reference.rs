@@ -109,13 +109,19 @@ fn taylor_orders(
     slope: f64,
     longest: f64,
 ) -> Vec<f64> {
-    const N_HALVINGS: i32 = 5;
+    const N_HALVINGS: i32 = 8;
     let loss =
         |h: f64| forward(&case.problem(), &case.parameters.moved(direction, h), Mode::Smooth(schedule)).loss;
     let start = loss(0.0);
     let lengths = (0..=N_HALVINGS).map(|k| longest * 0.5_f64.powi(k));
     let remainders: Vec<f64> = lengths.map(|h| (loss(h) - start - h * slope).abs()).collect();
     remainders.windows(2).map(|r| (r[0] / r[1]).log2()).collect()
+}
+
+/// Whether the remainder is of second order over four halvings in a row. Longer steps cross kinks of psi and the voltage
+/// penalty, shorter ones measure rounding.
+fn is_second_order(orders: &[f64]) -> bool {
+    orders.windows(4).any(|run| run.iter().all(|order| (order - 2.0).abs() < 0.05))
 }
 
 /// Level 2: the adjoint is the derivative of the program that runs, as finite differences see it.
@@ -131,17 +137,18 @@ fn smooth_variant_passes_the_taylor_test() {
                 continue;
             }
             let slope = gradient.along(&direction);
-            // The loss is nearly linear in the after-spike amplitudes: shorter steps would measure rounding.
+            // The loss is nearly linear in the after-spike amplitudes: they can go further.
             let longest = if name.starts_with("after_spike") { 2e-2 } else { 1e-3 };
             let orders = taylor_orders(&case, &schedule, &direction, slope, longest);
             println!("{} {name}: slope {slope:.3e}, orders {orders:.3?}", kind.seed);
-            assert!(orders.iter().all(|order| (order - 2.0).abs() < 0.1), "{kind:?} {name}: {orders:?}");
+            assert!(is_second_order(&orders), "{kind:?} {name}: {orders:?}");
         }
         // A slope that is wrong by a thousandth leaves a remainder of first order.
         let direction = case.direction(3);
         let wrong = 1.001 * gradient.along(&direction);
         let orders = taylor_orders(&case, &schedule, &direction, wrong, 1e-3);
-        assert!(orders.iter().any(|order| (order - 2.0).abs() > 0.1), "{kind:?}: {orders:?}");
+        println!("{} wrong slope: orders {orders:.3?}", kind.seed);
+        assert!(!is_second_order(&orders), "{kind:?}: {orders:?}");
     }
 }
 
