@@ -155,7 +155,7 @@ pub fn prepare(
 pub fn function_losses<C: Copy + Into<f64>>(
     losses: &FunctionLosses,
     responses: &Responses<'_, C>,
-    rate_mean_hz: &[f64],
+    rate_mean_hz: &[f32],
 ) -> Result<LossValues> {
     let n_trials = responses.trials.len();
     if responses.counts.len() != losses.n_neurons * n_trials || rate_mean_hz.len() != losses.n_neurons {

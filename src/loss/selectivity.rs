@@ -45,7 +45,7 @@ pub(super) struct Crowd<'a> {
     /// Preferred direction of each neuron, degrees, `[n_neurons]`.
     pub(super) tuning_angle_deg: &'a [f32],
     /// Running mean of each neuron's evoked rate, Hz, `[n_neurons]`.
-    pub(super) rate_mean_hz: &'a [f64],
+    pub(super) rate_mean_hz: &'a [f32],
 }
 
 /// The groups that have neurons and both indices.
@@ -66,9 +66,10 @@ pub(super) fn pair(by: SharesScene, targets: &FunctionTargets, core: &[Vec<usize
 }
 
 /// Moves the running mean of every neuron's evoked rate, Hz, by one batch: call it after the losses of that batch. It
-/// starts at 0, where the floor of the term weighs all neurons alike. A batch without evoked trials leaves it.
+/// starts at 0, where the floor of the term weighs all neurons alike. A batch without evoked trials leaves it. It is part of
+/// what a checkpoint keeps, in the 32 bits that a checkpoint has, so that a resumed run repeats the run it continues.
 pub fn update_rate_mean<C: Copy + Into<f64>>(
-    rate_mean_hz: &mut [f64],
+    rate_mean_hz: &mut [f32],
     term: &SelectivityLossScene,
     responses: &Responses<'_, C>,
 ) {
@@ -78,7 +79,8 @@ pub fn update_rate_mean<C: Copy + Into<f64>>(
     }
     let decay = term.rate_mean_decay;
     for (neuron_ix, mean_hz) in rate_mean_hz.iter_mut().enumerate() {
-        *mean_hz = decay * *mean_hz + (1.0 - decay) * responses.mean_rate_hz(neuron_ix, &trials);
+        let moved = decay * f64::from(*mean_hz) + (1.0 - decay) * responses.mean_rate_hz(neuron_ix, &trials);
+        *mean_hz = moved as f32;
     }
 }
 
@@ -91,7 +93,7 @@ pub(super) fn add_term<C: Copy + Into<f64>>(
     seeds: &mut [f64],
 ) -> f64 {
     let rate_per_count = 1.0 / (1e-3 * responses.window_ms);
-    let norm_hz = |neuron_ix: usize| crowd.rate_mean_hz[neuron_ix].max(term.min_rate_hz);
+    let norm_hz = |neuron_ix: usize| f64::from(crowd.rate_mean_hz[neuron_ix]).max(term.min_rate_hz);
     let mut total = 0.0;
     for group in crowd.groups {
         let each = || group.neurons.iter().flat_map(|&neuron_ix| trials.iter().map(move |&t| (neuron_ix, t)));

@@ -90,7 +90,7 @@ fn seeds_meet_central_differences_of_the_total() {
     let counts: Vec<f64> = (0..types.len() * n * trials.len())
         .map(|i| 6.0 * draws.next() * if i / (n * trials.len()) == 2 { 1e-3 } else { 1.0 })
         .collect();
-    let rate_mean_hz: Vec<f64> = (0..types.len() * n).map(|_| 4.0 * draws.next()).collect();
+    let rate_mean_hz: Vec<f32> = (0..types.len() * n).map(|_| 4.0 * draws.next() as f32).collect();
     let at = |counts: &[f64]| {
         function_losses(&losses, &Responses { counts, trials: &trials, window_ms: 400.0 }, &rate_mean_hz)
             .unwrap()
@@ -210,7 +210,7 @@ fn a_crowd_of_known_tuning_has_its_known_selectivity() {
             gain * (1.0 + 0.6 * delta.cos() + 0.8 * (2.0 * delta).cos())
         }));
     }
-    let rate_mean_hz: Vec<f64> = (0..n).map(|i| 2.0 * (1.0 + (i % 5) as f64)).collect();
+    let rate_mean_hz: Vec<f32> = (0..n).map(|i| 2.0 * (1.0 + (i % 5) as f32)).collect();
     let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
     let values = function_losses(&losses, &responses, &rate_mean_hz).unwrap();
     assert_eq!(values.terms[0].0, "selectivity");

@@ -7,7 +7,8 @@
 //! L = weight * mean over neurons, steps and trials of  relu(x - x_high)^2 + relu(x_low - x)^2
 //! ```
 //!
-//! The sum runs on the device, where the potentials are. This is its definition in f64.
+//! with 0 for the steps of a refractory period, in which the potential is held. This is E5 of MODEL.md; the sum runs on the
+//! device, where the potentials are, and this is its definition in f64.
 
 use crate::scene::VoltageLossScene;
 
