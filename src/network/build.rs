@@ -7,13 +7,13 @@ use rayon::prelude::*;
 
 use super::connection::{LikeToLike, Site};
 use super::lgn_edges::{self, LgnSources, LgnTarget};
-use super::lgn_units;
+use super::lgn_units::{self, LgnUnits};
 use super::positions::{one_of_each_model, place_neurons};
 use super::random::{Draws, Owner};
 use super::recurrent::{self, SourceGrid};
 use super::tables::Tables;
 use super::weights::{self, InputWeights, PspLaw, UnitPsps};
-use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, pack_target};
+use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, TARGET_NEURON_BITS, pack_target};
 use crate::model::rng::Stream;
 use crate::{Error, Result};
 
@@ -60,22 +60,36 @@ impl NetworkSpec {
 /// Builds the V1 network.
 ///
 /// # Errors
-/// Where `unit_psps` lacks a positive figure, or a table has a class of LGN units that has no rule.
+/// Those of [`connect`].
 pub fn build(spec: &NetworkSpec, tables: &Tables, unit_psps: &UnitPsps) -> Result<Network> {
-    unit_psps.check(tables.cells.len())?;
     let neurons = place_neurons(tables, spec.radius_um, spec.seed);
     let units = lgn_units::place(&tables.lgn_units, spec.seed);
-    let n_sources = neurons.len() + units.len() + spec.n_background;
-    if u32::try_from(n_sources).is_err() {
-        return Err(Error::Failed(format!("{n_sources} sources are more than 32-bit indices hold")));
+    connect(spec, tables, unit_psps, neurons, &units)
+}
+
+/// Connects neurons and LGN units that are already placed; neurons lie within `spec.radius_um`.
+///
+/// # Errors
+/// Where `unit_psps` lacks a positive figure, a table has a class of LGN units that has no rule, or indices are too small.
+pub fn connect(
+    spec: &NetworkSpec,
+    tables: &Tables,
+    unit_psps: &UnitPsps,
+    neurons: Neurons,
+    units: &LgnUnits,
+) -> Result<Network> {
+    unit_psps.check(tables.cells.len())?;
+    if neurons.len() >= 1 << TARGET_NEURON_BITS {
+        return Err(Error::Failed(format!("{} neurons are more than an edge can address", neurons.len())));
     }
+    let n_sources = neurons.len() + units.len() + spec.n_background;
     let builder = Builder {
         spec,
         tables,
         unit_psps,
         neurons: &neurons,
         grid: SourceGrid::new(&neurons, spec.radius_um),
-        lgn: LgnSources::new(tables, &units)?,
+        lgn: LgnSources::new(tables, units)?,
         psp_laws: weights::psp_laws(tables),
         input_weights: weights::input_weights(tables, unit_psps)?,
     };

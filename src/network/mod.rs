@@ -14,7 +14,7 @@ mod recurrent;
 pub mod tables;
 mod weights;
 
-pub use build::{NetworkSpec, build, cells_only};
+pub use build::{NetworkSpec, build, cells_only, connect};
 pub use connection::{EdgeCount, ExpectedEdges, expected_edges};
 pub use positions::place_neurons;
 pub use weights::{PspLaw, UnitPsps, psp_laws};

@@ -203,7 +203,7 @@ mod tests {
             i => 0.4 * f64::from(i - 30) / 10.0,
         };
         let n = 100_000;
-        let mut counts = vec![0u32; 40];
+        let mut counts = [0u32; 40];
         for trial in 0..n {
             let mut draws = Draws::new(3, Stream::Connections, Owner::Neuron, trial);
             of_type.thin(1.0, &envelope, &mut draws, p, |s| counts[s.neuron_ix as usize] += 1);
