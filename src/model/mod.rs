@@ -1,5 +1,6 @@
 //! Pure mathematics of the model: no files, no device. Equation numbers are those of MODEL.md.
 
+pub mod adam;
 pub mod cell;
 pub mod kinetics;
 mod port_fit;

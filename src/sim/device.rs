@@ -20,7 +20,8 @@ pub(super) struct Shard {
     pub(super) n_edges: usize,
     pub(super) first_source: usize,
     pub(super) n_rows: usize,
-    pub(super) is_recurrent: bool,
+    /// 0 neurons, 1 LGN units, 2 background units.
+    pub(super) kind: usize,
     pub(super) offsets: Buffer,
     pub(super) targets: Buffer,
     pub(super) weights: Buffer,
@@ -206,7 +207,7 @@ impl Device {
                 let own = [("weights", &shard.weights), ("adj_spike", &self.adj_spike)];
                 self.kernels.gather.bind(&[&rows[..], &own].concat())
             };
-            gather.push(shard.is_recurrent.then(bind_gather).transpose()?);
+            gather.push((shard.kind == 0).then(bind_gather).transpose()?);
             let bind_gradient =
                 |grad: &Buffer| self.kernels.weight_gradient.bind(&[&rows[..], &[("grad", grad)]].concat());
             weight_gradient.push(shard.grad.as_ref().map(bind_gradient).transpose()?);
@@ -282,10 +283,10 @@ fn make_shard(
         n_edges,
         first_source: sources.start,
         n_rows: sources.len(),
-        is_recurrent: kind == 0,
+        kind,
         offsets: Buffer::storage_of(gpu, &format!("{name} row offsets"), &header)?,
         targets: Buffer::storage_of(gpu, &format!("{name} targets"), &rows.targets[first_edge..last_edge])?,
-        weights: Buffer::storage_of(gpu, &format!("{name} weights"), &rows.weights[first_edge..last_edge])?,
+        weights: Buffer::storage(gpu, &format!("{name} weights"), n_edges)?,
         grad,
     })
 }

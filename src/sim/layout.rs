@@ -40,6 +40,24 @@ pub struct StepUniform {
     pub pad_1: u32,
 }
 
+/// Uniform of an optimiser step. Twin: `Update` in `shaders/update_weights.wgsl`, which documents the fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct UpdateUniform {
+    pub learning_rate: f32,
+    pub beta_1: f32,
+    pub beta_2: f32,
+    pub bias_1: f32,
+    pub bias_2: f32,
+    pub epsilon: f32,
+    pub clip: f32,
+    pub exponentiated: u32,
+}
+
+/// Pair types: (source type, target cell type).
+pub const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
+
 /// Distance between two uniforms, bytes: the alignment that every adapter accepts.
 pub const UNIFORM_STRIDE: usize = 256;
 
@@ -248,6 +266,7 @@ impl Layout {
         number("N_PORTS", self.n_ports);
         number("N_CLASSES", N_CLASSES);
         number("N_CELL_TYPES", N_CELL_TYPES);
+        number("N_PAIR_TYPES", N_PAIR_TYPES);
         number("SOURCE_TYPE_LGN", SOURCE_TYPE_LGN);
         number("SOURCE_TYPE_BACKGROUND", SOURCE_TYPE_BACKGROUND);
         number("TARGET_NEURON_BITS", TARGET_NEURON_BITS as usize);

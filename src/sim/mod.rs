@@ -7,6 +7,7 @@ mod adjoint;
 mod device;
 mod forward;
 pub mod layout;
+pub mod optimiser;
 pub mod shaders;
 mod sources;
 
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::{CellModel, Network};
+use crate::network::{CellModel, Network, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN};
 
 pub use adjoint::AdjointReport;
 use device::Device;
@@ -77,8 +78,11 @@ pub struct Simulation {
     dynamics: Dynamics,
     cell_models: Vec<CellModel>,
     neuron_model_ix: Vec<u16>,
+    neuron_cell_type_ix: Vec<u8>,
     device: Device,
     arrival_scale: f64,
+    /// Largest of the weights that are not learned.
+    largest_fixed_weight: f32,
     last_segment_on_tape: bool,
 }
 
@@ -97,9 +101,8 @@ impl Simulation {
         let layout = Layout::new(network, dynamics, settings.n_trials, settings.current.is_some());
         let theta = vec![[0.0; N_CELL_PARAMETERS]; network.cell_models.len()];
         let tables = layout.tables(network, dynamics, &theta);
-        let largest = network.rows.weights.iter().copied().fold(0.0, f32::max);
         let device = Device::new(gpu, &layout, &settings, network, &tables, sources)?;
-        Ok(Self {
+        let mut simulation = Self {
             gpu: Arc::clone(gpu),
             layout,
             settings,
@@ -107,9 +110,13 @@ impl Simulation {
             cell_models: network.cell_models.clone(),
             neuron_model_ix: network.neurons.model_ix.clone(),
             device,
-            arrival_scale: arrival_scale(largest),
+            neuron_cell_type_ix: network.neurons.cell_type_ix.clone(),
+            arrival_scale: 1.0,
+            largest_fixed_weight: 0.0,
             last_segment_on_tape: false,
-        })
+        };
+        simulation.set_weights(&network.rows.weights)?;
+        Ok(simulation)
     }
 
     /// Sizes on the device.
@@ -155,6 +162,16 @@ impl Simulation {
         match &self.device.sources {
             Some(sources) => sources.set_stimulus(amplitude, frames),
             None => Err(Error::Failed("this simulation has no LGN units".to_owned())),
+        }
+    }
+
+    /// Source type of a source.
+    fn source_type(&self, source_ix: usize) -> usize {
+        let n = self.layout.n_neurons;
+        match self.neuron_cell_type_ix.get(source_ix) {
+            Some(cell_type) => usize::from(*cell_type),
+            None if source_ix < n + self.layout.n_lgn => SOURCE_TYPE_LGN,
+            None => SOURCE_TYPE_BACKGROUND,
         }
     }
 

@@ -18,6 +18,8 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "weight_gradient",
     "source_forward",
     "source_replay_forward",
+    "gradient_sums",
+    "update_weights",
 ];
 
 /// Every include.

@@ -120,3 +120,15 @@ fn network(mode: Mode, seed: u64) -> Network {
         rows,
     }
 }
+
+impl Circuit {
+    /// First edge of the LGN units' rows.
+    pub(crate) fn first_lgn_edge(&self) -> usize {
+        self.network.rows.offsets[self.network.neurons.len()] as usize
+    }
+
+    /// First edge of the background units' rows.
+    pub(crate) fn first_background_edge(&self) -> usize {
+        self.network.rows.offsets[self.network.neurons.len() + self.network.n_lgn] as usize
+    }
+}

@@ -1,0 +1,56 @@
+// One optimiser step of the weights of a shard: Adam with projection on w >= 0, or exponentiated Adam, on the base weight
+// w_0 = w / s with s the factor of its pair type (A10); then the new factor is put in. Kingma and Ba 2015; exponentiated
+// gradient: Kivinen and Warmuth 1997. A workgroup walks rows; its threads share the edges of a row. No adjoint: it is the
+// end of the chain. Hazards: none, each edge has one owner; the largest weight is an integer maximum of its bits.
+struct Update {
+    learning_rate: f32,  // this step's, schedule included
+    beta_1: f32,         // decay of the first moment
+    beta_2: f32,         // decay of the second moment
+    bias_1: f32,         // 1/(1 - beta_1^t)
+    bias_2: f32,         // 1/(1 - beta_2^t)
+    epsilon: f32,        // added to the root of the second moment
+    clip: f32,           // factor on the gradient, <= 1
+    exponentiated: u32,  // 1: w_0 exp(-step), 0: max(0, w_0 - step)
+}
+@group(0) @binding(0) var<uniform> update: Update;
+//!include shared/tables.wgsl
+//!include shared/rows.wgsl
+// [pair type] factor before, [pair type] factor after (f32 bits), then the largest weight (f32 bits).
+@group(0) @binding(2) var<storage, read_write> pairs: array<atomic<u32>>;
+@group(0) @binding(5) var<storage, read_write> weights: array<f32>;  // [edge] nS (pA in point mode)
+@group(0) @binding(6) var<storage, read> grad: array<f32>;           // [edge] loss per nS
+@group(0) @binding(7) var<storage, read_write> moment_1: array<f32>; // [edge]
+@group(0) @binding(8) var<storage, read_write> moment_2: array<f32>; // [edge]
+override WORKGROUP_SIZE: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    var largest = 0.0;
+    for (var row = group.x; row < shard_n_rows(); row += groups.x) {
+        let source = shard_first() + row;
+        let pair_first = source_type(source) * N_CELL_TYPES;
+        let last = row_last(source);
+        for (var edge = row_first(source) + lane; edge < last; edge += WORKGROUP_SIZE) {
+            let pair = pair_first + target_cell_type(targets[edge]);
+            let factor_before = bitcast<f32>(atomicLoad(&pairs[pair]));
+            let factor_after = bitcast<f32>(atomicLoad(&pairs[N_PAIR_TYPES + pair]));
+            let gradient = update.clip * factor_before * grad[edge];
+            let first = update.beta_1 * moment_1[edge] + (1.0 - update.beta_1) * gradient;
+            let second = update.beta_2 * moment_2[edge] + (1.0 - update.beta_2) * gradient * gradient;
+            moment_1[edge] = first;
+            moment_2[edge] = second;
+            let move_by = update.learning_rate * first * update.bias_1 / (sqrt(second * update.bias_2) + update.epsilon);
+            let base = weights[edge] / factor_before;
+            var moved = max(0.0, base - move_by);
+            if (update.exponentiated == 1u) { moved = base * exp(-move_by); }
+            let weight = moved * factor_after;
+            weights[edge] = weight;
+            largest = max(largest, weight);
+        }
+    }
+    atomicMax(&pairs[2u * N_PAIR_TYPES], bitcast<u32>(largest));
+}

@@ -1,0 +1,375 @@
+//! The optimiser: Adam on the device for the weights, on the host for cell parameters and pair factors.
+
+use std::time::Instant;
+
+use super::device::Shard;
+use super::layout::{N_PAIR_TYPES, UNIFORM_STRIDE, UpdateUniform};
+use super::shaders::assemble;
+use super::{AdjointReport, LearnWeights, Simulation, arrival_scale};
+use crate::error::{Error, Result};
+use crate::gpu::{BindGroup, Buffer, Kernel};
+use crate::model::adam::AdamRule;
+use crate::model::cell::N_CELL_PARAMETERS;
+use crate::network::N_CELL_TYPES;
+
+/// Update rule of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightRule {
+    /// `w <- max(0, w - step)`.
+    Adam,
+    /// `w <- w exp(-step)`.
+    ExponentiatedAdam,
+}
+
+/// What the optimiser is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimiserSettings {
+    /// Update rule of the weights.
+    pub weight_rule: WeightRule,
+    /// Decays and epsilon.
+    pub adam: AdamRule,
+    /// Learning rate of the weights.
+    pub learning_rate: f64,
+    /// Learning rate of the cell parameters, in their log or offset form.
+    pub cell_learning_rate: f64,
+    /// Learning rate of the logarithm of the pair factors.
+    pub scale_learning_rate: f64,
+    /// Which weights move; others that have a gradient only follow their pair factor.
+    pub learn_weights: LearnWeights,
+    /// Limit on the norm of the weights' gradient.
+    pub clip_norm: Option<f64>,
+    /// Which cell parameters are learned, in the order of `model::cell::CELL_PARAMETERS`.
+    pub learn_cells: [bool; N_CELL_PARAMETERS],
+    /// How far each cell parameter may go from its measured value, `[n_models]`, >= 0.
+    pub cell_bounds: Vec<[f64; N_CELL_PARAMETERS]>,
+    /// How far the logarithm of a pair factor may go from 0; `None` if they are not learned.
+    pub log_scale_bound: Option<f64>,
+}
+
+/// Everything that training has changed, on the host: a checkpoint's content.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Learned {
+    /// Optimiser steps taken.
+    pub n_updates: u32,
+    /// Weights, `[n_edges]`.
+    pub weights: Vec<f32>,
+    /// First and second moments of the learned weights, `[n_edges]` of the learned shards in order.
+    pub weight_moments: [Vec<f32>; 2],
+    /// Offsets of the cell models, `[n_models]`.
+    pub cell_parameters: Vec<[f64; N_CELL_PARAMETERS]>,
+    /// Their moments.
+    pub cell_moments: Vec<[[f64; 2]; N_CELL_PARAMETERS]>,
+    /// Logarithms of the pair factors, `[N_PAIR_TYPES]`.
+    pub log_scales: Vec<f64>,
+    /// Their moments.
+    pub scale_moments: Vec<[f64; 2]>,
+}
+
+/// What an update returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateReport {
+    /// Norm of the gradient of the base weights, before clipping.
+    pub weight_gradient_norm: f64,
+    /// Norm of the gradient of the learned cell parameters.
+    pub cell_gradient_norm: f64,
+    /// Norm of the gradient of the logarithms of the pair factors.
+    pub scale_gradient_norm: f64,
+    /// Wall time, ms.
+    pub wall_ms: f64,
+}
+
+/// Moments and bind groups of one learned shard.
+#[derive(Debug)]
+struct ShardUpdate {
+    shard_ix: usize,
+    /// Where its uniform lies: weights that do not move have a learning rate of 0.
+    uniform_offset: u32,
+    moments: [Buffer; 2],
+    sums: Buffer,
+    sums_group: BindGroup,
+    update_group: BindGroup,
+}
+
+/// The optimiser of a simulation.
+#[derive(Debug)]
+pub struct Optimiser {
+    settings: OptimiserSettings,
+    shards: Vec<ShardUpdate>,
+    update: Kernel,
+    sums: Kernel,
+    uniform: Buffer,
+    pairs: Buffer,
+    learned: Learned,
+}
+
+/// Numbers of a row in the sums: one for each target cell type, then the squared norm.
+const N_SUMS: usize = N_CELL_TYPES + 1;
+
+impl Optimiser {
+    /// Makes the optimiser of the weights that `simulation` has gradients of.
+    pub fn new(simulation: &Simulation, settings: OptimiserSettings) -> Result<Self> {
+        let gpu = &simulation.gpu;
+        let per_row = [("WORKGROUP_SIZE", if gpu.is_software() { 8.0 } else { 64.0 })];
+        let kernel = |name: &str| Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, &per_row);
+        let mut optimiser = Self {
+            shards: Vec::new(),
+            update: kernel("update_weights")?,
+            sums: kernel("gradient_sums")?,
+            uniform: Buffer::uniform(gpu, "update uniforms", 2 * UNIFORM_STRIDE)?,
+            pairs: Buffer::storage(gpu, "pair factors", 2 * N_PAIR_TYPES + 1)?,
+            learned: Learned {
+                cell_parameters: vec![[0.0; N_CELL_PARAMETERS]; simulation.cell_models.len()],
+                cell_moments: vec![[[0.0; 2]; N_CELL_PARAMETERS]; simulation.cell_models.len()],
+                log_scales: vec![0.0; N_PAIR_TYPES],
+                scale_moments: vec![[0.0; 2]; N_PAIR_TYPES],
+                ..Learned::default()
+            },
+            settings,
+        };
+        for (shard_ix, shard) in simulation.device.shards.iter().enumerate() {
+            if let Some(grad) = &shard.grad {
+                let update = optimiser.bind_shard(simulation, shard_ix, shard, grad)?;
+                optimiser.shards.push(update);
+            }
+        }
+        Ok(optimiser)
+    }
+
+    fn bind_shard(
+        &self,
+        simulation: &Simulation,
+        shard_ix: usize,
+        shard: &Shard,
+        grad: &Buffer,
+    ) -> Result<ShardUpdate> {
+        let gpu = &simulation.gpu;
+        let moments = [
+            Buffer::storage(gpu, "first moments", shard.n_edges)?,
+            Buffer::storage(gpu, "second moments", shard.n_edges)?,
+        ];
+        let sums = Buffer::storage(gpu, "gradient sums", shard.n_rows * N_SUMS)?;
+        let common = [
+            ("tables", &simulation.device.tables),
+            ("offsets", &shard.offsets),
+            ("targets", &shard.targets),
+            ("pairs", &self.pairs),
+            ("weights", &shard.weights),
+            ("grad", grad),
+        ];
+        let sums_group = self.sums.bind(&[&common[..], &[("sums", &sums)]].concat())?;
+        let own = [("update", &self.uniform), ("moment_1", &moments[0]), ("moment_2", &moments[1])];
+        let update_group = self.update.bind(&[&common[..], &own].concat())?;
+        let learn = self.settings.learn_weights;
+        let moves = [learn.recurrent, learn.lgn, learn.background][shard.kind];
+        let uniform_offset = if moves { 0 } else { UNIFORM_STRIDE as u32 };
+        Ok(ShardUpdate { shard_ix, uniform_offset, moments, sums, sums_group, update_group })
+    }
+
+    /// Takes one step along the gradient that the last adjoint pass left. `rate_factor` is the schedule's factor on every
+    /// learning rate.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if a gradient or a new weight is not finite; what was learned is then unusable.
+    pub fn step(
+        &mut self,
+        simulation: &mut Simulation,
+        adjoint: &AdjointReport,
+        rate_factor: f64,
+    ) -> Result<UpdateReport> {
+        let start = Instant::now();
+        let t = self.learned.n_updates + 1;
+        let scales_before = self.scale_words();
+        self.pairs.write(0, &scales_before);
+        let (norm, scale_gradient) = self.row_sums(simulation)?;
+        let scale_gradient_norm = self.step_scales(&scale_gradient, t, rate_factor);
+        let cell_gradient_norm = self.step_cells(&adjoint.cell_gradient, t, rate_factor);
+        if !(norm.is_finite() && scale_gradient_norm.is_finite() && cell_gradient_norm.is_finite()) {
+            return Err(Error::Failed(format!("the gradient is not finite at update {t}")));
+        }
+        self.step_weights(simulation, norm, t, rate_factor)?;
+        if self.settings.learn_cells.contains(&true) {
+            simulation.set_cell_parameters(&self.learned.cell_parameters);
+        }
+        self.learned.n_updates = t;
+        Ok(UpdateReport {
+            weight_gradient_norm: norm,
+            cell_gradient_norm,
+            scale_gradient_norm,
+            wall_ms: start.elapsed().as_secs_f64() * 1e3,
+        })
+    }
+
+    fn scale_words(&self) -> Vec<f32> {
+        self.learned.log_scales.iter().map(|s| s.exp() as f32).collect()
+    }
+
+    /// Norm of the base weights' gradient, and the gradient of the logarithms of the pair factors.
+    fn row_sums(&self, simulation: &Simulation) -> Result<(f64, Vec<f64>)> {
+        let device = &simulation.device;
+        simulation.gpu.submit("gradient sums", |pass| {
+            for shard in &self.shards {
+                self.sums.dispatch(pass, &shard.sums_group, 0, device.row_workgroups);
+            }
+        })?;
+        let mut squared = 0.0;
+        let mut scale_gradient = vec![0.0; N_PAIR_TYPES];
+        for shard in &self.shards {
+            let rows = &device.shards[shard.shard_ix];
+            let sums: Vec<f32> = shard.sums.read(0, rows.n_rows * N_SUMS)?;
+            for (row, sums) in sums.chunks_exact(N_SUMS).enumerate() {
+                let pair_first = simulation.source_type(rows.first_source + row) * N_CELL_TYPES;
+                for (cell_type, sum) in sums[..N_CELL_TYPES].iter().enumerate() {
+                    scale_gradient[pair_first + cell_type] += f64::from(*sum);
+                }
+                squared += f64::from(sums[N_CELL_TYPES]);
+            }
+        }
+        Ok((squared.sqrt(), scale_gradient))
+    }
+
+    fn step_scales(&mut self, gradient: &[f64], t: u32, rate_factor: f64) -> f64 {
+        let Some(bound) = self.settings.log_scale_bound else { return 0.0 };
+        let rate = self.settings.scale_learning_rate * rate_factor;
+        let learned = &mut self.learned;
+        for ((scale, moments), g) in
+            learned.log_scales.iter_mut().zip(&mut learned.scale_moments).zip(gradient)
+        {
+            *scale = (*scale - rate * self.settings.adam.advance(t, *g, moments)).clamp(-bound, bound);
+        }
+        gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
+    }
+
+    fn step_cells(&mut self, gradient: &[[f64; N_CELL_PARAMETERS]], t: u32, rate_factor: f64) -> f64 {
+        let rate = self.settings.cell_learning_rate * rate_factor;
+        let mut squared = 0.0;
+        for (model, gradient) in gradient.iter().enumerate() {
+            for k in (0..N_CELL_PARAMETERS).filter(|k| self.settings.learn_cells[*k]) {
+                let bound = self.settings.cell_bounds[model][k];
+                let move_by =
+                    self.settings.adam.advance(t, gradient[k], &mut self.learned.cell_moments[model][k]);
+                let theta = &mut self.learned.cell_parameters[model][k];
+                // The offset forms are in mV and pA: their step is a share of how far they may go.
+                let unit = if matches!(k, 0 | 4) { 1.0 } else { bound };
+                *theta = (*theta - rate * unit * move_by).clamp(-bound, bound);
+                squared += gradient[k] * gradient[k];
+            }
+        }
+        squared.sqrt()
+    }
+
+    fn step_weights(&self, simulation: &mut Simulation, norm: f64, t: u32, rate_factor: f64) -> Result<()> {
+        let s = &self.settings;
+        let [bias_1, bias_2] = s.adam.bias(t);
+        let clip = s.clip_norm.filter(|limit| norm > *limit).map_or(1.0, |limit| limit / norm);
+        let uniform = UpdateUniform {
+            learning_rate: (s.learning_rate * rate_factor) as f32,
+            beta_1: s.adam.beta_1 as f32,
+            beta_2: s.adam.beta_2 as f32,
+            bias_1: bias_1 as f32,
+            bias_2: bias_2 as f32,
+            epsilon: s.adam.epsilon as f32,
+            clip: clip as f32,
+            exponentiated: u32::from(s.weight_rule == WeightRule::ExponentiatedAdam),
+        };
+        self.uniform.write(0, &[uniform]);
+        self.uniform.write(UNIFORM_STRIDE / 4, &[UpdateUniform { learning_rate: 0.0, ..uniform }]);
+        self.pairs.write(N_PAIR_TYPES, &self.scale_words());
+        self.pairs.write(2 * N_PAIR_TYPES, &[0_u32]);
+        let row_workgroups = simulation.device.row_workgroups;
+        simulation.gpu.submit("update weights", |pass| {
+            for shard in &self.shards {
+                self.update.dispatch(pass, &shard.update_group, shard.uniform_offset, row_workgroups);
+            }
+        })?;
+        let largest: Vec<f32> = self.pairs.read(2 * N_PAIR_TYPES, 1)?;
+        if !largest[0].is_finite() {
+            return Err(Error::Failed(format!("a weight is not finite after update {t}")));
+        }
+        simulation.arrival_scale = arrival_scale(largest[0].max(simulation.largest_fixed_weight));
+        Ok(())
+    }
+
+    /// What was learned so far, read back from the device.
+    pub fn learned(&self, simulation: &Simulation) -> Result<Learned> {
+        let mut learned = self.learned.clone();
+        learned.weights = simulation.weights()?;
+        for shard in &self.shards {
+            let n_edges = simulation.device.shards[shard.shard_ix].n_edges;
+            for (all, moments) in learned.weight_moments.iter_mut().zip(&shard.moments) {
+                all.extend(moments.read::<f32>(0, n_edges)?);
+            }
+        }
+        Ok(learned)
+    }
+
+    /// Goes on from what was learned before.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the shapes are not those of this simulation.
+    pub fn restore(&mut self, simulation: &mut Simulation, learned: Learned) -> Result<()> {
+        let n_learned: usize = self.shards.iter().map(|s| simulation.device.shards[s.shard_ix].n_edges).sum();
+        let shapes_fit = learned.weight_moments.iter().all(|m| m.len() == n_learned)
+            && learned.cell_parameters.len() == simulation.cell_models.len()
+            && learned.cell_moments.len() == simulation.cell_models.len()
+            && learned.log_scales.len() == N_PAIR_TYPES
+            && learned.scale_moments.len() == N_PAIR_TYPES;
+        if !shapes_fit {
+            return Err(Error::Failed(
+                "the checkpoint is of another network or other learned parameters".to_owned(),
+            ));
+        }
+        simulation.set_weights(&learned.weights)?;
+        let mut first = 0;
+        for shard in &self.shards {
+            let n_edges = simulation.device.shards[shard.shard_ix].n_edges;
+            for (buffer, moments) in shard.moments.iter().zip(&learned.weight_moments) {
+                buffer.write(0, &moments[first..first + n_edges]);
+            }
+            first += n_edges;
+        }
+        simulation.set_cell_parameters(&learned.cell_parameters);
+        // Weights and moments live on the device from here on.
+        self.learned = Learned { weights: Vec::new(), weight_moments: [Vec::new(), Vec::new()], ..learned };
+        Ok(())
+    }
+
+    /// Bytes that the optimiser's moments and sums take on the device.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().flat_map(|s| [s.moments[0].bytes(), s.moments[1].bytes(), s.sums.bytes()]).sum()
+    }
+}
+
+impl Simulation {
+    /// Weights of all edges, `[n_edges]`.
+    pub fn weights(&self) -> Result<Vec<f32>> {
+        let mut weights = Vec::new();
+        for shard in &self.device.shards {
+            weights.extend(shard.weights.read::<f32>(0, shard.n_edges)?);
+        }
+        Ok(weights)
+    }
+
+    /// Replaces the weights of all edges, `[n_edges]`, all finite and >= 0.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if there is another number of edges.
+    pub fn set_weights(&mut self, weights: &[f32]) -> Result<()> {
+        let n_edges: usize = self.device.shards.iter().map(|s| s.n_edges).sum();
+        if weights.len() != n_edges {
+            return Err(Error::Failed(format!("{} weights for {n_edges} edges", weights.len())));
+        }
+        let (mut largest, mut largest_fixed) = (0.0_f32, 0.0_f32);
+        for shard in &self.device.shards {
+            let of_shard = &weights[shard.first_edge..shard.first_edge + shard.n_edges];
+            shard.weights.write(0, of_shard);
+            let of_shard = of_shard.iter().copied().fold(0.0, f32::max);
+            largest = largest.max(of_shard);
+            if shard.grad.is_none() {
+                largest_fixed = largest_fixed.max(of_shard);
+            }
+        }
+        self.arrival_scale = arrival_scale(largest);
+        self.largest_fixed_weight = largest_fixed;
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! One optimiser step on the device against the same rule in f64, and a run that goes on from what was learned.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::circuit::{Circuit, Mode};
+use simrun::gpu::Gpu;
+use simrun::model::adam::AdamRule;
+use simrun::network::{N_CELL_TYPES, target_cell_type};
+use simrun::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+
+const ADAM: AdamRule = AdamRule { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-8 };
+
+fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
+    let settings = Settings {
+        n_trials: circuit.n_trials,
+        n_steps: circuit.n_steps,
+        window: 0..circuit.n_steps,
+        steps_between_checkpoints: 10,
+        voltage: VoltagePenalty { weight: 1.0, x_low: 0.2, x_high: 1.0 },
+        learn_weights: LearnWeights { recurrent: true, lgn: false, background: true },
+        learn_cells: true,
+        current: None,
+    };
+    let sources = SourceSpikes::Replay(&circuit.source_masks);
+    Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap()
+}
+
+fn settings(weight_rule: WeightRule, n_models: usize) -> OptimiserSettings {
+    OptimiserSettings {
+        weight_rule,
+        adam: ADAM,
+        learning_rate: 0.05,
+        cell_learning_rate: 0.01,
+        scale_learning_rate: 0.02,
+        learn_weights: LearnWeights { recurrent: true, lgn: false, background: true },
+        clip_norm: Some(1e-3),
+        learn_cells: [true; 5],
+        cell_bounds: vec![[0.7, 5.0, 30.0, 30.0, 1.0]; n_models],
+        log_scale_bound: Some(1.0),
+    }
+}
+
+fn pass(simulation: &mut Simulation) -> AdjointReport {
+    let counts = simulation.forward(1, 0).unwrap().spike_counts;
+    let seeds: Vec<f32> = counts.iter().map(|c| c - 2.0).collect();
+    simulation.adjoint(&seeds).unwrap()
+}
+
+#[test]
+fn a_step_follows_the_rule() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(Mode::TwoCompartment, 3);
+    for rule in [WeightRule::Adam, WeightRule::ExponentiatedAdam] {
+        let mut simulation = simulation(&gpu, &circuit);
+        let mut optimiser =
+            Optimiser::new(&simulation, settings(rule, circuit.network.cell_models.len())).unwrap();
+        let network = &circuit.network;
+        let n_edges = network.rows.n_edges();
+        let pair_of: Vec<usize> = (0..network.n_sources())
+            .flat_map(|s| {
+                let edges = network.rows.offsets[s] as usize..network.rows.offsets[s + 1] as usize;
+                edges.map(move |e| {
+                    network.source_type(s) * N_CELL_TYPES + target_cell_type(network.rows.targets[e])
+                })
+            })
+            .collect();
+        let mut moments = vec![[0.0_f64; 2]; n_edges];
+        let mut scale_before = vec![1.0_f64; pair_of.iter().max().unwrap() + 1];
+        for t in 1..=3 {
+            let before = simulation.weights().unwrap();
+            let report = pass(&mut simulation);
+            let gradient = simulation.weight_gradient().unwrap();
+            let update = optimiser.step(&mut simulation, &report, 1.0).unwrap();
+            let after = simulation.weights().unwrap();
+            let learned = optimiser.learned(&simulation).unwrap();
+            let base_gradient = |e: usize| f64::from(gradient[e]) * scale_before[pair_of[e]];
+            let norm = (0..n_edges).map(|e| base_gradient(e).powi(2)).sum::<f64>().sqrt();
+            assert!((update.weight_gradient_norm / norm - 1.0).abs() < 1e-5, "norm");
+            assert!(norm > 1e-3, "the clipping must be at work: {norm}");
+            let mut worst = 0.0_f64;
+            for e in 0..n_edges {
+                if (circuit.first_lgn_edge()..circuit.first_background_edge()).contains(&e) {
+                    assert_eq!(before[e], after[e], "LGN weights are not learned");
+                    continue;
+                }
+                let move_by = 0.05 * ADAM.advance(t, base_gradient(e) * 1e-3 / norm, &mut moments[e]);
+                let base = f64::from(before[e]) / scale_before[pair_of[e]];
+                let moved = match rule {
+                    WeightRule::Adam => (base - move_by).max(0.0),
+                    WeightRule::ExponentiatedAdam => base * (-move_by).exp(),
+                };
+                let expected = moved * learned.log_scales[pair_of[e]].exp();
+                worst = worst.max((f64::from(after[e]) - expected).abs() / expected.max(1e-3));
+            }
+            assert!(worst < 2e-5, "{rule:?}, update {t}: relative error {worst:.1e}");
+            scale_before = learned.log_scales[..scale_before.len()].iter().map(|s| s.exp()).collect();
+            assert!(scale_before.iter().any(|s| (s - 1.0).abs() > 1e-3), "pair factors must move");
+            assert!(learned.cell_parameters.iter().flatten().filter(|x| x.abs() > 1e-4).count() > 50);
+        }
+    }
+}
+
+/// Three updates in one go, and one update, then two from its checkpoint in a new simulation: the same bits.
+#[test]
+fn learning_goes_on_from_a_checkpoint_bit_for_bit() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(Mode::TwoCompartment, 4);
+    let run = |n_updates: u32, from: Option<Learned>| {
+        let mut simulation = simulation(&gpu, &circuit);
+        let settings = settings(WeightRule::ExponentiatedAdam, circuit.network.cell_models.len());
+        let mut optimiser = Optimiser::new(&simulation, settings).unwrap();
+        if let Some(learned) = from {
+            optimiser.restore(&mut simulation, learned).unwrap();
+        }
+        for _ in 0..n_updates {
+            let report = pass(&mut simulation);
+            optimiser.step(&mut simulation, &report, 1.0).unwrap();
+        }
+        optimiser.learned(&simulation).unwrap()
+    };
+    let whole = run(3, None);
+    let in_parts = run(2, Some(run(1, None)));
+    assert_eq!(whole.n_updates, 3);
+    assert!(whole == in_parts, "a resumed run differs");
+}
