@@ -10,6 +10,10 @@ use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::{Error, Result};
 
+use recordings::{CellArguments, PairArguments};
+
+mod recordings;
+
 /// Differentiable simulator of biologically constrained cortical circuits.
 #[derive(Parser)]
 #[command(version)]
@@ -24,6 +28,10 @@ enum Command {
     Check(CheckArguments),
     /// Lists the graphics adapters that can be used
     Adapters(AdaptersArguments),
+    /// Injects a current step into one cell and prints its spike times
+    Cell(CellArguments),
+    /// Lets one synapse act on one cell and prints the postsynaptic potential
+    Pair(PairArguments),
 }
 
 #[derive(clap::Args)]
@@ -51,6 +59,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Check(arguments) => check(&arguments),
         Command::Adapters(arguments) => adapters(&arguments),
+        Command::Cell(arguments) => recordings::cell(&arguments),
+        Command::Pair(arguments) => recordings::pair(&arguments),
     }
 }
 

@@ -130,3 +130,16 @@ fn a_system_without_adapter_is_told_what_to_install() {
     command.arg("adapters").env("VK_DRIVER_FILES", "/dev/null").env("VK_ICD_FILENAMES", "/dev/null");
     assert_refused(&command.output().unwrap(), 2, &["no usable graphics adapter", "mesa-vulkan-drivers"]);
 }
+
+#[test]
+fn recordings_refuse_what_they_cannot_do() {
+    let cell = |id: &str, dt_ms: &str, stop_ms: &str| {
+        let time = ["--stop-ms", stop_ms, "--duration-ms", "10", "--dt-ms", dt_ms];
+        simrun(&[&["cell", id, "--current-pa", "100", "--start-ms", "1"], &time[..]].concat())
+    };
+    assert_refused(&cell("1", "0.1", "5"), 2, &["MODEL = 1", "cells.csv"]);
+    assert_refused(&cell("475585413", "0", "5"), 2, &["--dt-ms = 0", "0.001 to 1 ms"]);
+    assert_refused(&cell("475585413", "0.1", "0.5"), 2, &["--stop-ms = 0.5", "1 to 10 ms"]);
+    let full = ["pair", "e4", "475585413", "--dt-ms", "0.1", "--trace", "/dev/full"];
+    assert_refused(&simrun(&full), 1, &["/dev/full", "No space left"]);
+}

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{golden_current_steps, published_file, run_cell, step_current, tables};
+use common::{golden_current_steps, published_file, tables};
 use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{Fit, PortCounts, Ports, SynapseKind};
 use simrun::model::psp::unit_psp_table;
+use simrun::model::recording::{record_current, step_current};
 use simrun::network::{CLASSES, CellModel, N_CLASSES};
 
 #[test]
@@ -16,7 +17,7 @@ fn point_model_meets_nest_under_current_steps() {
     let (mut n_spikes, mut worst_mv, mut n_potentials) = (0, 0.0f64, 0);
     for golden in &runs {
         let current = step_current(golden.current_pa, common::STEP_START_MS, common::STEP_STOP_MS, dt_ms);
-        let run = run_cell(&golden.cell, CellMode::Point, dt_ms, n_steps, current);
+        let run = record_current(&golden.cell, CellMode::Point, dt_ms, n_steps, current);
         let label = format!("cell {} at {} pA", golden.cell.id, golden.current_pa);
         assert_eq!(run.spikes_ms, golden.spikes_ms, "{label}");
         n_spikes += run.spikes_ms.len();
@@ -59,7 +60,7 @@ fn point_unit_psps_meet_nest() {
 /// Smallest current of the 5 pA grid that makes a cell at rest spike within a step of one second.
 fn rheobase_pa(cell: &CellModel, mode: CellMode, dt_ms: f64) -> f64 {
     let n_steps = (1000.0 / dt_ms).round() as usize;
-    let spikes = |pa: f64| !run_cell(cell, mode, dt_ms, n_steps, |_| pa).spikes_ms.is_empty();
+    let spikes = |pa: f64| !record_current(cell, mode, dt_ms, n_steps, |_| pa).spikes_ms.is_empty();
     (1..400).map(|k| 5.0 * f64::from(k)).find(|&pa| spikes(pa)).expect("a cell that can spike")
 }
 

@@ -4,10 +4,11 @@
 
 mod common;
 
-use common::{run_cell, run_psp, step_current, tables};
+use common::{run_psp, tables};
 use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
 use simrun::model::psp::{holding_potential_mv, peak, unit_psp, unit_psp_table};
+use simrun::model::recording::{Synapse, record_current, record_pair, step_current};
 use simrun::network::{CLASSES, CellModel, N_CLASSES, class_is_inhibitory};
 
 /// As the shipped scenes.
@@ -35,7 +36,8 @@ fn split_keeps_input_resistance_and_time_constant() {
             // A pulse of 15 tau_m to steady state, then 8 tau_m of decay.
             let stop_ms = (15.0 * tau_m_ms / dt_ms).round() * dt_ms;
             let n_steps = (23.0 * tau_m_ms / dt_ms) as usize;
-            let run = run_cell(&cell, mode, dt_ms, n_steps, step_current(pulse_pa, 0.0, stop_ms, dt_ms));
+            let run =
+                record_current(&cell, mode, dt_ms, n_steps, step_current(pulse_pa, 0.0, stop_ms, dt_ms));
             let u = |t_ms: f64| run.v_s_mv[(t_ms / dt_ms).round() as usize] - cell.e_l_mv;
             let resistance_gohm = u(stop_ms) / pulse_pa;
             worst_resistance = worst_resistance.max((resistance_gohm * cell.g_ns - 1.0).abs());
@@ -63,7 +65,7 @@ fn time_step_is_second_order_below_threshold_and_first_order_in_spike_times() {
     let sample: Vec<&CellModel> = cells.iter().step_by(4).collect();
     let current_pa = |cell: &CellModel| 1.6 * cell.g_ns * (cell.v_th_mv - cell.e_l_mv);
     let first_spikes = |cell: &CellModel, dt_ms: f64| -> Vec<f64> {
-        let run = run_cell(cell, TWO, dt_ms, (200.0 / dt_ms) as usize, |_| current_pa(cell));
+        let run = record_current(cell, TWO, dt_ms, (200.0 / dt_ms) as usize, |_| current_pa(cell));
         run.spikes_ms.into_iter().take(3).collect()
     };
     let finest_ms = 1.0 / 512.0;
@@ -155,7 +157,7 @@ fn inhibition_has_its_size_at_the_holding_potential() {
 
 /// Spikes in one second of a steady current.
 fn rate_hz(cell: &CellModel, mode: CellMode, current_pa: f64) -> f64 {
-    run_cell(cell, mode, 0.1, 10_000, |_| current_pa).spikes_ms.len() as f64
+    record_current(cell, mode, 0.1, 10_000, |_| current_pa).spikes_ms.len() as f64
 }
 
 #[test]
@@ -208,6 +210,8 @@ fn rheobase_is_kept_and_rates_rise_a_little() {
 
 /// Peak of the dendritic over that of the somatic potential, for a small EPSP on the dendrite.
 fn epsp_attenuation(cell: &CellModel, mode: CellMode, ports: &Ports) -> f64 {
-    let (soma, dendrite) = common::run_psp_both(cell, mode, ports, CLASS_E4, 1e-3, 0.1, 500);
+    let synapse = Synapse { class_ix: CLASS_E4, weight: 1e-3, hold_mv: None };
+    let recording = record_pair(cell, mode, ports, synapse, 0.1, 500);
+    let (soma, dendrite) = (recording.soma_mv, recording.dendrite_mv);
     peak(&dendrite, 0.1).0 / peak(&soma, 0.1).0
 }

@@ -6,6 +6,7 @@ pub mod kinetics;
 mod port_fit;
 pub mod psp;
 pub mod real;
+pub mod recording;
 pub mod rng;
 pub mod surrogate;
 pub mod vocabulary;

@@ -1,5 +1,4 @@
-//! What several integration tests share: the shipped tables, the golden files of other programs, and a plain loop over
-//! time that runs one cell in f64.
+//! What several integration tests share: the shipped tables, the golden files of other programs.
 
 // Each test binary uses a part of it; clippy's exemption for tests does not reach helpers of an integration test.
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
@@ -8,11 +7,9 @@ pub(crate) mod circuit;
 
 use std::path::{Path, PathBuf};
 
-use simrun::model::cell::{
-    CellMode, CellState, N_CELL_PARAMETERS, advance_membrane, advance_ports, cell_constants,
-    count_refractory, port_constants, reset_after_spike,
-};
+use simrun::model::cell::CellMode;
 use simrun::model::kinetics::Ports;
+use simrun::model::recording::{Synapse, record_pair};
 use simrun::network::CellModel;
 use simrun::network::tables::Tables;
 
@@ -95,53 +92,6 @@ pub(crate) fn cell_model(tables: &Tables, id: u64) -> CellModel {
     tables.cells[ix].model.clone()
 }
 
-/// What a run of one cell gave.
-pub(crate) struct CellRun {
-    /// Spike times, ms: the end of the step in which the threshold was crossed.
-    pub(crate) spikes_ms: Vec<f64>,
-    /// Somatic potential, mV, at the start and after every step, `[n_steps + 1]`.
-    pub(crate) v_s_mv: Vec<f64>,
-    /// Dendritic potential above E_L, mV, at the start and after every step, `[n_steps + 1]`.
-    pub(crate) u_d_mv: Vec<f64>,
-}
-
-/// Runs one cell without spikes arriving, in f64: `current_pa(n)` is injected during step n.
-pub(crate) fn run_cell(
-    cell: &CellModel,
-    mode: CellMode,
-    dt_ms: f64,
-    n_steps: usize,
-    current_pa: impl Fn(usize) -> f64,
-) -> CellRun {
-    let constants = cell_constants(cell, mode, dt_ms, &[0.0; N_CELL_PARAMETERS]);
-    let mut state = CellState::at_rest(0);
-    let mut run = CellRun { spikes_ms: vec![], v_s_mv: vec![cell.e_l_mv], u_d_mv: vec![0.0] };
-    for n in 0..n_steps {
-        let held = state.refractory > 0;
-        let u = advance_membrane(mode, &constants, &[], &mut state, dt_ms, current_pa(n));
-        if !held && u > constants.threshold_mv {
-            reset_after_spike(&constants, &mut state);
-            run.spikes_ms.push((n + 1) as f64 * dt_ms);
-        } else {
-            count_refractory(&mut state);
-        }
-        run.v_s_mv.push(cell.e_l_mv + state.u_s_mv);
-        run.u_d_mv.push(state.u_d_mv);
-    }
-    run
-}
-
-/// The current of a step that acts from `start_ms` to `stop_ms`.
-pub(crate) fn step_current(
-    current_pa: f64,
-    start_ms: f64,
-    stop_ms: f64,
-    dt_ms: f64,
-) -> impl Fn(usize) -> f64 {
-    let (start, stop) = ((start_ms / dt_ms).round() as usize, (stop_ms / dt_ms).round() as usize);
-    move |n| if (start..stop).contains(&n) { current_pa } else { 0.0 }
-}
-
 /// Somatic potential above E_L, mV, of a cell at rest that receives one arrival of `weight` of a class at the start, with
 /// spikes off, `[n_steps + 1]`.
 pub(crate) fn run_psp(
@@ -153,33 +103,6 @@ pub(crate) fn run_psp(
     dt_ms: f64,
     n_steps: usize,
 ) -> Vec<f64> {
-    run_psp_both(cell, mode, ports, class_ix, weight, dt_ms, n_steps).0
-}
-
-/// As [`run_psp`]: potentials of soma and dendrite.
-pub(crate) fn run_psp_both(
-    cell: &CellModel,
-    mode: CellMode,
-    ports: &Ports,
-    class_ix: usize,
-    weight: f64,
-    dt_ms: f64,
-    n_steps: usize,
-) -> (Vec<f64>, Vec<f64>) {
-    let theta = [0.0; N_CELL_PARAMETERS];
-    let constants = cell_constants(cell, mode, dt_ms, &theta);
-    let set = port_constants(cell, ports, dt_ms, &theta);
-    let type_ix = simrun::network::CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
-    let mut state = CellState::at_rest(ports.n_ports);
-    for p in 0..ports.n_ports {
-        state.rise[p] = weight * ports.gain_per_ms(type_ix, class_ix, p);
-    }
-    let silence = vec![0.0; ports.n_ports];
-    let (mut soma, mut dendrite) = (vec![0.0], vec![0.0]);
-    for _ in 0..n_steps {
-        soma.push(advance_membrane(mode, &constants, &set, &mut state, dt_ms, 0.0));
-        dendrite.push(state.u_d_mv);
-        advance_ports(&set, &mut state, dt_ms, &silence);
-    }
-    (soma, dendrite)
+    let synapse = Synapse { class_ix, weight, hold_mv: None };
+    record_pair(cell, mode, ports, synapse, dt_ms, n_steps).soma_mv
 }

@@ -1,0 +1,57 @@
+//! The commands of the real program that need no training: what they print.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+fn simrun(arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    let output = command.args(arguments).current_dir(common::root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_cell_prints_the_spike_times_of_nest() {
+    let Some(runs) = common::golden_current_steps(&common::tables()) else { return };
+    let golden = runs.iter().find(|run| run.spikes_ms.len() > 10).unwrap();
+    let [id, current] = [golden.cell.id.to_string(), golden.current_pa.to_string()];
+    let (start, stop) = (common::STEP_START_MS.to_string(), common::STEP_STOP_MS.to_string());
+    let step = ["--current-pa", &current, "--start-ms", &start, "--stop-ms", &stop];
+    let time = ["--duration-ms", "1000", "--dt-ms", "0.25", "--mode", "point"];
+    let text = simrun(&[&["cell", &id], &step[..], &time[..]].concat());
+    let printed: Vec<f64> = text.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(printed, golden.spikes_ms);
+    let json = simrun(&[&["cell", &id, "--json"], &step[..], &time[..]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["spikes_ms"].as_array().unwrap().len(), golden.spikes_ms.len());
+}
+
+#[test]
+fn a_pair_prints_its_psp_and_writes_its_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("trace.csv");
+    let trace = trace.to_str().unwrap();
+    let json = simrun(&["pair", "pv", "475585413", "--dt-ms", "0.1", "--json", "--trace", trace]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["hold_mv"], -55.0);
+    let peak_mv = json["peak_mv"].as_f64().unwrap();
+    assert!(peak_mv < 0.0, "inhibition at -55 mV hyperpolarises: {peak_mv} mV");
+    let text = fs::read_to_string(trace).unwrap();
+    let soma: Vec<f64> =
+        text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert_eq!(soma.len(), 1001);
+    let lowest = soma.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!((lowest / peak_mv - 1.0).abs() < 1e-3, "{lowest} mV in the trace, {peak_mv} mV printed");
+}
+
+#[test]
+fn the_adapters_are_listed() {
+    let json: serde_json::Value = serde_json::from_str(&simrun(&["adapters", "--json"])).unwrap();
+    let adapters = json["adapters"].as_array().unwrap();
+    assert!(adapters.iter().all(|a| !a["name"].as_str().unwrap().is_empty()));
+    assert_eq!(simrun(&["adapters"]).lines().count(), adapters.len());
+}
