@@ -1,11 +1,14 @@
 //! Builds the V1 network and prints its size, the time it took and how the drawn edges compare with the rule:
-//! `cargo run --release --example build_network -- RADIUS_UM CORE_RADIUS_UM [--compare]`. With `--compare` the expected
-//! number of edges of each pair type is summed over all pairs of neurons (minutes at 400 um).
+//! `cargo run --release --example build_network -- RADIUS_UM CORE_RADIUS_UM [--cached] [--compare]`. With `--cached`
+//! it goes through the cache of networks (`SIMRUN_CACHE`). With `--compare` the expected number of edges of each pair
+//! type is summed over all pairs of neurons (a minute at 400 um).
 
 use std::time::Instant;
 
 use simrun::network::tables::Tables;
-use simrun::network::{CELL_TYPES, N_CELL_TYPES, N_CLASSES, NetworkSpec, UnitPsps, build, expected_edges};
+use simrun::network::{
+    CELL_TYPES, N_CELL_TYPES, N_CLASSES, NetworkSpec, UnitPsps, build_or_load, cache_folder, expected_edges,
+};
 use simrun::network::{Network, target_cell_type};
 
 fn main() -> simrun::Result<()> {
@@ -18,11 +21,12 @@ fn main() -> simrun::Result<()> {
     let unit_psps = UnitPsps { of_mode_mv: one_mv.clone(), of_point_mv: one_mv };
     let spec = NetworkSpec { radius_um, core_radius_um, ..NetworkSpec::published(1) };
     let start = Instant::now();
-    let network = build(&spec, &tables, &unit_psps)?;
+    let cache = cache_folder().filter(|_| arguments.iter().any(|a| a == "--cached"));
+    let network = build_or_load(&spec, &tables, &unit_psps, cache.as_deref(), &mut |s| eprintln!("{s}"))?;
     let n = network.neurons.len();
     let edges_before = |source: usize| network.rows.offsets[source];
     println!(
-        "radius {radius_um} um, core {core_radius_um} um: built in {:.1} s",
+        "radius {radius_um} um, core {core_radius_um} um: built or read in {:.2} s",
         start.elapsed().as_secs_f64()
     );
     println!("neurons {n}, LGN units {}, background units {}", network.n_lgn, network.n_background);

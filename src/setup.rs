@@ -1,5 +1,7 @@
 //! From a plan to what is simulated: dynamics and network.
 
+use std::path::Path;
+
 use crate::error::Result;
 use crate::model::Dynamics;
 use crate::model::cell::CellMode;
@@ -62,6 +64,26 @@ pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
 
 /// Builds the network of a plan. Weights are set so that PSPs of cells at rest are those of the tables in every mode.
 pub fn network(plan: &Plan, tables: &Tables, dynamics: &Dynamics) -> Result<Network> {
+    network_from(plan, tables, dynamics, None, &mut |_| ())
+}
+
+/// [`network`], read from the user's cache where it was built before. `say` gets a sentence where the cache is broken.
+pub fn cached_network(
+    plan: &Plan,
+    tables: &Tables,
+    dynamics: &Dynamics,
+    say: &mut dyn FnMut(&str),
+) -> Result<Network> {
+    network_from(plan, tables, dynamics, network::cache_folder().as_deref(), say)
+}
+
+fn network_from(
+    plan: &Plan,
+    tables: &Tables,
+    dynamics: &Dynamics,
+    cache: Option<&Path>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Network> {
     let v1 = match &plan.scene.network {
         NetworkScene::CellsOnly(_) => return Ok(network::cells_only(tables)),
         NetworkScene::V1(v1) => v1,
@@ -84,7 +106,7 @@ pub fn network(plan: &Plan, tables: &Tables, dynamics: &Dynamics) -> Result<Netw
         of_mode_mv: unit_psps_mv(&models, dynamics.mode, &dynamics.ports),
         of_point_mv: unit_psps_mv(&models, CellMode::Point, &point_ports),
     };
-    network::build(&spec, tables, &unit_psps)
+    network::build_or_load(&spec, tables, &unit_psps, cache, say)
 }
 
 /// Unit PSPs of every class on every cell model, mV.
@@ -94,8 +116,6 @@ fn unit_psps_mv(models: &[CellModel], mode: CellMode, ports: &Ports) -> Vec<[f64
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn plan(settings: &[&str]) -> Plan {

@@ -5,6 +5,7 @@
 //! row, sorted by target, come in runs of one target cell type.
 
 mod build;
+mod cache;
 mod connection;
 mod lgn_edges;
 pub mod lgn_units;
@@ -15,6 +16,7 @@ pub mod tables;
 mod weights;
 
 pub use build::{NetworkSpec, build, cells_only, connect};
+pub use cache::{build_or_load, cache_folder};
 pub use connection::{EdgeCount, ExpectedEdges, expected_edges};
 pub use positions::place_neurons;
 pub use weights::{PspLaw, UnitPsps, psp_laws};
