@@ -2,16 +2,17 @@
 //! and against finite differences of the smooth variant; then stored against recomputed tapes. That each test can
 //! fail is shown by spoiling the adjoint on purpose.
 
-#[path = "common/small_network.rs"]
-mod small_network;
+mod common;
 
+use common::small_network::{Case, Draws, kinds};
 use simrun::model::Dynamics;
-use simrun::model::cell::{CELL_PARAMETERS, CellMode};
+use simrun::model::cell::{CELL_PARAMETERS, CellMode, CellState};
 use simrun::model::real::Dual;
+use simrun::network::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, target_cell_type, target_neuron};
 use simrun::reference::{
-    AdjointPass, Mode, Parameters, Problem, State, TapeStep, adjoint, adjoint_checkpointed, forward, record,
+    AdjointCell, AdjointPass, Constants, Mode, Parameters, Problem, State, TapeStep, adjoint,
+    adjoint_checkpointed, forward, forward_observed, record, step_forward,
 };
-use small_network::{Case, kinds};
 
 /// The direction restricted to one learnable, for each learnable, and whole.
 fn learnables(whole: &Parameters<f64>) -> Vec<(&'static str, Parameters<f64>)> {
@@ -152,6 +153,130 @@ fn smooth_variant_passes_the_taylor_test() {
     }
 }
 
+/// One step from an arbitrary state, with arbitrary adjoints after it, is transposed exactly: a state in mid-run, every
+/// number of it and of the ring moved at random.
+#[test]
+fn one_step_is_transposed_from_any_state() {
+    for kind in kinds() {
+        let case = Case::new(kind);
+        let problem = case.problem();
+        let mut draws = Draws::new(kind.seed + 100);
+        let mut pass = AdjointPass::new(&problem, &case.parameters);
+        let mut state = State::at_rest(&problem);
+        let step = kind.n_steps / 2;
+        record(&problem, &pass.constants, Mode::Hard, &mut state, 0..step);
+        let start = moved_state(&problem, &state, step, &mut draws);
+
+        // Forward, in values and in dual numbers.
+        let mut values = State {
+            cells: start.cells.iter().map(|c| map_cell(c, |x| x.v)).collect(),
+            arrivals: start.arrivals.iter().map(|x| x.v).collect(),
+        };
+        let tape = record(&problem, &pass.constants, Mode::Hard, &mut values, step..step + 1);
+        let direction = case.direction(5);
+        let constants = Constants::new(&problem, &case.parameters.along(&direction));
+        let mut end = start.clone();
+        let out = step_forward(&problem, &constants, Mode::Hard, &mut end, step);
+
+        // Backward from random adjoints; the slot that the step frees has none.
+        for cell in &mut pass.state.cells {
+            for x in [&mut cell.u_s, &mut cell.u_d].into_iter().chain(&mut cell.asc) {
+                *x = draws.between(-1.0, 1.0);
+            }
+            cell.rise.iter_mut().chain(&mut cell.g).for_each(|x| *x = draws.between(-1.0, 1.0));
+        }
+        pass.state.arrivals.iter_mut().for_each(|x| *x = draws.between(-1.0, 1.0));
+        let freed = problem.ring_ix(step, 0, 0);
+        let after = pass.state.clone();
+        pass.undo_step(step, &tape[0]);
+
+        let counted = |i: usize| if problem.count_steps.contains(&step) { problem.seeds[i] } else { 0.0 };
+        let mut forward_side = (0..problem.n_cells()).map(|i| counted(i) * out.z[i].d).sum::<f64>()
+            + problem.voltage.map_or(0.0, |v| v.weight) * out.penalty.d
+                / (problem.n_cells() * kind.n_steps) as f64;
+        let slot_len = problem.ring_len() / problem.n_slots();
+        for (i, (adj, x)) in after.arrivals.iter().zip(&end.arrivals).enumerate() {
+            forward_side += if (freed..freed + slot_len).contains(&i) { 0.0 } else { adj * x.d };
+        }
+        forward_side += after.cells.iter().zip(&end.cells).map(|(a, c)| dot_cell(a, c)).sum::<f64>();
+        let mut backward_side =
+            pass.state.cells.iter().zip(&start.cells).map(|(a, c)| dot_cell(a, c)).sum::<f64>();
+        backward_side += pass.state.arrivals.iter().zip(&start.arrivals).map(|(a, x)| a * x.d).sum::<f64>();
+        backward_side += pass.into_gradient().along(&direction);
+
+        let error = relative(forward_side, backward_side);
+        println!("{} one step: {forward_side:.6e} relative {error:.1e}", kind.seed);
+        assert!(error < 1e-12, "{kind:?}: {forward_side} {backward_side}");
+    }
+}
+
+/// The same state with every number moved a little and given a random derivative; a held soma is at its reset, which has
+/// none.
+fn moved_state(problem: &Problem, state: &State<f64>, step: usize, draws: &mut Draws) -> State<Dual> {
+    let freed = problem.ring_ix(step + problem.n_slots() - 1, 0, 0);
+    let slot_len = problem.ring_len() / problem.n_slots();
+    State {
+        cells: state
+            .cells
+            .iter()
+            .map(|cell| {
+                let mut random = |x: &f64| Dual::new(x * draws.between(0.8, 1.2), draws.between(-1.0, 1.0));
+                let mut moved = map_cell(cell, &mut random);
+                if cell.refractory > 0 {
+                    moved.u_s_mv = Dual::new(cell.u_s_mv, 0.0);
+                }
+                moved
+            })
+            .collect(),
+        // All that is on its way; the last slot is still empty before the step.
+        arrivals: state
+            .arrivals
+            .iter()
+            .enumerate()
+            .map(|(i, x)| match (freed..freed + slot_len).contains(&i) {
+                true => Dual::new(0.0, 0.0),
+                false => Dual::new(x + draws.between(0.0, 0.5), draws.between(-1.0, 1.0)),
+            })
+            .collect(),
+    }
+}
+
+fn map_cell<A, B>(cell: &CellState<A>, mut f: impl FnMut(&A) -> B) -> CellState<B> {
+    CellState {
+        u_s_mv: f(&cell.u_s_mv),
+        u_d_mv: f(&cell.u_d_mv),
+        asc_pa: std::array::from_fn(|k| f(&cell.asc_pa[k])),
+        refractory: cell.refractory,
+        rise: cell.rise.iter().map(&mut f).collect(),
+        g: cell.g.iter().map(&mut f).collect(),
+    }
+}
+
+/// Adjoint of a state times the derivative of the state.
+fn dot_cell(adj: &AdjointCell, cell: &CellState<Dual>) -> f64 {
+    let dot = |a: &[f64], x: &[Dual]| a.iter().zip(x).map(|(a, x)| a * x.d).sum::<f64>();
+    adj.u_s * cell.u_s_mv.d
+        + adj.u_d * cell.u_d_mv.d
+        + dot(&adj.asc, &cell.asc_pa)
+        + dot(&adj.rise, &cell.rise)
+        + dot(&adj.g, &cell.g)
+}
+
+/// Replaying a run's own spikes is that run, bit for bit.
+#[test]
+fn replaying_own_spikes_is_the_same_run() {
+    for kind in kinds() {
+        let case = Case::new(kind);
+        let problem = case.problem();
+        let hard = forward(&problem, &case.parameters, Mode::Hard);
+        let replay = forward(&problem, &case.parameters, Mode::Replay(&hard.spikes));
+        assert_eq!(hard, replay, "{kind:?}");
+        let gradients =
+            [Mode::Hard, Mode::Replay(&hard.spikes)].map(|m| adjoint(&problem, &case.parameters, m));
+        assert_eq!(gradients[0], gradients[1], "{kind:?}");
+    }
+}
+
 /// Recomputing from checkpoints changes no bit of the gradient.
 #[test]
 fn checkpoints_change_no_bit() {
@@ -234,5 +359,94 @@ fn dot_test_sees_each_spoiled_term() {
             println!("{} without {name}: {error:.1e}", kind.seed);
             assert_eq!(error < 1e-12, *name == "nothing", "{kind:?} {name}: {error}");
         }
+    }
+}
+
+/// E8, E9: one spike of one unit in one trial arrives once, after the delay of its pair type, at the target, in that trial,
+/// with the weight times the pair scale (rounded if asked for) times the gain of its class.
+#[test]
+fn a_spike_arrives_after_its_delay() {
+    const STEP: usize = 20;
+    const TRIAL: usize = 1;
+    for kind in kinds() {
+        let case = Case::new(kind);
+        let network = &case.network;
+        let n_units = network.n_lgn + network.n_background;
+        for unit in [0, network.n_lgn - 1, network.n_lgn] {
+            let source = network.neurons.len() + unit;
+            let edge = network.rows.offsets[source] as usize + 2;
+            let word = network.rows.targets[edge];
+            let (target, target_type) = (target_neuron(word) as usize, target_cell_type(word));
+            let source_type = network.source_type(source);
+            let delay = case.dynamics.delay_steps(source_type, target_type) as usize;
+
+            let mut parameters = case.parameters.clone();
+            parameters.weights.fill(0.0);
+            parameters.weights[edge] = case.parameters.weights[edge];
+            let mut weight = case.parameters.weights[edge]
+                * parameters.log_scale[source_type * N_CELL_TYPES + target_type].exp();
+            if let Some(scale) = kind.arrival_scale {
+                weight = (weight * scale).round() / scale;
+            }
+            let mut source_spikes = vec![0; kind.n_steps * n_units];
+            source_spikes[STEP * n_units + unit] = 1 << TRIAL;
+            let problem = Problem { source_spikes: &source_spikes, current: None, ..case.problem() };
+            let constants = Constants::new(&problem, &parameters);
+            let type_ix = CLASS_OF_SOURCE_TYPE[target_type];
+            forward_observed(&problem, &constants, Mode::Hard, |step, state, _| {
+                for (i, cell) in state.cells.iter().enumerate() {
+                    let reached = i == target * problem.n_trials + TRIAL && step >= STEP + delay;
+                    assert_eq!(
+                        reached,
+                        cell.rise.iter().any(|x| *x != 0.0),
+                        "{kind:?}: cell {i}, step {step}"
+                    );
+                    if reached && step == STEP + delay {
+                        for (p, rise) in cell.rise.iter().enumerate() {
+                            let gain = case.dynamics.ports.gain_per_ms(
+                                type_ix,
+                                CLASS_OF_SOURCE_TYPE[source_type],
+                                p,
+                            );
+                            assert!((rise - gain * weight).abs() <= 1e-15 * rise.abs(), "{kind:?}: port {p}");
+                        }
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// E3, E6: a cell spikes if and only if it is free and above threshold, is then held at its reset for t_ref, and only spikes
+/// of the window are counted.
+#[test]
+fn spikes_reset_and_hold() {
+    for kind in kinds() {
+        let case = Case::new(kind);
+        let problem = case.problem();
+        let constants = Constants::new(&problem, &case.parameters);
+        let mut last_spike = vec![None; problem.n_cells()];
+        let mut counts = vec![0.0; problem.n_cells()];
+        let result = forward_observed(&problem, &constants, Mode::Hard, |step, state, out| {
+            for i in 0..problem.n_cells() {
+                let cell = &constants.cells[case.network.neurons.model_ix[i / problem.n_trials] as usize];
+                let since = last_spike[i].map_or(usize::MAX, |last| step - last);
+                assert_eq!(
+                    out.held[i],
+                    since <= cell.refractory_steps as usize,
+                    "{kind:?}: cell {i}, step {step}"
+                );
+                assert_eq!(out.spiked[i], !out.held[i] && out.u_mv[i] > cell.threshold_mv);
+                if out.held[i] || out.spiked[i] {
+                    assert_eq!(state.cells[i].u_s_mv, cell.reset_mv);
+                }
+                if out.spiked[i] {
+                    last_spike[i] = Some(step);
+                    counts[i] += f64::from(u8::from(problem.count_steps.contains(&step)));
+                }
+            }
+        });
+        assert_eq!(result.counts, counts, "{kind:?}");
+        assert!(counts.iter().sum::<f64>() > 0.0 && last_spike.iter().flatten().count() > 20, "{kind:?}");
     }
 }

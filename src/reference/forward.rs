@@ -93,10 +93,12 @@ fn advance_cell<T: Real>(
     let (threshold_mv, scale_mv) = (cell.threshold_mv, cell.threshold_scale_mv);
     let spiked = match mode {
         Mode::Hard => !held && u_mv.value() > threshold_mv.value(),
-        Mode::Smooth(schedule) => schedule[step * problem.n_neurons() + neuron_ix] >> trial & 1 == 1,
+        Mode::Replay(record) | Mode::Smooth(record) => {
+            record[step * problem.n_neurons() + neuron_ix] >> trial & 1 == 1
+        }
     };
     let transmitted = match mode {
-        Mode::Hard => f64::from(u8::from(spiked)),
+        Mode::Hard | Mode::Replay(_) => f64::from(u8::from(spiked)),
         Mode::Smooth(_) => dynamics.surrogate.smooth_spike(u_mv.value(), threshold_mv.value(), scale_mv),
     };
     let (z, psi) = if held {

@@ -273,6 +273,10 @@ impl<T: Real> Constants<T> {
 pub enum Mode<'a> {
     /// E3 and E6; the surrogate enters as the derivative of z.
     Hard,
+    /// As `Hard`, but the cells spike as this record says, `[n_steps][n_neurons]` with bit k for trial k. A device in f32
+    /// decides otherwise within a narrow band around threshold, after which two runs part; given its spikes they stay
+    /// together and can be compared number by number.
+    Replay(&'a [u32]),
     /// The Taylor variant: resets, jumps and held steps follow this schedule, `[n_steps][n_neurons]` with bit k for trial
     /// k (the `spikes` of a hard run); what is transmitted and counted is the antiderivative of psi, zero while held.
     Smooth(&'a [u32]),
