@@ -8,13 +8,14 @@
 //! |---|---|---|
 //! | [`rate`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
 //! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
-//! | [`voltage`] | `voltage` | potentials with the range between rest and threshold (summed on the device) |
+//!
+//! The voltage term (E5 of MODEL.md) is not here: it is a sum over all steps, so it stays where the potentials are, on the
+//! device (`src/sim`), with its f64 definition in `src/reference`.
 
 pub mod rate;
 pub mod selectivity;
 pub mod statistics;
 pub mod targets;
-pub mod voltage;
 
 use std::path::{Path, PathBuf};
 
