@@ -1,0 +1,134 @@
+//! Proof of the gradient, level 3: the device's f32 forward pass and gradient against the f64 specification, from
+//! identical inputs (the same integer arrivals, the same source spikes), for both cell modes and every learnable.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::circuit::{Circuit, Mode};
+use simrun::gpu::Gpu;
+use simrun::model::cell::{CELL_PARAMETERS, N_CELL_PARAMETERS};
+use simrun::model::rng::{Stream, uniform};
+use simrun::reference::{self, Parameters, Problem};
+use simrun::sim::{LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+
+/// How far two vectors are apart.
+#[derive(Debug)]
+struct Distance {
+    relative_l2: f64,
+    cosine: f64,
+    /// Largest difference over the largest element.
+    worst: f64,
+}
+
+fn distance(device: &[f64], reference: &[f64]) -> Distance {
+    assert_eq!(device.len(), reference.len());
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    let size = norm(&mut reference.iter().copied());
+    assert!(size > 0.0, "the reference gradient vanishes");
+    let dot: f64 = device.iter().zip(reference).map(|(a, b)| a * b).sum();
+    let largest = reference.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    let worst = device.iter().zip(reference).fold(0.0_f64, |m, (a, b)| m.max((a - b).abs()));
+    Distance {
+        relative_l2: norm(&mut device.iter().zip(reference).map(|(a, b)| a - b)) / size,
+        cosine: dot / size / norm(&mut device.iter().copied()),
+        worst: worst / largest,
+    }
+}
+
+/// Random offsets of the cell parameters, small against their measured values.
+fn theta(n_models: usize, seed: u64) -> Vec<[f64; N_CELL_PARAMETERS]> {
+    let size = [0.2, 1.0, 5.0, 5.0, 0.3];
+    (0..n_models)
+        .map(|m| {
+            std::array::from_fn(|k| {
+                let u = f64::from(uniform(seed, Stream::Loss, m as u32, k as u32, 0));
+                // What the device holds is f32.
+                size[k] * (2.0 * u - 1.0)
+            })
+        })
+        .collect()
+}
+
+/// Compares one forward and adjoint pass of `n_steps`; returns the largest relative L2 distance of the gradients.
+fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(mode, seed);
+    let settings = Settings {
+        n_trials: circuit.n_trials,
+        n_steps,
+        window: n_steps / 5..n_steps,
+        steps_between_checkpoints: 9.min(n_steps),
+        voltage: VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 },
+        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_cells: true,
+        current: Some(5..n_steps),
+    };
+    let n_cells = circuit.network.neurons.len() * circuit.n_trials;
+    let current_pa: Vec<f32> = (0..n_cells).map(|i| ((i * 37) % 101) as f32).collect();
+    let theta = theta(circuit.network.cell_models.len(), seed);
+
+    let sources = SourceSpikes::Replay(&circuit.source_masks);
+    let mut simulation =
+        Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings.clone()).unwrap();
+    simulation.set_cell_parameters(&theta);
+    simulation.set_current(&current_pa).unwrap();
+    let counts = simulation.forward(1, 0).unwrap().spike_counts;
+    let seeds: Vec<f32> = (0..n_cells).map(|i| ((i * 53) % 19) as f32 / 9.0 - 1.0).collect();
+    let report = simulation.adjoint(&seeds).unwrap();
+    let weight_gradient: Vec<f64> =
+        simulation.weight_gradient().unwrap().into_iter().map(f64::from).collect();
+
+    let seeds: Vec<f64> = seeds.into_iter().map(f64::from).collect();
+    let current_pa: Vec<f64> = current_pa.into_iter().map(f64::from).collect();
+    let problem = Problem {
+        network: &circuit.network,
+        dynamics: &circuit.dynamics,
+        n_steps,
+        n_trials: circuit.n_trials,
+        source_spikes: &circuit.source_masks,
+        current: Some(reference::Current { pa: &current_pa, steps: 5..n_steps }),
+        arrival_scale: Some(simulation.arrival_scale()),
+        seeds: &seeds,
+        count_steps: settings.window.clone(),
+        voltage: Some(reference::VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 }),
+    };
+    let mut parameters = Parameters::<f64>::of_network(&circuit.network);
+    parameters.theta = theta;
+    let forward = reference::forward(&problem, &parameters, reference::Mode::Hard);
+    let expected: Vec<f32> = forward.counts.iter().map(|c| *c as f32).collect();
+    assert_eq!(counts, expected, "{mode:?}, seed {seed}, {n_steps} steps: spike counts differ");
+    let gradient = reference::adjoint(&problem, &parameters, reference::Mode::Hard);
+
+    let mut largest: f64 = 0.0;
+    let mut check = |name: &str, device: &[f64], reference: &[f64], limit: f64| {
+        let d = distance(device, reference);
+        println!("{mode:?} {n_steps} steps, {name}: {d:.1e}");
+        assert!(
+            d.relative_l2 < limit && 1.0 - d.cosine < limit && d.worst < limit,
+            "{mode:?}, {name}: {d:?}"
+        );
+        largest = largest.max(d.relative_l2);
+    };
+    check("weights", &weight_gradient, &gradient.weights, 1e-4);
+    let n_parameters = if mode == Mode::Point { 4 } else { 5 };
+    for k in 0..n_parameters {
+        let column = |rows: &[[f64; N_CELL_PARAMETERS]]| rows.iter().map(|r| r[k]).collect::<Vec<f64>>();
+        check(CELL_PARAMETERS[k], &column(&report.cell_gradient), &column(&gradient.theta), 1e-4);
+    }
+    largest
+}
+
+#[test]
+fn whole_gradient_point() {
+    for seed in [11, 12] {
+        compare(Mode::Point, seed, 100);
+    }
+}
+
+#[test]
+fn whole_gradient_two_compartment() {
+    for seed in [11, 12] {
+        compare(Mode::TwoCompartment, seed, 100);
+    }
+}
