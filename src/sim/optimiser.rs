@@ -178,9 +178,7 @@ impl Optimiser {
     ) -> Result<UpdateReport> {
         let start = Instant::now();
         let t = self.learned.n_updates + 1;
-        let scales_before = self.scale_words();
-        self.pairs.write(0, &scales_before);
-        let (norm, scale_gradient) = self.row_sums(simulation)?;
+        let (norm, scale_gradient) = self.gradient_sums(simulation)?;
         let scale_gradient_norm = self.step_scales(&scale_gradient, t, rate_factor);
         let cell_gradient_norm = self.step_cells(&adjoint.cell_gradient, t, rate_factor);
         if !(norm.is_finite() && scale_gradient_norm.is_finite() && cell_gradient_norm.is_finite()) {
@@ -203,9 +201,11 @@ impl Optimiser {
         self.learned.log_scales.iter().map(|s| s.exp() as f32).collect()
     }
 
-    /// Norm of the base weights' gradient, and the gradient of the logarithms of the pair factors.
-    fn row_sums(&self, simulation: &Simulation) -> Result<(f64, Vec<f64>)> {
+    /// Norm of the base weights' gradient, and the gradient of the logarithms of the pair factors, `[N_PAIR_TYPES]`, of
+    /// the last adjoint pass.
+    pub fn gradient_sums(&self, simulation: &Simulation) -> Result<(f64, Vec<f64>)> {
         let device = &simulation.device;
+        self.pairs.write(0, &self.scale_words());
         simulation.gpu.submit("gradient sums", |pass| {
             for shard in &self.shards {
                 self.sums.dispatch(pass, &shard.sums_group, 0, device.row_workgroups);
