@@ -42,7 +42,7 @@ fn main() -> simrun::Result<()> {
 /// Prints the z-score of the drawn number of recurrent edges of every pair type.
 fn compare(network: &Network, tables: &Tables, core_radius_um: f64) {
     let start = Instant::now();
-    let expected = expected_edges(tables, &network.neurons, core_radius_um);
+    let expected = expected_edges(tables, &network.neurons, 0..network.neurons.len(), core_radius_um);
     println!(
         "expected counts summed in {:.1} s; z-scores of the drawn counts:",
         start.elapsed().as_secs_f64()

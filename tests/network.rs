@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use simrun::network::tables::Tables;
 use simrun::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, ExpectedEdges, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
-    NetworkSpec, SOURCE_TYPE_BACKGROUND, UnitPsps, build, cells_only, expected_edges, psp_laws,
-    target_cell_type, target_neuron,
+    NetworkSpec, SOURCE_TYPE_BACKGROUND, UnitPsps, build, cells_only, expected_edges, place_neurons,
+    psp_laws, target_cell_type, target_neuron,
 };
 
 fn tables() -> Tables {
@@ -162,8 +163,24 @@ fn assert_drawn_as_expected(expected: &ExpectedEdges, drawn: &[[u64; N_CELL_TYPE
 #[test]
 fn drawn_edges_agree_with_the_rule() {
     let (tables, network) = built(120.0);
-    let expected = expected_edges(&tables, &network.neurons, spec(120.0).core_radius_um);
+    let targets = 0..network.neurons.len();
+    let expected = expected_edges(&tables, &network.neurons, targets, spec(120.0).core_radius_um);
     assert_drawn_as_expected(&expected, &drawn(&network)[..N_CELL_TYPES]);
+}
+
+/// The published network of 400 um has 24.2 M recurrent edges; here from the expected edges onto every 50th neuron.
+#[test]
+fn the_network_of_400_um_has_the_published_number_of_edges() {
+    let tables = tables();
+    let spec = NetworkSpec::published(1);
+    let neurons = place_neurons(&tables, spec.radius_um, spec.seed);
+    assert_eq!(neurons.len(), 66_652);
+    let targets = (0..neurons.len() / 50).into_par_iter().map(|i| 50 * i);
+    let expected = expected_edges(&tables, &neurons, targets, spec.core_radius_um);
+    let total = 50.0 * expected.as_flattened().iter().map(|e| e.mean).sum::<f64>();
+    // The numbers of edges of 1,333 targets vary by about 60 %, which leaves a standard error of 1.7 %.
+    println!("{total:.3e} recurrent edges expected");
+    assert!((total / 24.2e6 - 1.0).abs() < 0.06, "{total:.3e} recurrent edges expected");
 }
 
 /// Median PSPs as asked, `weight * unit PSP * relative size`, whose law is the drawn part of the measured log-normal.

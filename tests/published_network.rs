@@ -184,7 +184,8 @@ fn our_edges(network: &Network, sources: std::ops::Range<usize>) -> HashMap<(usi
 #[test]
 fn published_edges_scatter_about_our_rule() {
     let Some(pair) = pair() else { return };
-    let expected = expected_edges(&pair.tables, &pair.ours.neurons, CORE_RADIUS_UM);
+    let neurons = &pair.ours.neurons;
+    let expected = expected_edges(&pair.tables, neurons, 0..neurons.len(), CORE_RADIUS_UM);
     let mut drawn = [[0u32; N_CELL_TYPES]; N_CELL_TYPES];
     let type_of = |neuron: usize| pair.ours.neurons.cell_type_ix[neuron] as usize;
     for edge in &pair.recurrent {

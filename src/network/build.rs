@@ -41,11 +41,11 @@ pub struct NetworkSpec {
 }
 
 impl NetworkSpec {
-    /// The published 67,000-neuron network: 400 um, a core of 200 um, 100 background units of which 4 project to a neuron.
+    /// The published 67,000-neuron network: 400 um, all of it core, 100 background units of which 4 project to a neuron.
     pub fn published(seed: u64) -> Self {
         Self {
             radius_um: 400.0,
-            core_radius_um: 200.0,
+            core_radius_um: 400.0,
             seed,
             n_background: 100,
             background_edges_per_neuron: 4,
