@@ -13,12 +13,15 @@ use simrun::model::rng::{self, Stream};
 use simrun::network::{Network, lgn_units};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
-use simrun::sim::{LearnWeights, Settings, Simulation, SourceFilters, SourceSpikes, VoltagePenalty};
+use simrun::sim::{
+    LearnWeights, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, VoltagePenalty,
+};
 use simrun::stimulus::drive::{Drive, Filters, drive, filters};
 use simrun::stimulus::lgn::{LgnUnit, SCREEN_DEG, rates_hz, units};
 use simrun::stimulus::{Grating, TrialCondition};
 
 const BACKGROUND_HZ: f64 = 250.0;
+const N_BACKGROUND: usize = 100;
 const SEED: u64 = 0x1234_5678_9abc_def0;
 
 /// Every 97th of the 17,400 units: all classes, ordered by class.
@@ -39,7 +42,10 @@ fn conditions() -> Vec<TrialCondition> {
             onset_ms: 25.0 * k,
         })
     };
-    vec![grating(0.0), TrialCondition::Grey, grating(1.0), grating(2.0), grating(3.0)]
+    // The last one shares its temporal frequency and onset with the first.
+    let TrialCondition::Grating(first) = grating(0.0) else { unreachable!() };
+    let turned = TrialCondition::Grating(Grating { direction_deg: 200.0, contrast: 0.5, ..first });
+    vec![grating(0.0), TrialCondition::Grey, grating(1.0), grating(2.0), grating(3.0), turned]
 }
 
 /// The kernel alone, with its buffers in reach.
@@ -63,15 +69,14 @@ fn bench(
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let mut dynamics = dynamics(Mode::Point);
     dynamics.dt_ms = dt_ms;
-    let network = Network { n_lgn, n_background: 100, ..Network::default() };
+    let network = Network { n_lgn, n_background: N_BACKGROUND, ..Network::default() };
     let layout = Layout::new(&network, &dynamics, n_trials, false);
     let name = "source_forward";
     let kernel =
         Kernel::new(&gpu, name, &assemble(name, &layout).unwrap(), &[("WORKGROUP_SIZE", 64.0)]).unwrap();
-    let subfields = (0..filters.n_subfields)
-        .map(|i| [filters.baseline_hz[i].to_bits(), filters.second_ix.get(i).copied().unwrap_or(u32::MAX)]);
-    let background = std::iter::repeat_n([(BACKGROUND_HZ as f32).to_bits(), u32::MAX], 100);
-    let table: Vec<[u32; 2]> = subfields.chain(background).collect();
+    let second = |subfield: usize| filters.second_ix.get(subfield).copied().unwrap_or(u32::MAX);
+    let table: Vec<[u32; 2]> =
+        filters.baseline_hz.iter().enumerate().map(|(i, hz)| [hz.to_bits(), second(i)]).collect();
     let uniforms: Vec<u8> = (0..n_steps as u32)
         .flat_map(|step| {
             let uniform = StepUniform {
@@ -94,8 +99,9 @@ fn bench(
         .bind(&[
             ("step", &uniform),
             ("taps_hz", &Buffer::storage_of(&gpu, "taps", &filters.taps_hz).unwrap()),
-            ("units", &Buffer::storage_of(&gpu, "units", &table).unwrap()),
+            ("subfields", &Buffer::storage_of(&gpu, "subfields", &table).unwrap()),
             ("amplitude", &Buffer::storage_of(&gpu, "amplitude", &drive.amplitude).unwrap()),
+            ("group_trials", &Buffer::storage_of(&gpu, "groups", &drive.group_trials).unwrap()),
             ("frames", &Buffer::storage_of(&gpu, "frames", &drive.frames).unwrap()),
             ("filter_sum", &filter_sum),
             ("spikes", &spikes),
@@ -127,14 +133,15 @@ fn rate_from_sums(
     step: usize,
     trial: usize,
 ) -> f64 {
-    let n_trials = sums.len() / filters.n_subfields;
+    let n_trials = drive.group_trials.len();
+    let group = drive.group_trials.iter().position(|mask| mask >> trial & 1 == 1).unwrap();
     let second = filters.second_ix[unit];
     let subfields = std::iter::once(unit).chain((second != u32::MAX).then_some(second as usize));
     subfields
         .map(|subfield| {
-            let [cos, sin, ..] = drive.frames[step * n_trials + trial].map(f64::from);
-            let d = drive.amplitude[subfield * n_trials + trial].map(f64::from);
-            let k = sums[subfield * n_trials + trial].map(f64::from);
+            let [cos, sin, ..] = drive.frames[step * n_trials + group].map(f64::from);
+            let d = drive.amplitude[trial * filters.n_subfields + subfield].map(f64::from);
+            let k = sums[group * filters.n_subfields + subfield].map(f64::from);
             let modulation = (d[0] * cos + d[1] * sin) * k[1] + (d[1] * cos - d[0] * sin) * k[0];
             (f64::from(filters.baseline_hz[subfield]) + modulation).max(0.0)
         })
@@ -146,10 +153,10 @@ fn rate_from_sums(
 #[test]
 fn device_meets_host() {
     let (sample, conditions) = (sample_units(), conditions());
-    let filters = filters(&sample);
+    let filters = filters(&sample, N_BACKGROUND, BACKGROUND_HZ);
     let (n_lgn, n_trials) = (sample.len(), conditions.len());
     for (dt_ms, n_steps) in [(1.0, 400), (0.25, 480)] {
-        let drive = drive(&sample, &conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
+        let drive = drive(&sample, N_BACKGROUND, &conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
         let host: Vec<Vec<f64>> = sample
             .iter()
             .flat_map(|unit| conditions.iter().map(|c| rates_hz(unit, c, dt_ms, n_steps, SCREEN_DEG)))
@@ -157,7 +164,7 @@ fn device_meets_host() {
         let peaks: Vec<f64> = host.iter().map(|rates| rates.iter().copied().fold(0.0, f64::max)).collect();
         let bench = bench(&filters, &drive, n_lgn, n_trials, dt_ms, n_steps);
         let (mut worst, mut near, mut drawn, mut expected, mut variance) = (0.0_f64, 0, 0.0, 0.0, 0.0);
-        let mut background_counts = vec![0.0_f64; 100 * n_trials];
+        let mut background_counts = vec![0.0_f64; N_BACKGROUND * n_trials];
         for step in 0..n_steps {
             let (spikes, sums) = bench.step(step);
             let masks = &spikes[bench.layout.spikes_mask()..][..bench.layout.n_sources()];
@@ -221,12 +228,12 @@ fn train(
     steps_between_checkpoints: usize,
     presentation: u32,
 ) -> (Vec<f32>, Vec<u32>) {
-    let filters = filters(sample);
+    let n_background = circuit.network.n_background;
+    let filters = filters(sample, n_background, BACKGROUND_HZ);
     let sources = SourceSpikes::Drawn(SourceFilters {
         taps_hz: &filters.taps_hz,
         baseline_hz: &filters.baseline_hz,
         second_ix: &filters.second_ix,
-        background_hz: BACKGROUND_HZ as f32,
     });
     let settings = Settings {
         n_trials: circuit.n_trials,
@@ -240,9 +247,11 @@ fn train(
     };
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
-    assert!(simulation.set_stimulus(&[], &[]).is_err(), "a stimulus of another shape");
-    let drive = drive(sample, conditions, filters.n_taps, 1.0, circuit.n_steps, SCREEN_DEG);
-    simulation.set_stimulus(&drive.amplitude, &drive.frames).unwrap();
+    let nothing = SourceDrive { amplitude: &[], group_trials: &[], frames: &[] };
+    assert!(simulation.set_stimulus(&nothing).is_err(), "a stimulus of another shape");
+    let drive = drive(sample, n_background, conditions, filters.n_taps, 1.0, circuit.n_steps, SCREEN_DEG);
+    let Drive { amplitude, group_trials, frames } = &drive;
+    simulation.set_stimulus(&SourceDrive { amplitude, group_trials, frames }).unwrap();
     let counts = simulation.forward(SEED, presentation).unwrap().spike_counts;
     let seeds: Vec<f32> = counts.iter().map(|c| c - 2.0).collect();
     simulation.adjoint(&seeds).unwrap();

@@ -143,7 +143,7 @@ impl Device {
         }
         let spikes: Vec<&Buffer> = device.slots.iter().map(|s| &s.spikes).collect();
         device.sources =
-            SourceKernel::new(gpu, layout, &sources, &device.uniform, &spikes, settings.n_steps, n_segments)?;
+            SourceKernel::new(gpu, layout, network, settings, &sources, &device.uniform, &spikes)?;
         Ok(device)
     }
 

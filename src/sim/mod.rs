@@ -24,7 +24,7 @@ pub use adjoint::AdjointReport;
 use device::Device;
 pub use forward::ForwardReport;
 use layout::Layout;
-pub use sources::{SourceFilters, SourceSpikes};
+pub use sources::{SourceDrive, SourceFilters, SourceSpikes};
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -152,15 +152,13 @@ impl Simulation {
         Ok(())
     }
 
-    /// Sets what the LGN units see in each trial (MODEL.md, S2 and S3): the complex amplitude of the contrast under each
-    /// subfield, `[n_subfields][n_trials]`, and per step the cosine and sine of each trial's phase, the lag (ms) of the filter
-    /// tap that the step adds and its width (ms; 0 for none), `[n_steps][n_trials]`.
+    /// Sets what the LGN units see in each trial, until it is set anew.
     ///
     /// # Errors
     /// [`Error::Failed`] if the simulation does not draw its sources' spikes, or the shapes are not its own.
-    pub fn set_stimulus(&mut self, amplitude: &[[f32; 2]], frames: &[[f32; 4]]) -> Result<()> {
+    pub fn set_stimulus(&mut self, drive: &SourceDrive<'_>) -> Result<()> {
         match &self.device.sources {
-            Some(sources) => sources.set_stimulus(amplitude, frames),
+            Some(sources) => sources.set_stimulus(drive),
             None => Err(Error::Failed("this simulation has no LGN units".to_owned())),
         }
     }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Settings;
 use super::layout::Layout;
 use super::shaders::assemble;
 use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
+use crate::network::Network;
 
 /// Spikes of the sources that are not neurons.
 #[derive(Clone, Copy, Debug)]
@@ -18,18 +20,29 @@ pub enum SourceSpikes<'a> {
     Drawn(SourceFilters<'a>),
 }
 
-/// Linear filters of the LGN units (MODEL.md, S3 and S4) and the background's rate. Subfields are numbered: subfield `u` is
-/// the dominant one of LGN unit `u`, the second ones follow.
+/// Linear filters of LGN and background units (MODEL.md, S3 and S4). Subfields are numbered: the dominant one of each LGN unit
+/// and the only one of each background unit, in the order of the units, then the second ones.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceFilters<'a> {
     /// Gain times temporal filter, Hz per unit contrast and ms, `[lag ms][n_subfields]`; the last row is zero.
     pub taps_hz: &'a [f32],
     /// Rate of each subfield under a grey screen, Hz, `[n_subfields]`.
     pub baseline_hz: &'a [f32],
-    /// Second subfield of each LGN unit, `u32::MAX` where it has none, `[n_lgn]`.
+    /// Second subfield of each unit, `u32::MAX` where it has none, `[n_lgn + n_background]`.
     pub second_ix: &'a [u32],
-    /// Rate of every background unit, Hz.
-    pub background_hz: f32,
+}
+
+/// What the LGN units see in a batch of trials (MODEL.md, S2 and S3). A group is some trials whose gratings share temporal
+/// frequency and onset.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceDrive<'a> {
+    /// Complex amplitude of the contrast under each subfield, `[n_trials][n_subfields]`.
+    pub amplitude: &'a [[f32; 2]],
+    /// Trials of each group as a mask, 0 after the last group, `[n_trials]`.
+    pub group_trials: &'a [u32],
+    /// Per step and group the cosine and sine of the phase, the lag (ms) of the filter tap that the step adds and its width
+    /// (ms; 0 for none), `[n_steps][n_trials]`: one entry for each group, the rest unused.
+    pub frames: &'a [[f32; 4]],
 }
 
 /// The kernel that makes the sources' spikes, bound once for each slot of the tape.
@@ -45,11 +58,13 @@ pub(super) struct SourceKernel {
 #[derive(Debug)]
 struct Drawn {
     amplitude: Buffer,
+    group_trials: Buffer,
     frames: Buffer,
     /// The running sums K: the whole state of the LGN units.
     filter_sum: Buffer,
     checkpoints: Vec<Buffer>,
     n_amplitudes: usize,
+    n_trials: usize,
     n_frames: usize,
 }
 
@@ -58,11 +73,11 @@ impl SourceKernel {
     pub(super) fn new(
         gpu: &Arc<Gpu>,
         layout: &Layout,
+        network: &Network,
+        settings: &Settings,
         sources: &SourceSpikes<'_>,
         uniform: &Buffer,
         spikes: &[&Buffer],
-        n_steps: usize,
-        n_segments: usize,
     ) -> Result<Option<Self>> {
         let n_units = layout.n_lgn + layout.n_background;
         let compile =
@@ -81,16 +96,17 @@ impl SourceKernel {
             SourceSpikes::Drawn(filters) => {
                 let kernel = compile("source_forward")?;
                 let taps = Buffer::storage_of(gpu, "LGN filters", filters.taps_hz)?;
-                let units = Buffer::storage_of(gpu, "LGN units", &unit_table(layout, filters))?;
-                let drawn = Drawn::new(gpu, layout, filters.baseline_hz.len(), n_steps, n_segments)?;
+                let subfields = Buffer::storage_of(gpu, "LGN subfields", &subfield_table(network, filters))?;
+                let drawn = Drawn::new(gpu, settings, filters.baseline_hz.len())?;
                 let groups = spikes
                     .iter()
                     .map(|spikes| {
                         kernel.bind(&[
                             ("step", uniform),
                             ("taps_hz", &taps),
-                            ("units", &units),
+                            ("subfields", &subfields),
                             ("amplitude", &drawn.amplitude),
+                            ("group_trials", &drawn.group_trials),
                             ("frames", &drawn.frames),
                             ("filter_sum", &drawn.filter_sum),
                             ("spikes", spikes),
@@ -107,12 +123,14 @@ impl SourceKernel {
         self.kernel.dispatch(pass, &self.groups[slot], uniform_offset, workgroups);
     }
 
-    /// Sets what the units see in each trial; see [`super::Simulation::set_stimulus`].
-    pub(super) fn set_stimulus(&self, amplitude: &[[f32; 2]], frames: &[[f32; 4]]) -> Result<()> {
+    /// Sets what the units see in each trial.
+    pub(super) fn set_stimulus(&self, drive: &SourceDrive<'_>) -> Result<()> {
+        let lengths = [drive.amplitude.len(), drive.group_trials.len(), drive.frames.len()];
         match &self.drawn {
-            Some(drawn) if amplitude.len() == drawn.n_amplitudes && frames.len() == drawn.n_frames => {
-                drawn.amplitude.write(0, amplitude);
-                drawn.frames.write(0, frames);
+            Some(drawn) if lengths == [drawn.n_amplitudes, drawn.n_trials, drawn.n_frames] => {
+                drawn.amplitude.write(0, drive.amplitude);
+                drawn.group_trials.write(0, drive.group_trials);
+                drawn.frames.write(0, drive.frames);
                 Ok(())
             }
             _ => Err(Error::Failed("this simulation takes no stimulus of that shape".to_owned())),
@@ -142,32 +160,33 @@ impl SourceKernel {
 }
 
 impl Drawn {
-    fn new(
-        gpu: &Arc<Gpu>,
-        layout: &Layout,
-        n_subfields: usize,
-        n_steps: usize,
-        n_segments: usize,
-    ) -> Result<Self> {
-        let n_amplitudes = n_subfields * layout.n_trials;
-        let n_frames = n_steps * layout.n_trials;
+    fn new(gpu: &Arc<Gpu>, settings: &Settings, n_subfields: usize) -> Result<Self> {
+        let n_trials = settings.n_trials;
+        let (n_amplitudes, n_frames) = (n_trials * n_subfields, settings.n_steps * n_trials);
+        let n_segments = settings.n_steps.div_ceil(settings.steps_between_checkpoints);
         let checkpoint = |_| Buffer::storage(gpu, "LGN checkpoint", 2 * n_amplitudes);
         Ok(Self {
             amplitude: Buffer::storage(gpu, "LGN amplitudes", 2 * n_amplitudes)?,
+            group_trials: Buffer::storage(gpu, "groups of trials", n_trials)?,
             frames: Buffer::storage(gpu, "stimulus frames", 4 * n_frames)?,
             filter_sum: Buffer::storage(gpu, "LGN state", 2 * n_amplitudes)?,
             checkpoints: (0..n_segments).map(checkpoint).collect::<Result<_>>()?,
             n_amplitudes,
+            n_trials,
             n_frames,
         })
     }
 }
 
-/// `units` of `shaders/source_forward.wgsl`: subfields, then background units; bits of the baseline rate and the second subfield.
-fn unit_table(layout: &Layout, filters: &SourceFilters<'_>) -> Vec<[u32; 2]> {
-    let second = |subfield: usize| filters.second_ix.get(subfield).copied().unwrap_or(u32::MAX);
-    let subfields = filters.baseline_hz.iter().enumerate().map(|(i, hz)| [hz.to_bits(), second(i)]);
-    subfields
-        .chain(std::iter::repeat_n([filters.background_hz.to_bits(), u32::MAX], layout.n_background))
-        .collect()
+/// `subfields` of `shaders/source_forward.wgsl`: bits of the baseline rate and the second subfield, or SILENT for a unit
+/// without synapses.
+fn subfield_table(network: &Network, filters: &SourceFilters<'_>) -> Vec<[u32; 2]> {
+    const SILENT: u32 = u32::MAX - 1;
+    let row_ends = &network.rows.offsets[network.neurons.len()..];
+    let second = |subfield: usize| match filters.second_ix.get(subfield) {
+        Some(_) if row_ends[subfield] == row_ends[subfield + 1] => SILENT,
+        Some(second) => *second,
+        None => u32::MAX,
+    };
+    filters.baseline_hz.iter().enumerate().map(|(i, hz)| [hz.to_bits(), second(i)]).collect()
 }
