@@ -84,18 +84,16 @@ fn adjoint_agrees_with_dual_numbers() {
         let schedule = forward(&problem, &case.parameters, Mode::Hard).spikes;
         for mode in [Mode::Hard, Mode::Smooth(&schedule)] {
             let gradient = adjoint(&problem, &case.parameters, mode);
-            for seed in [1, 2] {
-                for (name, direction) in learnables(&case.direction(seed)) {
-                    let exact = dual_derivative(&case, &direction, mode);
-                    let by_hand = gradient.along(&direction);
-                    if is_unused(name, kind.mode) {
-                        assert_eq!((exact, by_hand), (0.0, 0.0), "{kind:?} {name}");
-                        continue;
-                    }
-                    let error = relative(exact, by_hand);
-                    println!("{} {name}: {exact:.6e} relative {error:.1e}", kind.seed);
-                    assert!(exact != 0.0 && error < 1e-12, "{kind:?} {name}: {exact} {by_hand} {error}");
+            for (name, direction) in learnables(&case.direction(1)) {
+                let exact = dual_derivative(&case, &direction, mode);
+                let by_hand = gradient.along(&direction);
+                if is_unused(name, kind.mode) {
+                    assert_eq!((exact, by_hand), (0.0, 0.0), "{kind:?} {name}");
+                    continue;
                 }
+                let error = relative(exact, by_hand);
+                println!("{} {name}: {exact:.6e} relative {error:.1e}", kind.seed);
+                assert!(exact != 0.0 && error < 1e-12, "{kind:?} {name}: {exact} {by_hand} {error}");
             }
         }
     }
@@ -286,7 +284,7 @@ fn checkpoints_change_no_bit() {
         let schedule = forward(&problem, &case.parameters, Mode::Hard).spikes;
         for mode in [Mode::Hard, Mode::Smooth(&schedule)] {
             let stored = adjoint(&problem, &case.parameters, mode);
-            for segment_steps in [1, 7, 16, kind.n_steps, 2 * kind.n_steps] {
+            for segment_steps in [1, 7, 2 * kind.n_steps] {
                 let recomputed = adjoint_checkpointed(&problem, &case.parameters, mode, segment_steps);
                 let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&stored.weights), bits(&recomputed.weights), "{kind:?} K = {segment_steps}");
