@@ -4,8 +4,10 @@
 // clippy's exemption for tests does not reach the helpers of an integration test.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use rust_hdf5::{H5File, ReadNumeric};
@@ -17,24 +19,6 @@ use simrun::network::{
 };
 
 const CORE_RADIUS_UM: f64 = 50.0;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The published network's folder, or `None` (with a word about it) where this machine has none. In CI it must be there.
-fn folder() -> Option<PathBuf> {
-    let data =
-        std::env::var_os("SIMRUN_SHARED_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let folder = data.join("sonata/v1_r100/network");
-    if folder.exists() {
-        return Some(folder);
-    }
-    let missing = format!("{} is missing (set SIMRUN_SHARED_DATA): NOT CHECKED against it", folder.display());
-    assert!(std::env::var_os("CI").is_none(), "{missing}");
-    eprintln!("{missing}");
-    None
-}
 
 fn column<T: ReadNumeric>(file: &Path, dataset: &str) -> Vec<T> {
     let h5 = H5File::open(file).expect("an HDF5 file");
@@ -69,11 +53,11 @@ struct Pair {
 
 fn pair() -> Option<&'static Pair> {
     static PAIR: OnceLock<Option<Pair>> = OnceLock::new();
-    PAIR.get_or_init(|| folder().map(|folder| read(&folder))).as_ref()
+    PAIR.get_or_init(|| common::published_file("sonata/v1_r100/network").map(|folder| read(&folder))).as_ref()
 }
 
 fn read(folder: &Path) -> Pair {
-    let tables = Tables::read(root().join("scenes/v1")).expect("the shipped tables are good");
+    let tables = common::tables();
     let neurons = read_neurons(folder, &tables);
     let units = read_units(folder, &tables);
     let (psp_per_pa_mv, unit_psps) = read_psps(folder, &tables);

@@ -33,13 +33,17 @@ pub fn build_or_load(
     let file = folder.join(format!("{}.network", hexadecimal(&key)));
     if file.exists() {
         match load(&file, &key, tables) {
-            Ok(network) => return Ok(network),
+            Ok(network) => {
+                mark_used(&file);
+                return Ok(network);
+            }
             Err(reason) => say(&format!("{}: {reason}; the network is built again", file.display())),
         }
     }
     let network = build(spec, tables, unit_psps)?;
-    if let Err(error) = store(&file, &key, &network) {
-        say(&format!("the network is not kept for the next run: {error}"));
+    match store(&file, &key, &network) {
+        Ok(()) => evict(folder, &file, MOST_BYTES),
+        Err(error) => say(&format!("the network is not kept for the next run: {error}")),
     }
     Ok(network)
 }
@@ -98,6 +102,43 @@ fn key(spec: &NetworkSpec, tables: &Tables, unit_psps: &UnitPsps) -> Hash {
 
 fn hexadecimal(hash: &Hash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes that the cache may take: ten networks of 67,000 neurons.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// Makes a file the one that was used last. Where this fails it is evicted earlier, which costs time only.
+fn mark_used(file: &Path) {
+    let _ =
+        File::options().append(true).open(file).and_then(|f| f.set_modified(std::time::SystemTime::now()));
+}
+
+/// Removes the files that were not used for longest until at most `most_bytes` are taken, but never `newest`. A file
+/// that cannot be looked at or removed is left alone: another process may have been quicker.
+fn evict(folder: &Path, newest: &Path, most_bytes: u64) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let ours = |path: &Path| {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        extension == "network" || extension.starts_with("unfinished-")
+    };
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let metadata = entry.metadata().ok()?;
+            Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+        })
+        .filter(|(_, _, path)| ours(path))
+        .collect();
+    files.sort();
+    let mut n_bytes: u64 = files.iter().map(|file| file.1).sum();
+    for (_, len, path) in files.iter().filter(|file| file.2 != newest) {
+        if n_bytes <= most_bytes {
+            return;
+        }
+        if fs::remove_file(path).is_ok() {
+            n_bytes -= len;
+        }
+    }
 }
 
 /// Writes to a file of another name and renames it, so that a file of this name is always whole.
@@ -335,6 +376,23 @@ mod tests {
         let (network, said) = through(&in_the_way.join("cache"), &inputs());
         assert!(network.rows.n_edges() > 0);
         assert!(said.len() == 1 && said[0].contains("not kept"), "{said:?}");
+    }
+
+    #[test]
+    fn the_files_used_least_recently_are_evicted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let names = ["a.network", "b.unfinished-7", "c.network", "d.network", "notes.txt"];
+        for (age, name) in names.iter().enumerate() {
+            fs::write(path(name), [0; 100]).unwrap();
+            let time = std::time::SystemTime::now() - std::time::Duration::from_secs(1000 - age as u64);
+            File::options().append(true).open(path(name)).unwrap().set_modified(time).unwrap();
+        }
+        mark_used(&path("a.network"));
+        evict(folder.path(), &path("c.network"), 250);
+        // The unfinished file is the oldest, c is the newest of the run, d was used longer ago than a.
+        let left: Vec<bool> = names.iter().map(|name| path(name).exists()).collect();
+        assert_eq!(left, [true, false, true, false, true]);
     }
 
     #[test]
