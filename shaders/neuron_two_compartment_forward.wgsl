@@ -51,8 +51,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         // E7, E8: ports; their mean conductance over the step enters E2c.
         var a_s = own_s;
         var a_d = own_d;
-        var b_s = cap_s * u_s + drive_pa;
-        var b_d = cap_d * u_d;
+        var rest_s = drive_pa - cell(model, CELL_LEAK_S) * u_s + coupling_ns * (u_d - u_s);
+        var rest_d = coupling_ns * (u_s - u_d) - cell(model, CELL_LEAK_D) * u_d;
         var input = arrived(target_type, neuron, trial);
         for (var p = 0u; p < N_PORTS; p++) {
             let rise_at = plane_index(STATE_PORTS + 2u * p, neuron, trial);
@@ -65,22 +65,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             let mean_ns = 0.5 * (g + g_next);
             if (port(model, p, PORT_ON_SOMA) > 0.0) {
                 a_s += mean_ns;
-                b_s += mean_ns * drive_mv;
+                rest_s += mean_ns * (drive_mv - u_s);
             } else {
                 a_d += mean_ns;
-                b_d += mean_ns * drive_mv;
+                rest_d += mean_ns * (drive_mv - u_d);
             }
             state[g_at] = g_next;
             state[rise_at] = decay * rise + input[p];
         }
 
-        // E2c: implicit midpoint.
+        // E2c: implicit midpoint, solved for its distance from the start of the step: f32 would lose cap u in b.
         var mid_s = reset_mv;
-        var mid_d = (b_d + coupling_ns * reset_mv) / a_d;
+        var mid_d = u_d + rest_d / a_d;
         if (!held) {
             let inverse_det = 1.0 / (a_s * a_d - coupling_ns * coupling_ns);
-            mid_s = (a_d * b_s + coupling_ns * b_d) * inverse_det;
-            mid_d = (a_s * b_d + coupling_ns * b_s) * inverse_det;
+            mid_s = u_s + (a_d * rest_s + coupling_ns * rest_d) * inverse_det;
+            mid_d = u_d + (a_s * rest_d + coupling_ns * rest_s) * inverse_det;
         }
         let u_s_next = select(2.0 * mid_s - u_s, reset_mv, held);
         let u_d_next = 2.0 * mid_d - u_d;

@@ -9,6 +9,7 @@ pub mod loss;
 pub mod model;
 pub mod network;
 pub mod output;
+pub mod patch;
 pub mod plan;
 pub mod reference;
 pub mod scene;

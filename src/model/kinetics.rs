@@ -154,6 +154,15 @@ impl Ports {
         }
     }
 
+    /// Gives the synapses of one class the kinetics of another, on every target type.
+    pub fn copy_class(&mut self, from_class_ix: usize, to_class_ix: usize) {
+        for type_ix in 0..N_TARGET_TYPES {
+            let row = |class_ix: usize| (type_ix * N_CLASSES + class_ix) * self.n_ports;
+            let (from, to) = (row(from_class_ix), row(to_class_ix));
+            self.coef.copy_within(from..from + self.n_ports, to);
+        }
+    }
+
     /// Time constant of a port on a target type, ms.
     pub fn tau_ms(&self, type_ix: usize, port_ix: usize) -> f64 {
         self.tau_ms[type_ix * self.n_ports + port_ix]

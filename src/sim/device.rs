@@ -38,7 +38,7 @@ pub(super) struct Slot {
     pub(super) gather: Vec<Option<BindGroup>>,
     pub(super) weight_gradient: Vec<Option<BindGroup>>,
     pub(super) neuron_adjoint: BindGroup,
-    _tape: Buffer,
+    pub(super) tape: Buffer,
 }
 
 /// State at the start of a segment, and the spikes of the steps before it that are still on their way.
@@ -212,7 +212,7 @@ impl Device {
                 |grad: &Buffer| self.kernels.weight_gradient.bind(&[&rows[..], &[("grad", grad)]].concat());
             weight_gradient.push(shard.grad.as_ref().map(bind_gradient).transpose()?);
         }
-        Ok(Slot { spikes, neuron, spread, gather, weight_gradient, neuron_adjoint, _tape: tape })
+        Ok(Slot { spikes, neuron, spread, gather, weight_gradient, neuron_adjoint, tape })
     }
 }
 

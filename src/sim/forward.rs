@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Simulation;
 use super::layout::{StepUniform, UNIFORM_STRIDE};
+use super::record::Recorder;
 use crate::error::Result;
 
 /// What a forward pass returns.
@@ -22,6 +23,15 @@ impl Simulation {
     /// # Errors
     /// [`crate::Error::Kernel`] if the state is not finite or an integer sum overflowed.
     pub fn forward(&mut self, seed: u64, presentation: u32) -> Result<ForwardReport> {
+        self.run_forward(seed, presentation, None)
+    }
+
+    pub(super) fn run_forward(
+        &mut self,
+        seed: u64,
+        presentation: u32,
+        mut recorder: Option<&mut Recorder>,
+    ) -> Result<ForwardReport> {
         let start = Instant::now();
         self.write_uniforms(seed, presentation);
         self.device.state.clear();
@@ -36,7 +46,11 @@ impl Simulation {
         for segment in 0..n_segments {
             self.save_checkpoint(segment);
             // The adjoint starts with the last segment: taping it here saves its recomputation.
-            self.run_segment(segment, segment + 1 == n_segments)?;
+            let recorded_tape = recorder.as_ref().is_some_and(|r| r.needs_tape());
+            self.run_segment(segment, recorded_tape || segment + 1 == n_segments)?;
+            if let Some(recorder) = &mut recorder {
+                recorder.read(self, self.segment_steps(segment))?;
+            }
         }
         self.last_segment_on_tape = true;
         self.check_status()?;

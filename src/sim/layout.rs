@@ -185,6 +185,11 @@ impl Layout {
         if self.two_compartment { &["U_S", "MID_S", "MID_D", "A_S", "A_D"] } else { &["U_S", "DU_DLOG_G"] }
     }
 
+    /// First word of a plane of the tape.
+    pub(super) fn tape_plane(&self, name: &str) -> usize {
+        self.tape_planes().iter().position(|p| *p == name).unwrap_or(0) * self.plane_words()
+    }
+
     /// Words of the tape of one step.
     pub fn tape_words(&self) -> usize {
         self.tape_planes().len() * self.plane_words()

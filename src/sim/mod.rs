@@ -8,6 +8,7 @@ mod device;
 mod forward;
 pub mod layout;
 pub mod optimiser;
+mod record;
 pub mod shaders;
 mod sources;
 
@@ -24,7 +25,9 @@ pub use adjoint::AdjointReport;
 use device::Device;
 pub use forward::ForwardReport;
 use layout::Layout;
+pub use record::{Recording, Spike};
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes};
+pub use sources::{SourceFilters, SourceSpikes};
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,0 +1,237 @@
+//! Patch-clamp experiments on single cells with the kernels that networks run on: current steps and paired recordings.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::model::Dynamics;
+use crate::model::cell::{CellMode, N_CELL_PARAMETERS, cell_constants, resting_state};
+use crate::model::kinetics::Ports;
+use crate::model::psp::peak;
+use crate::model::surrogate::Surrogate;
+use crate::network::{
+    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Population, Rows,
+    SOURCE_TYPE_BACKGROUND, pack_target,
+};
+use crate::sim::{LearnWeights, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty};
+
+/// Most steps that are kept on the device at once.
+const SEGMENT_STEPS: usize = 512;
+/// A cell is at its holding potential after this many membrane time constants: e^-15 of the way is 6e-6 mV.
+const SETTLING_TIME_CONSTANTS: f64 = 15.0;
+
+/// Index of the threshold in `model::cell::CELL_PARAMETERS`.
+const THRESHOLD: usize = 1;
+
+/// What the cells are and how they are stepped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rig {
+    /// Membrane model.
+    pub mode: CellMode,
+    /// Synaptic ports.
+    pub ports: Ports,
+    /// Time step, ms.
+    pub dt_ms: f64,
+}
+
+/// A current step into the soma.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CurrentStep {
+    /// Start of the current, ms.
+    pub start_ms: f64,
+    /// End of the current, ms.
+    pub stop_ms: f64,
+    /// Length of the recording, ms.
+    pub duration_ms: f64,
+}
+
+/// What one cell did in one trial.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// Spike times, ms: the end of the step in which the threshold was crossed.
+    pub spike_times_ms: Vec<f64>,
+    /// Somatic potential after every step, mV.
+    pub v_soma_mv: Vec<f64>,
+    /// Dendritic potential after every step, mV; empty in point mode.
+    pub v_dendrite_mv: Vec<f64>,
+}
+
+/// Injects currents, `[n_cells][n_trials]` pA, into cells at rest, and returns traces in the same order.
+///
+/// # Errors
+/// [`Error::Failed`] for a shape that does not fit, and those of [`Simulation`].
+pub fn current_steps(
+    gpu: &Arc<Gpu>,
+    rig: &Rig,
+    cells: &[CellModel],
+    step: &CurrentStep,
+    currents_pa: &[f32],
+) -> Result<Vec<Trace>> {
+    let n_trials = currents_pa.len() / cells.len().max(1);
+    if n_trials == 0 || n_trials * cells.len() != currents_pa.len() {
+        let reason = format!("{} currents do not fit {} cells", currents_pa.len(), cells.len());
+        return Err(Error::Failed(reason));
+    }
+    let steps = |ms: f64| (ms / rig.dt_ms).round() as usize;
+    let n_steps = steps(step.duration_ms);
+    let rows = Rows { offsets: vec![0; cells.len() + 1], ..Rows::default() };
+    let network = network_of(cells, rows);
+    let dynamics = dynamics(rig);
+    let settings = settings(n_trials, n_steps, steps(step.start_ms)..steps(step.stop_ms));
+    let mut simulation = Simulation::new(gpu, &network, &dynamics, SourceSpikes::None, settings)?;
+    simulation.set_current(currents_pa)?;
+    let (_, recording) = simulation.forward_recorded(0, 0, 0..cells.len())?;
+    Ok(traces(&recording, cells, n_trials, rig.dt_ms))
+}
+
+/// A presynaptic spike and the synapse that it crosses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// Class of the presynaptic neuron.
+    pub class_ix: usize,
+    /// Weight of the synapse: pA in point mode, nS in two-compartment mode.
+    pub weight: f32,
+    /// Somatic potential at which a steady current holds the cell, mV; None leaves it at rest.
+    pub hold_mv: Option<f64>,
+    /// Length of the recording after the arrival, ms.
+    pub duration_ms: f64,
+}
+
+/// A postsynaptic potential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairedRecording {
+    /// Largest deflection of the soma, mV, signed.
+    pub peak_mv: f64,
+    /// Time from the arrival to the peak, ms.
+    pub time_to_peak_ms: f64,
+    /// Deflection of the soma, mV; the arrival is at the first entry, one entry a time step.
+    pub deflection_mv: Vec<f64>,
+}
+
+/// One presynaptic spike onto each of some held cells that cannot spike; the deflection is the difference from a trial
+/// without it. One recording a cell.
+///
+/// # Errors
+/// Those of [`Simulation`].
+pub fn paired_recordings(
+    gpu: &Arc<Gpu>,
+    rig: &Rig,
+    cells: &[CellModel],
+    pair: &Pair,
+) -> Result<Vec<PairedRecording>> {
+    let slowest_ms = cells.iter().map(|cell| cell.c_m_pf / cell.g_ns).fold(0.0, f64::max);
+    let settling_ms = if pair.hold_mv.is_some() { SETTLING_TIME_CONSTANTS * slowest_ms } else { 0.0 };
+    let spike_step = (settling_ms / rig.dt_ms).ceil() as usize;
+    // The spike arrives one step later and enters the ports at the end of that step (E9, E8).
+    let arrival_step = spike_step + 1;
+    let n_steps = arrival_step + 1 + (pair.duration_ms / rig.dt_ms).round() as usize;
+
+    // The presynaptic cell is a background unit, which spikes when told, with the kinetics of the class.
+    let n_cells = cells.len();
+    let mut offsets = vec![0; n_cells + 2];
+    offsets[n_cells + 1] = n_cells as u64;
+    let rows = Rows {
+        offsets,
+        targets: (0..).zip(cells).map(|(ix, cell)| pack_target(ix, cell.cell_type_ix as u8)).collect(),
+        weights: vec![pair.weight; n_cells],
+    };
+    let network = Network { n_background: 1, ..network_of(cells, rows) };
+    let mut dynamics = dynamics(rig);
+    dynamics.ports.copy_class(pair.class_ix, CLASS_OF_SOURCE_TYPE[SOURCE_TYPE_BACKGROUND]);
+    let mut spikes = vec![0; n_steps];
+    spikes[spike_step] = 0b10;
+    let settings = settings(2, n_steps, 0..n_steps);
+    let mut simulation = Simulation::new(gpu, &network, &dynamics, SourceSpikes::Replay(&spikes), settings)?;
+    // A threshold out of reach keeps the held cells from spiking.
+    let mut theta = [0.0; N_CELL_PARAMETERS];
+    theta[THRESHOLD] = 1e3;
+    simulation.set_cell_parameters(&vec![theta; n_cells]);
+    let holding: Vec<f32> =
+        cells.iter().flat_map(|cell| [holding_current_pa(rig, cell, pair.hold_mv); 2]).collect();
+    simulation.set_current(&holding)?;
+    let (_, recording) = simulation.forward_recorded(0, 0, 0..n_cells)?;
+    let after_arrival = &recording.u_s_mv[2 * n_cells * arrival_step..];
+    let recordings = (0..n_cells).map(|ix| {
+        let deflection_mv: Vec<f64> = after_arrival
+            .chunks_exact(2 * n_cells)
+            .map(|cells| f64::from(cells[2 * ix + 1]) - f64::from(cells[2 * ix]))
+            .collect();
+        let (peak_mv, time_to_peak_ms) = peak(&deflection_mv, rig.dt_ms);
+        PairedRecording { peak_mv, time_to_peak_ms, deflection_mv }
+    });
+    Ok(recordings.collect())
+}
+
+/// The steady somatic current that holds a cell at a potential, pA.
+fn holding_current_pa(rig: &Rig, cell: &CellModel, hold_mv: Option<f64>) -> f32 {
+    let constants = cell_constants(cell, rig.mode, rig.dt_ms, &[0.0; N_CELL_PARAMETERS]);
+    let hold_u_mv = hold_mv.map_or(0.0, |v| v - cell.e_l_mv);
+    let (hold_pa, _) = resting_state(rig.mode, &constants, hold_u_mv, 0);
+    hold_pa as f32
+}
+
+/// A network of one neuron per cell model.
+fn network_of(cells: &[CellModel], rows: Rows) -> Network {
+    let n = cells.len();
+    Network {
+        populations: vec![Population { name: "patched".to_owned(), cell_type_ix: 0 }],
+        cell_models: cells.iter().map(|c| CellModel { population_ix: 0, ..c.clone() }).collect(),
+        neurons: Neurons {
+            model_ix: (0..n as u16).collect(),
+            population_ix: vec![0; n],
+            cell_type_ix: cells.iter().map(|c| c.cell_type_ix as u8).collect(),
+            x_um: vec![0.0; n],
+            y_um: vec![0.0; n],
+            z_um: vec![0.0; n],
+            tuning_angle_deg: vec![0.0; n],
+            target_n_synapses: vec![0.0; n],
+        },
+        rows,
+        ..Network::default()
+    }
+}
+
+fn dynamics(rig: &Rig) -> Dynamics {
+    Dynamics {
+        mode: rig.mode,
+        dt_ms: rig.dt_ms,
+        ports: rig.ports.clone(),
+        delay_steps: vec![1; N_SOURCE_TYPES * N_CELL_TYPES],
+        // Nothing is differentiated.
+        surrogate: Surrogate { half_width: 0.5, height: 0.5 },
+    }
+}
+
+fn settings(n_trials: usize, n_steps: usize, current: Range<usize>) -> Settings {
+    Settings {
+        n_trials,
+        n_steps,
+        window: 0..n_steps,
+        steps_between_checkpoints: SEGMENT_STEPS.min(n_steps),
+        voltage: VoltagePenalty::default(),
+        learn_weights: LearnWeights::default(),
+        learn_cells: false,
+        current: Some(current),
+    }
+}
+
+fn traces(recording: &Recording, cells: &[CellModel], n_trials: usize, dt_ms: f64) -> Vec<Trace> {
+    let n = cells.len() * n_trials;
+    let column = |planes: &[f32], i: usize| -> Vec<f64> {
+        let e_l_mv = cells[i / n_trials].e_l_mv;
+        planes.iter().skip(i).step_by(n).map(|u| e_l_mv + f64::from(*u)).collect()
+    };
+    let mut traces: Vec<Trace> = (0..n)
+        .map(|i| Trace {
+            spike_times_ms: Vec::new(),
+            v_soma_mv: column(&recording.u_s_mv, i),
+            v_dendrite_mv: column(&recording.u_d_mv, i),
+        })
+        .collect();
+    for spike in &recording.spikes {
+        let i = spike.neuron as usize * n_trials + spike.trial as usize;
+        traces[i].spike_times_ms.push(f64::from(spike.step + 1) * dt_ms);
+    }
+    traces
+}
