@@ -1,4 +1,5 @@
-//! Patch-clamp experiments on single cells with the kernels that networks run on: current steps and paired recordings.
+//! Patch-clamp experiments on single cells with the kernels that networks run on, in f32: current steps and paired
+//! recordings. `model::recording` does the same in f64.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use crate::model::Dynamics;
 use crate::model::cell::{CellMode, N_CELL_PARAMETERS, cell_constants, resting_state};
 use crate::model::kinetics::Ports;
 use crate::model::psp::peak;
+use crate::model::recording::{CurrentRecording, PairRecording, Synapse};
 use crate::model::surrogate::Surrogate;
 use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Population, Rows,
@@ -46,17 +48,6 @@ pub struct CurrentStep {
     pub duration_ms: f64,
 }
 
-/// What one cell did in one trial.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Trace {
-    /// Spike times, ms: the end of the step in which the threshold was crossed.
-    pub spike_times_ms: Vec<f64>,
-    /// Somatic potential after every step, mV.
-    pub v_soma_mv: Vec<f64>,
-    /// Dendritic potential after every step, mV; empty in point mode.
-    pub v_dendrite_mv: Vec<f64>,
-}
-
 /// Injects currents, `[n_cells][n_trials]` pA, into cells at rest, and returns traces in the same order.
 ///
 /// # Errors
@@ -67,7 +58,7 @@ pub fn current_steps(
     cells: &[CellModel],
     step: &CurrentStep,
     currents_pa: &[f32],
-) -> Result<Vec<Trace>> {
+) -> Result<Vec<CurrentRecording>> {
     let n_trials = currents_pa.len() / cells.len().max(1);
     if n_trials == 0 || n_trials * cells.len() != currents_pa.len() {
         let reason = format!("{} currents do not fit {} cells", currents_pa.len(), cells.len());
@@ -85,30 +76,6 @@ pub fn current_steps(
     Ok(traces(&recording, cells, n_trials, rig.dt_ms))
 }
 
-/// A presynaptic spike and the synapse that it crosses.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pair {
-    /// Class of the presynaptic neuron.
-    pub class_ix: usize,
-    /// Weight of the synapse: pA in point mode, nS in two-compartment mode.
-    pub weight: f32,
-    /// Somatic potential at which a steady current holds the cell, mV; None leaves it at rest.
-    pub hold_mv: Option<f64>,
-    /// Length of the recording after the arrival, ms.
-    pub duration_ms: f64,
-}
-
-/// A postsynaptic potential.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PairedRecording {
-    /// Largest deflection of the soma, mV, signed.
-    pub peak_mv: f64,
-    /// Time from the arrival to the peak, ms.
-    pub time_to_peak_ms: f64,
-    /// Deflection of the soma, mV; the arrival is at the first entry, one entry a time step.
-    pub deflection_mv: Vec<f64>,
-}
-
 /// One presynaptic spike onto each of some held cells that cannot spike; the deflection is the difference from a trial
 /// without it. One recording a cell.
 ///
@@ -118,14 +85,15 @@ pub fn paired_recordings(
     gpu: &Arc<Gpu>,
     rig: &Rig,
     cells: &[CellModel],
-    pair: &Pair,
-) -> Result<Vec<PairedRecording>> {
+    synapse: Synapse,
+    duration_ms: f64,
+) -> Result<Vec<PairRecording>> {
     let slowest_ms = cells.iter().map(|cell| cell.c_m_pf / cell.g_ns).fold(0.0, f64::max);
-    let settling_ms = if pair.hold_mv.is_some() { SETTLING_TIME_CONSTANTS * slowest_ms } else { 0.0 };
+    let settling_ms = if synapse.hold_mv.is_some() { SETTLING_TIME_CONSTANTS * slowest_ms } else { 0.0 };
     let spike_step = (settling_ms / rig.dt_ms).ceil() as usize;
     // The spike arrives one step later and enters the ports at the end of that step (E9, E8).
     let arrival_step = spike_step + 1;
-    let n_steps = arrival_step + 1 + (pair.duration_ms / rig.dt_ms).round() as usize;
+    let n_steps = arrival_step + 1 + (duration_ms / rig.dt_ms).round() as usize;
 
     // The presynaptic cell is a background unit, which spikes when told, with the kinetics of the class.
     let n_cells = cells.len();
@@ -134,11 +102,11 @@ pub fn paired_recordings(
     let rows = Rows {
         offsets,
         targets: (0..).zip(cells).map(|(ix, cell)| pack_target(ix, cell.cell_type_ix as u8)).collect(),
-        weights: vec![pair.weight; n_cells],
+        weights: vec![synapse.weight as f32; n_cells],
     };
     let network = Network { n_background: 1, ..network_of(cells, rows) };
     let mut dynamics = dynamics(rig);
-    dynamics.ports.copy_class(pair.class_ix, CLASS_OF_SOURCE_TYPE[SOURCE_TYPE_BACKGROUND]);
+    dynamics.ports.copy_class(synapse.class_ix, CLASS_OF_SOURCE_TYPE[SOURCE_TYPE_BACKGROUND]);
     let mut spikes = vec![0; n_steps];
     spikes[spike_step] = 0b10;
     let settings = settings(2, n_steps, 0..n_steps);
@@ -148,17 +116,25 @@ pub fn paired_recordings(
     theta[THRESHOLD] = 1e3;
     simulation.set_cell_parameters(&vec![theta; n_cells]);
     let holding: Vec<f32> =
-        cells.iter().flat_map(|cell| [holding_current_pa(rig, cell, pair.hold_mv); 2]).collect();
+        cells.iter().flat_map(|cell| [holding_current_pa(rig, cell, synapse.hold_mv); 2]).collect();
     simulation.set_current(&holding)?;
     let (_, recording) = simulation.forward_recorded(0, 0, 0..n_cells)?;
-    let after_arrival = &recording.u_s_mv[2 * n_cells * arrival_step..];
-    let recordings = (0..n_cells).map(|ix| {
-        let deflection_mv: Vec<f64> = after_arrival
+    // Trial 1 less trial 0, from the arrival on.
+    let deflections = |planes: &[f32], ix: usize| -> Vec<f64> {
+        planes
             .chunks_exact(2 * n_cells)
+            .skip(arrival_step)
             .map(|cells| f64::from(cells[2 * ix + 1]) - f64::from(cells[2 * ix]))
-            .collect();
-        let (peak_mv, time_to_peak_ms) = peak(&deflection_mv, rig.dt_ms);
-        PairedRecording { peak_mv, time_to_peak_ms, deflection_mv }
+            .collect()
+    };
+    let recordings = (0..n_cells).map(|ix| {
+        let soma_mv = deflections(&recording.u_s_mv, ix);
+        let dendrite_mv = match rig.mode {
+            CellMode::Point => vec![0.0; soma_mv.len()],
+            CellMode::TwoCompartment { .. } => deflections(&recording.u_d_mv, ix),
+        };
+        let (peak_mv, time_to_peak_ms) = peak(&soma_mv, rig.dt_ms);
+        PairRecording { peak_mv, time_to_peak_ms, soma_mv, dendrite_mv }
     });
     Ok(recordings.collect())
 }
@@ -216,22 +192,25 @@ fn settings(n_trials: usize, n_steps: usize, current: Range<usize>) -> Settings 
     }
 }
 
-fn traces(recording: &Recording, cells: &[CellModel], n_trials: usize, dt_ms: f64) -> Vec<Trace> {
+fn traces(recording: &Recording, cells: &[CellModel], n_trials: usize, dt_ms: f64) -> Vec<CurrentRecording> {
     let n = cells.len() * n_trials;
     let column = |planes: &[f32], i: usize| -> Vec<f64> {
         let e_l_mv = cells[i / n_trials].e_l_mv;
-        planes.iter().skip(i).step_by(n).map(|u| e_l_mv + f64::from(*u)).collect()
+        let after = planes.iter().skip(i).step_by(n).map(|u| e_l_mv + f64::from(*u));
+        std::iter::once(e_l_mv).chain(after).collect()
     };
-    let mut traces: Vec<Trace> = (0..n)
-        .map(|i| Trace {
-            spike_times_ms: Vec::new(),
-            v_soma_mv: column(&recording.u_s_mv, i),
-            v_dendrite_mv: column(&recording.u_d_mv, i),
+    let mut traces: Vec<CurrentRecording> = (0..n)
+        .map(|i| {
+            let v_s_mv = column(&recording.u_s_mv, i);
+            let mut v_d_mv = column(&recording.u_d_mv, i);
+            // In point mode, E_L throughout.
+            v_d_mv.resize(v_s_mv.len(), cells[i / n_trials].e_l_mv);
+            CurrentRecording { spikes_ms: Vec::new(), v_s_mv, v_d_mv }
         })
         .collect();
     for spike in &recording.spikes {
         let i = spike.neuron as usize * n_trials + spike.trial as usize;
-        traces[i].spike_times_ms.push(f64::from(spike.step + 1) * dt_ms);
+        traces[i].spikes_ms.push(f64::from(spike.step + 1) * dt_ms);
     }
     traces
 }

@@ -49,6 +49,29 @@ fn a_pair_prints_its_psp_and_writes_its_trace() {
 }
 
 #[test]
+fn the_device_records_what_the_host_records() {
+    let number = |text: &str, key: &str| -> f64 {
+        serde_json::from_str::<serde_json::Value>(text).unwrap()[key].as_f64().unwrap()
+    };
+    for mode in ["point", "two-compartment"] {
+        let pair = ["pair", "pv", "475585413", "--dt-ms", "0.25", "--json", "--mode", mode];
+        let [host, device] = [simrun(&pair), simrun(&[&pair[..], &["--device"]].concat())];
+        let [host_mv, device_mv] = [&host, &device].map(|text| number(text, "peak_mv"));
+        assert!((device_mv / host_mv - 1.0).abs() < 0.005, "{mode}: {device_mv} and {host_mv} mV");
+        let step = ["cell", "475585413", "--current-pa", "150", "--start-ms", "10", "--stop-ms", "150"];
+        let time = ["--duration-ms", "160", "--dt-ms", "0.25", "--mode", mode];
+        let cell = [&step[..], &time[..]].concat();
+        let [host, device] = [simrun(&cell), simrun(&[&cell[..], &["--device"]].concat())];
+        assert!(host.lines().count() > 2, "{mode}: {host}");
+        assert_eq!(host.lines().count(), device.lines().count(), "{mode}");
+        for (a, b) in host.lines().zip(device.lines()) {
+            let [a, b]: [f64; 2] = [a, b].map(|t| t.parse().unwrap());
+            assert!((a - b).abs() <= 0.25 + 1e-9, "{mode}: {a} and {b} ms");
+        }
+    }
+}
+
+#[test]
 fn the_adapters_are_listed() {
     let json: serde_json::Value = serde_json::from_str(&simrun(&["adapters", "--json"])).unwrap();
     let adapters = json["adapters"].as_array().unwrap();

@@ -75,7 +75,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 15] = [
+const MAY_KNOW: [(&str, &[&str]); 16] = [
     (
         "train",
         &[
@@ -84,6 +84,7 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
         ],
     ),
     ("evaluate", &["sim", "loss", "stimulus", "network", "plan", "scene", "model", "gpu", "output"]),
+    ("patch", &["sim", "network", "model", "gpu"]),
     ("setup", &["network", "model", "plan", "scene"]),
     ("output", &["network", "plan", "scene", "loss"]),
     ("sim", &["gpu", "network", "model", "stimulus"]),

@@ -4,13 +4,14 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{golden_current_steps, published_file, run_cell, step_current, tables};
+use common::{golden_current_steps, published_file, tables};
 use simrun::gpu::Gpu;
 use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
 use simrun::model::psp::{holding_potential_mv, unit_psp};
+use simrun::model::recording::{Synapse, record_current, step_current};
 use simrun::network::{CLASSES, CellModel, N_CLASSES, class_is_inhibitory};
-use simrun::patch::{CurrentStep, Pair, Rig, current_steps, paired_recordings};
+use simrun::patch::{CurrentStep, Rig, current_steps, paired_recordings};
 
 const TWO: CellMode = CellMode::TwoCompartment { dendrite_fraction: 0.5, coupling_ratio: 2.0 };
 const CONDUCTANCE: SynapseKind = SynapseKind::Conductance { e_exc_mv: 0.0, e_inh_mv: -75.0 };
@@ -50,15 +51,15 @@ fn point_kernel_meets_nest_under_current_steps() {
     let (mut n_spikes, mut n_shifted, mut worst_mv) = (0, 0, 0.0f64);
     for (golden, trace) in golden.iter().zip(&traces) {
         let label = format!("cell {} at {} pA", golden.cell.id, golden.current_pa);
-        assert_eq!(trace.spike_times_ms.len(), golden.spikes_ms.len(), "{label}");
-        for (a, b) in trace.spike_times_ms.iter().zip(&golden.spikes_ms) {
+        assert_eq!(trace.spikes_ms.len(), golden.spikes_ms.len(), "{label}");
+        for (a, b) in trace.spikes_ms.iter().zip(&golden.spikes_ms) {
             assert!((a - b).abs() <= common::STEP_DT_MS + 1e-9, "{label}: {a} ms, NEST {b} ms");
             n_shifted += usize::from(a != b);
         }
-        n_spikes += trace.spike_times_ms.len();
-        if trace.spike_times_ms == golden.spikes_ms {
+        n_spikes += trace.spikes_ms.len();
+        if trace.spikes_ms == golden.spikes_ms {
             for &(t_ms, v_mv) in &golden.potentials {
-                let v = trace.v_soma_mv[(t_ms / common::STEP_DT_MS).round() as usize - 1];
+                let v = trace.v_s_mv[(t_ms / common::STEP_DT_MS).round() as usize];
                 worst_mv = worst_mv.max((v - v_mv).abs());
             }
         }
@@ -78,8 +79,8 @@ fn point_kernel_has_the_published_rheobases() {
     let traces = current_steps(&gpu(), &point(0.1), &cells, &step, &currents).unwrap();
     assert_eq!(traces.len(), 400);
     for (cell, pair) in cells.iter().zip(traces.chunks(2)) {
-        assert!(pair[0].spike_times_ms.is_empty(), "cell {} spikes below its rheobase", cell.id);
-        assert!(!pair[1].spike_times_ms.is_empty(), "cell {} is silent at its rheobase", cell.id);
+        assert!(pair[0].spikes_ms.is_empty(), "cell {} spikes below its rheobase", cell.id);
+        assert!(!pair[1].spikes_ms.is_empty(), "cell {} is silent at its rheobase", cell.id);
     }
 }
 
@@ -90,8 +91,8 @@ fn point_kernel_unit_psps_meet_nest() {
     let (gpu, rig, cells) = (gpu(), point(0.1), tables.cell_models());
     let psps: Vec<_> = (0..N_CLASSES)
         .map(|class_ix| {
-            let pair = Pair { class_ix, weight: 1.0, hold_mv: None, duration_ms: 60.0 };
-            paired_recordings(&gpu, &rig, &cells, &pair).unwrap()
+            let synapse = Synapse { class_ix, weight: 1.0, hold_mv: None };
+            paired_recordings(&gpu, &rig, &cells, synapse, 60.0).unwrap()
         })
         .collect();
     let (mut n, mut worst) = (0, 0.0f64);
@@ -123,15 +124,14 @@ fn two_compartment_kernel_follows_the_model_in_f64() {
     let (mut n_spikes, mut worst_mv, mut n_same) = (0, 0.0f64, 0);
     for ((cell, trace), pa) in cells.iter().zip(&traces).zip(&currents) {
         let current = step_current(f64::from(*pa), step.start_ms, step.stop_ms, rig.dt_ms);
-        let expected = run_cell(cell, TWO, rig.dt_ms, 1200, current);
-        assert_eq!(trace.spike_times_ms.len(), expected.spikes_ms.len(), "cell {}", cell.id);
+        let expected = record_current(cell, TWO, rig.dt_ms, 1200, current);
+        assert_eq!(trace.spikes_ms.len(), expected.spikes_ms.len(), "cell {}", cell.id);
         n_spikes += expected.spikes_ms.len();
-        if trace.spike_times_ms == expected.spikes_ms {
+        if trace.spikes_ms == expected.spikes_ms {
             n_same += 1;
-            for k in 0..1200 {
-                worst_mv = worst_mv.max((trace.v_soma_mv[k] - expected.v_s_mv[k + 1]).abs());
-                let u_d = trace.v_dendrite_mv[k] - cell.e_l_mv;
-                worst_mv = worst_mv.max((u_d - expected.u_d_mv[k + 1]).abs());
+            for k in 0..=1200 {
+                worst_mv = worst_mv.max((trace.v_s_mv[k] - expected.v_s_mv[k]).abs());
+                worst_mv = worst_mv.max((trace.v_d_mv[k] - expected.v_d_mv[k]).abs());
             }
         }
     }
@@ -146,15 +146,15 @@ fn two_compartment_kernel_follows_the_model_in_f64() {
 fn two_compartment_kernel_makes_the_unit_psps() {
     let (gpu, rig, cells) = (gpu(), two_compartment(0.1), tables().cell_models());
     // Small enough to hardly saturate, large enough for f32.
-    let weight = 0.2f32;
+    let weight = 0.2;
     let mut worst = 0.0f64;
     for class_ix in [CLASS_E4, CLASS_PV, CLASS_SST] {
         let hold_mv = holding_potential_mv(class_ix);
-        let pair = Pair { class_ix, weight, hold_mv, duration_ms: 60.0 };
-        let psps = paired_recordings(&gpu, &rig, &cells, &pair).unwrap();
+        let synapse = Synapse { class_ix, weight, hold_mv };
+        let psps = paired_recordings(&gpu, &rig, &cells, synapse, 60.0).unwrap();
         for (cell, psp) in cells.iter().zip(&psps) {
             let unit = unit_psp(cell, TWO, &rig.ports, class_ix, hold_mv);
-            let error = psp.peak_mv / (f64::from(weight) * unit.peak_mv) - 1.0;
+            let error = psp.peak_mv / (weight * unit.peak_mv) - 1.0;
             worst = worst.max(error.abs());
             assert!(error.abs() < 0.02, "cell {}, {}: {error}", cell.id, CLASSES[class_ix]);
             assert!((psp.time_to_peak_ms - unit.time_to_peak_ms).abs() < 0.5, "cell {}", cell.id);

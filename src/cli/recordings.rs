@@ -3,14 +3,16 @@
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
+use simrun::gpu::Gpu;
 use simrun::model::cell::CellMode;
-use simrun::model::kinetics::Ports;
 use simrun::model::psp::holding_potential_mv;
-use simrun::model::recording::{Synapse, record_current, record_pair, step_current};
+use simrun::model::recording::{CurrentRecording, Synapse, record_current, record_pair, step_current};
 use simrun::network::tables::Tables;
 use simrun::network::{CLASSES, CellModel};
+use simrun::patch::{CurrentStep, Rig, current_steps, paired_recordings};
 use simrun::scene::{CellsScene, ModeScene, PortsScene};
 use simrun::{Error, Result, setup};
 
@@ -18,6 +20,8 @@ use super::print;
 
 /// Longest recording, time steps.
 const MAX_STEPS: f64 = 1e7;
+/// Longest recording on the device, time steps.
+const MAX_DEVICE_STEPS: f64 = 1e5;
 /// Length of a paired recording, ms: the slowest of the cells peaks before 30 ms.
 const PAIR_DURATION_MS: f64 = 100.0;
 
@@ -39,6 +43,9 @@ pub(super) struct CellChoice {
     /// Folder of the tables
     #[arg(long, default_value = "scenes/v1")]
     tables: PathBuf,
+    /// Runs the kernels that networks run on, in f32 on the graphics adapter, instead of the same equations in f64
+    #[arg(long)]
+    device: bool,
     /// Writes the potentials as CSV
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -115,6 +122,19 @@ impl CellChoice {
         })
     }
 
+    /// The cell's dynamics with the measured kinetics as they are.
+    fn rig(&self, tables: &Tables, e_exc_mv: f64, e_inh_mv: f64) -> Result<Rig> {
+        let (dendrite_fraction, coupling_ratio) = (self.dendrite_fraction, self.coupling_ratio);
+        let mode = match self.mode {
+            Mode::Point => ModeScene::Point,
+            Mode::TwoCompartment => {
+                ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, e_exc_mv, e_inh_mv }
+            }
+        };
+        let ports = setup::ports(&CellsScene { mode, ports: PortsScene::Exact }, tables);
+        Ok(Rig { mode: self.mode()?, ports, dt_ms: self.dt_ms })
+    }
+
     fn n_steps(&self, duration_ms: f64) -> Result<usize> {
         within(
             "--duration-ms",
@@ -152,8 +172,12 @@ pub(super) fn cell(arguments: &CellArguments) -> Result<()> {
     let tables = Tables::read(&choice.tables)?;
     let cell = cell_model(&tables, arguments.model)?;
     let dt_ms = choice.dt_ms;
-    let current = step_current(arguments.current_pa, arguments.start_ms, arguments.stop_ms, dt_ms);
-    let recording = record_current(&cell, mode, dt_ms, n_steps, current);
+    let recording = if choice.device {
+        record_current_on_device(arguments, &tables, &cell)?
+    } else {
+        let current = step_current(arguments.current_pa, arguments.start_ms, arguments.stop_ms, dt_ms);
+        record_current(&cell, mode, dt_ms, n_steps, current)
+    };
     if let Some(file) = &choice.trace {
         write_trace(
             file,
@@ -187,8 +211,15 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<()> {
         within("--hold-mv", hold_mv, -120.0, 0.0, "mV")?;
     }
     let synapse = Synapse { class_ix, weight: arguments.weight, hold_mv };
-    let ports = measured_ports(arguments, &tables);
-    let recording = record_pair(&cell, mode, &ports, synapse, choice.dt_ms, n_steps);
+    let (e_exc_mv, e_inh_mv) = (arguments.e_exc_mv, arguments.e_inh_mv);
+    let rig = choice.rig(&tables, e_exc_mv, e_inh_mv)?;
+    let recording = if choice.device {
+        let recordings =
+            paired_recordings(&Arc::new(Gpu::open(None)?), &rig, &[cell.clone()], synapse, PAIR_DURATION_MS)?;
+        recordings.into_iter().next().ok_or_else(|| Error::Failed("no cell was recorded".to_owned()))?
+    } else {
+        record_pair(&cell, mode, &rig.ports, synapse, choice.dt_ms, n_steps)
+    };
     if let Some(file) = &choice.trace {
         let columns = ["time_ms", "soma_deflection_mv", "dendrite_deflection_mv"];
         write_trace(file, columns, choice.dt_ms, &recording.soma_mv, &recording.dendrite_mv)?;
@@ -207,18 +238,20 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<()> {
     ))
 }
 
-/// The measured kinetics as they are.
-fn measured_ports(arguments: &PairArguments, tables: &Tables) -> Ports {
-    let mode = match arguments.cell.mode {
-        Mode::Point => ModeScene::Point,
-        Mode::TwoCompartment => ModeScene::TwoCompartment {
-            dendrite_fraction: arguments.cell.dendrite_fraction,
-            coupling_ratio: arguments.cell.coupling_ratio,
-            e_exc_mv: arguments.e_exc_mv,
-            e_inh_mv: arguments.e_inh_mv,
-        },
-    };
-    setup::ports(&CellsScene { mode, ports: PortsScene::Exact }, tables)
+/// The current step of `simrun cell` on the graphics adapter.
+fn record_current_on_device(
+    arguments: &CellArguments,
+    tables: &Tables,
+    cell: &CellModel,
+) -> Result<CurrentRecording> {
+    let (dt_ms, start_ms, stop_ms) = (arguments.cell.dt_ms, arguments.start_ms, arguments.stop_ms);
+    let step = CurrentStep { start_ms, stop_ms, duration_ms: arguments.duration_ms };
+    within("--duration-ms", step.duration_ms, dt_ms, MAX_DEVICE_STEPS * dt_ms, "ms (100000 steps)")?;
+    // No synapse is used: their reversal potentials do not matter.
+    let rig = arguments.cell.rig(tables, 0.0, -75.0)?;
+    let gpu = Arc::new(Gpu::open(None)?);
+    let recordings = current_steps(&gpu, &rig, &[cell.clone()], &step, &[arguments.current_pa as f32])?;
+    recordings.into_iter().next().ok_or_else(|| Error::Failed("no cell was recorded".to_owned()))
 }
 
 fn write_trace(file: &Path, columns: [&str; 3], dt_ms: f64, soma: &[f64], dendrite: &[f64]) -> Result<()> {
