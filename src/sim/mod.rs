@@ -27,7 +27,6 @@ pub use forward::ForwardReport;
 use layout::Layout;
 pub use record::{Recording, Spike};
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes};
-pub use sources::{SourceFilters, SourceSpikes};
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
