@@ -68,7 +68,7 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 const MAGIC: [u8; 16] = *b"simrun network 1";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
-const BUILDER_SOURCE: [&str; 11] = [
+const BUILDER_SOURCE: [&str; 18] = [
     include_str!("build.rs"),
     include_str!("cache.rs"),
     include_str!("connection.rs"),
@@ -78,8 +78,15 @@ const BUILDER_SOURCE: [&str; 11] = [
     include_str!("positions.rs"),
     include_str!("random.rs"),
     include_str!("recurrent.rs"),
+    include_str!("tables.rs"),
+    include_str!("tables/cells.rs"),
+    include_str!("tables/lgn.rs"),
+    include_str!("tables/sheet.rs"),
+    include_str!("tables/synapses.rs"),
+    include_str!("tables/targets.rs"),
     include_str!("weights.rs"),
     include_str!("../model/rng.rs"),
+    include_str!("../model/vocabulary.rs"),
 ];
 
 type Hash = [u8; 32];
@@ -346,6 +353,25 @@ mod tests {
                 "{said:?}"
             );
             assert!(fs::read(&file).unwrap() == good, "the file must be whole again");
+        }
+    }
+
+    /// A file of this folder that the key forgets would leave stale networks in the cache.
+    #[test]
+    fn the_key_covers_the_source() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/network");
+        for folder in [folder.join("tables"), folder] {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() && !path.ends_with("tests.rs") {
+                    let text = fs::read_to_string(&path).unwrap();
+                    assert!(
+                        BUILDER_SOURCE.contains(&text.as_str()),
+                        "{} is not in BUILDER_SOURCE",
+                        path.display()
+                    );
+                }
+            }
         }
     }
 

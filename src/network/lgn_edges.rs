@@ -238,3 +238,95 @@ fn assign_synapses(yule: f64, draws: &mut Draws, scratch: &mut Scratch) {
         open.retain(|&k| scratch.n_synapses[k as usize] == smallest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::orientation_difference_deg;
+    use super::super::lgn_units;
+    use super::super::random::Owner;
+    use super::*;
+    use crate::model::rng::Stream;
+
+    /// Draws the units of `n` L4 neurons at the centre of the field and hands each edge to `visit` as (neuron, its direction
+    /// in deg, unit, synapses).
+    fn draw(n: usize, mut visit: impl FnMut(usize, f64, usize, u32)) -> (Tables, LgnUnits) {
+        let tables = Tables::read("scenes/v1").unwrap();
+        let units = lgn_units::place(&tables.lgn_units, 1);
+        let sources = LgnSources::new(&tables, &units).unwrap();
+        let rule = tables.populations.iter().find(|p| p.name == "e4other").unwrap().lgn;
+        let mut scratch = Scratch::default();
+        for neuron in 0..n {
+            let tuning_angle_deg = 360.0 * neuron as f64 / n as f64;
+            let target =
+                LgnTarget { rule: &rule, position_um: [0.0; 2], tuning_angle_deg, n_synapses: 2000.0 };
+            let mut draws = Draws::new(1, Stream::LgnConnections, Owner::Neuron, neuron);
+            sources.draw(&target, &mut draws, &mut scratch, |unit, synapses| {
+                visit(neuron, tuning_angle_deg, unit as usize, synapses);
+            });
+        }
+        (tables, units)
+    }
+
+    #[test]
+    fn neurons_have_the_units_and_synapses_of_their_size() {
+        let (mut units_of, mut n_synapses) = (vec![0u32; 200], 0.0);
+        let (tables, _) = draw(200, |neuron, _, _, synapses| {
+            units_of[neuron] += 1;
+            n_synapses += f64::from(synapses) / 200.0;
+        });
+        // A fifth of 2,000 synapses; Yule-Simon of 3.5 makes 1.4 synapses a unit.
+        assert_eq!(tables.populations.iter().find(|p| p.name == "e4other").unwrap().lgn.yule, 3.5);
+        assert!(units_of.iter().all(|&n| n == 286), "{units_of:?}");
+        let sd = (3.5f64.powi(2) / (2.5f64.powi(2) * 1.5) / (286.0 * 200.0)).sqrt() * 286.0;
+        assert!((n_synapses - 286.0 * 1.4).abs() < 4.5 * sd, "{n_synapses} synapses a neuron");
+    }
+
+    #[test]
+    fn neurons_draw_from_one_sustained_kind_and_from_aligned_units() {
+        let mut edges = Vec::new();
+        let (tables, units) = draw(200, |neuron, angle_deg, unit, _| edges.push((neuron, angle_deg, unit)));
+        let mut sides = vec![[false; 2]; 200];
+        let mut n_oriented = 0;
+        for (neuron, angle_deg, unit) in edges {
+            match kind_of(&tables.lgn_units[units.class_ix[unit] as usize]).unwrap().0 {
+                Kind::SustainedOn => sides[neuron][0] = true,
+                Kind::SustainedOff => sides[neuron][1] = true,
+                Kind::TransientOff => (),
+                Kind::Oriented => {
+                    n_oriented += 1;
+                    let off_deg =
+                        orientation_difference_deg(f64::from(units.tuning_angle_deg[unit]), angle_deg);
+                    assert!(off_deg < ALIGNED_WITHIN_DEG, "{off_deg} deg");
+                }
+            }
+        }
+        assert!(n_oriented > 0 && sides.iter().all(|side| side[0] != side[1]), "{sides:?}");
+        let n_on = sides.iter().filter(|side| side[0]).count() as f64;
+        assert!((n_on - 180.0).abs() < 4.5 * (200.0f64 * 0.9 * 0.1).sqrt(), "{n_on} ON neurons of 200");
+    }
+
+    /// ON ahead along the preferred direction and transient OFF behind, or both exchanged for OFF neurons.
+    #[test]
+    fn kinds_lie_on_their_sides() {
+        let mut edges = Vec::new();
+        let (tables, units) = draw(400, |_, angle_deg, unit, _| edges.push((angle_deg, unit)));
+        let mut along = [(0.0, 0.0); 2];
+        for (angle_deg, unit) in edges {
+            let kind = kind_of(&tables.lgn_units[units.class_ix[unit] as usize]).unwrap().0;
+            let sum = match kind {
+                Kind::SustainedOn => &mut along[0],
+                Kind::SustainedOff => &mut along[1],
+                _ => continue,
+            };
+            let (sin, cos) = f64::to_radians(angle_deg).sin_cos();
+            let [dx, dy] = [
+                f64::from(units.x_deg[unit]) - FIELD_CENTRE_DEG[0],
+                f64::from(units.y_deg[unit]) - FIELD_CENTRE_DEG[1],
+            ];
+            *sum = (sum.0 + 1.0, sum.1 + dx * cos + dy * sin);
+        }
+        let [on, off] = along.map(|(n, sum)| sum / n);
+        assert!((on - SHIFT_DEG).abs() < 0.5, "ON units {on} deg ahead");
+        assert!((off + SHIFT_DEG).abs() < 0.8, "OFF units {off} deg ahead");
+    }
+}
