@@ -11,15 +11,19 @@ use simrun::plan::Plan;
 use simrun::{Error, Result};
 
 use recordings::{CellArguments, PairArguments};
+use run::RunArguments;
 
 mod recordings;
+mod run;
 
 /// Differentiable simulator of biologically constrained cortical circuits.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<RunArguments>,
 }
 
 #[derive(Subcommand)]
@@ -56,11 +60,15 @@ struct AdaptersArguments {
 
 /// Runs one command.
 pub(crate) fn run(cli: Cli) -> Result<()> {
-    match cli.command {
-        Command::Check(arguments) => check(&arguments),
-        Command::Adapters(arguments) => adapters(&arguments),
-        Command::Cell(arguments) => recordings::cell(&arguments),
-        Command::Pair(arguments) => recordings::pair(&arguments),
+    match (cli.command, cli.run) {
+        (Some(Command::Check(arguments)), _) => check(&arguments),
+        (Some(Command::Adapters(arguments)), _) => adapters(&arguments),
+        (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
+        (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),
+        (None, Some(arguments)) => run::run(arguments),
+        (None, None) => {
+            Err(Error::field("command line", "SCENE", "", "name a scene or a command; see --help"))
+        }
     }
 }
 

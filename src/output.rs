@@ -24,7 +24,7 @@ mod checkpoint;
 mod progress;
 mod provenance;
 
-pub use checkpoint::{Checkpoint, Tensor};
+pub use checkpoint::{Checkpoint, Tensor, TensorData};
 pub use progress::{PhaseMs, Progress, StepMetrics};
 pub use provenance::{Adapter, Provenance};
 
@@ -68,17 +68,14 @@ impl RunFolder {
         Ok(Self { dir: dir.to_path_buf(), metrics })
     }
 
-    /// Opens the folder of an interrupted run of the same scene at its checkpoint. Metrics of later steps are dropped:
-    /// those steps are taken again.
-    pub fn resume(dir: &Path, plan: &Plan) -> Result<(Self, Checkpoint)> {
-        let path = dir.join("checkpoint.safetensors");
-        let checkpoint = Checkpoint::read(&path)?;
-        checkpoint.refuse_other_scene(&path, plan)?;
+    /// Opens the folder of an earlier run whose checkpoint was taken after `training_step`. Metrics of later steps are
+    /// dropped: those steps are taken again.
+    pub fn reopen(dir: &Path, training_step: u32) -> Result<Self> {
         let path = dir.join("metrics.jsonl");
-        let kept = metrics_until(&path, checkpoint.training_step)?;
+        let kept = metrics_until(&path, training_step)?;
         write_whole(&path, kept.as_bytes())?;
         let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
-        Ok((Self { dir: dir.to_path_buf(), metrics }, checkpoint))
+        Ok(Self { dir: dir.to_path_buf(), metrics })
     }
 
     /// The folder.
@@ -186,14 +183,19 @@ mod tests {
             mean_rate_hz: BTreeMap::from([("L4_Exc".to_owned(), 3.0)]),
             mean_rate_evoked_hz: 4.0,
             mean_rate_spontaneous_hz: 2.0,
+            gradient_norm: 1.0,
             ms: PhaseMs { stimulus: 1.0, forward: 2.0, adjoint: 3.0, update: 4.0 },
             device_bytes: 5,
         }
     }
 
     fn checkpoint(plan: &Plan, training_step: u32) -> Checkpoint {
-        let tensor = Tensor { shape: vec![2, 2], data: vec![1.0, -2.5, f32::MIN_POSITIVE, 3.0] };
-        let tensors = BTreeMap::from([("recurrent_weights".to_owned(), tensor)]);
+        let weights = TensorData::F32(vec![1.0, -2.5, f32::MIN_POSITIVE, 3.0]);
+        let scales = TensorData::F64(vec![0.1, f64::MIN_POSITIVE]);
+        let tensors = BTreeMap::from([
+            ("weights".to_owned(), Tensor { shape: vec![2, 2], data: weights }),
+            ("log_scales".to_owned(), Tensor { shape: vec![2], data: scales }),
+        ]);
         Checkpoint::new(plan, training_step, tensors)
     }
 
@@ -210,8 +212,8 @@ mod tests {
         run.save_checkpoint(&checkpoint(&plan, 1)).unwrap();
         run.save_checkpoint(&checkpoint(&plan, 2)).unwrap();
         drop(run);
-        let (mut run, read) = RunFolder::resume(&dir, &plan).unwrap();
-        assert_eq!(read, checkpoint(&plan, 2));
+        assert_eq!(Checkpoint::of_run(&dir, &plan).unwrap(), checkpoint(&plan, 2));
+        let mut run = RunFolder::reopen(&dir, 2).unwrap();
         run.append_metrics(&metrics(3)).unwrap();
         let lines = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
         let steps: Vec<_> = lines

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Dynamics;
 use crate::model::cell::CellMode;
 use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
@@ -13,7 +13,7 @@ use crate::network::{
     self, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, NetworkSpec, UnitPsps,
 };
 use crate::plan::Plan;
-use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene};
+use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene, StepsBetween};
 
 /// The membrane model of a scene.
 pub fn cell_mode(mode: ModeScene) -> CellMode {
@@ -59,6 +59,21 @@ pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
         ports: ports(&scene.cells, tables),
         delay_steps,
         surrogate: Surrogate { half_width: scene.surrogate.half_width, height: scene.surrogate.height },
+    }
+}
+
+/// Time steps between two kept states: at least the longest delay, whose arrivals a segment rebuilds from the spikes of
+/// the one before.
+pub fn steps_between_checkpoints(plan: &Plan, dynamics: &Dynamics) -> Result<usize> {
+    let needed = dynamics.max_delay_steps().min(plan.n_steps);
+    let steps = plan.steps_between_checkpoints;
+    match plan.scene.checkpoint.steps_between {
+        StepsBetween::Auto => Ok(steps.max(needed) as usize),
+        StepsBetween::Steps(_) if steps >= needed => Ok(steps as usize),
+        StepsBetween::Steps(_) => {
+            let limit = format!("must be at least the longest delay, {needed} time steps");
+            Err(Error::field(&plan.scene_file, "checkpoint.steps_between", steps, limit))
+        }
     }
 }
 
@@ -138,6 +153,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn kept_states_are_no_closer_than_the_longest_delay() {
+        let steps = |settings: &[&str]| {
+            let plan = plan(settings);
+            let tables = Tables::read(&plan.tables_dir).unwrap();
+            steps_between_checkpoints(&plan, &dynamics(&plan, &tables))
+        };
+        assert_eq!(steps(&[]).unwrap(), 23);
+        assert_eq!(
+            steps(&["time.dt_ms=0.1", "time.duration_ms=10", "time.analysis_start_ms=0"]).unwrap(),
+            29
+        );
+        assert_eq!(steps(&["checkpoint.steps_between=Steps(3)"]).unwrap(), 3);
+        let error = steps(&["checkpoint.steps_between=Steps(2)"]).unwrap_err();
+        assert!(error.to_string().contains("checkpoint.steps_between = 2"), "{error}");
     }
 
     #[test]

@@ -1,139 +1,161 @@
-//! Training: what each step shows, at which rate it learns, and the loop.
+//! Training: a run from its scene to its run folder.
 
-use crate::model::rng::{Stream, uniform, words};
-use crate::scene::{DirectionsScene, OptimiserScene, TrialsScene};
-use crate::stimulus::{Grating, TrialCondition};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a number of [`Stream::Trials`] is drawn for: its `source`.
-#[derive(Clone, Copy)]
-enum Draw {
-    Direction = 0,
-    Phase = 1,
-    SpikeSeed = 2,
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::evaluate::{self, CellTypeSummary};
+use crate::gpu::Gpu;
+use crate::network::tables::Tables;
+use crate::output::{Adapter, Checkpoint, Progress, Provenance, RunFolder};
+use crate::plan::Plan;
+use crate::setup;
+
+pub mod schedule;
+mod session;
+
+pub use session::Session;
+
+/// Where a run writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A new folder.
+    New(PathBuf),
+    /// The folder of a run that is continued.
+    Resume(PathBuf),
 }
 
-/// Factor on the learning rates at a training step (from 1): a linear warm-up to 1, then half a cosine down to
-/// `final_fraction` at the last step of the schedule, which it keeps afterwards.
-pub fn learning_rate_factor(optimiser: &OptimiserScene, training_step: u32) -> f64 {
-    let (step, warmup) = (f64::from(training_step), f64::from(optimiser.warmup_steps));
-    if training_step < optimiser.warmup_steps {
-        return step / warmup;
-    }
-    let n_decaying = (f64::from(optimiser.training_steps) - warmup).max(1.0);
-    let progress = ((step - warmup) / n_decaying).min(1.0);
-    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-    optimiser.final_fraction + (1.0 - optimiser.final_fraction) * cosine
+/// What a run is told beside its plan.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it writes.
+    pub destination: Destination,
+    /// Most training steps to take now; `None` takes all that the schedule has left.
+    pub n_steps: Option<u32>,
+    /// Part of the adapter's name.
+    pub adapter: Option<String>,
+    /// Whether progress is not shown.
+    pub quiet: bool,
 }
 
-/// What the trials of a training step (from 1) show: the gratings, then the grey screens. A function of seed and step.
-pub fn conditions(trials: &TrialsScene, seed: u64, training_step: u32) -> Vec<TrialCondition> {
-    let angle_deg = |draw: Draw, trial: u32| {
-        360.0 * f64::from(uniform(seed, Stream::Trials, draw as u32, training_step, trial))
+/// `summary.json`: the last evaluation.
+#[derive(Debug, Serialize)]
+struct Summary {
+    training_step: u32,
+    /// Beside the sessions that the losses are taken from.
+    train: Vec<CellTypeSummary>,
+    /// Beside the sessions that were held out.
+    held_out: Vec<CellTypeSummary>,
+}
+
+/// Runs a plan and returns the table of its last evaluation. `stop` ends it after the step in hand.
+///
+/// # Errors
+/// Bad input before anything is written; [`Error::Interrupted`] when stopped; a failed run otherwise. The checkpoint of the
+/// run folder is whole in every case.
+pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> {
+    // Everything that can be wrong is looked at before the network is built, which takes long.
+    let earlier = match &options.destination {
+        Destination::New(dir) => {
+            RunFolder::refuse_existing(dir)?;
+            None
+        }
+        Destination::Resume(dir) => Some(Checkpoint::of_run(dir, plan)?),
     };
-    let direction_deg = |trial: u32| match &trials.grating.directions {
-        DirectionsScene::Random => angle_deg(Draw::Direction, trial),
-        DirectionsScene::Degrees(degrees) => {
-            let n_before = u64::from(training_step - 1) * u64::from(trials.n_evoked);
-            degrees[((n_before + u64::from(trial)) % degrees.len() as u64) as usize]
+    let gpu = Arc::new(Gpu::open(options.adapter.as_deref())?);
+    let tables = Tables::read(&plan.tables_dir)?;
+    let dynamics = setup::dynamics(plan, &tables);
+    let progress = Progress::new(options.quiet);
+    let network = setup::cached_network(plan, &tables, &dynamics, &mut |text| progress.say(text))?;
+    let mut session = Session::new(plan, &gpu, &tables, network, &dynamics)?;
+    drop(tables);
+    let first_step = match &earlier {
+        None => 1,
+        Some(checkpoint) => {
+            session.restore(checkpoint)?;
+            checkpoint.training_step + 1
         }
     };
-    let evoked = (0..trials.n_evoked)
-        .map(|trial| grating(trials, direction_deg(trial), angle_deg(Draw::Phase, trial)));
-    evoked.chain((0..trials.n_spontaneous).map(|_| TrialCondition::Grey)).collect()
+    drop(earlier);
+    let folder = match &options.destination {
+        Destination::New(dir) => RunFolder::create(dir, plan, &provenance(plan, &gpu)?)?,
+        Destination::Resume(dir) => RunFolder::reopen(dir, first_step - 1)?,
+    };
+    let left = (plan.scene.optimiser.training_steps + 1).saturating_sub(first_step);
+    let n_steps = options.n_steps.map_or(left, |n| n.min(left));
+    let mut run = Run { plan, session, folder, progress };
+    run.progress.say(&format!("run folder {}", run.folder.dir().display()));
+    run.train(first_step, n_steps, stop)
 }
 
-/// The scene's grating in one direction and phase.
-fn grating(trials: &TrialsScene, direction_deg: f64, phase_deg: f64) -> TrialCondition {
-    let scene = &trials.grating;
-    TrialCondition::Grating(Grating {
-        direction_deg,
-        spatial_frequency_cpd: scene.spatial_frequency_cpd,
-        temporal_frequency_hz: scene.temporal_frequency_hz,
-        contrast: scene.contrast,
-        phase_deg,
-        onset_ms: scene.onset_ms,
-    })
+fn provenance(plan: &Plan, gpu: &Gpu) -> Result<Provenance> {
+    let adapter = gpu.adapter();
+    let adapter = Adapter {
+        name: adapter.name.clone(),
+        driver: adapter.driver.clone(),
+        backend: adapter.backend.clone(),
+    };
+    Provenance::new(plan, Some(adapter))
 }
 
-/// Seed of the spikes of LGN and background units in a training step.
-pub fn spike_seed(seed: u64, training_step: u32) -> u64 {
-    let [low, high, ..] = words(seed, Stream::Trials, Draw::SpikeSeed as u32, training_step, 0);
-    u64::from(high) << 32 | u64::from(low)
+/// A run under way.
+struct Run<'a> {
+    plan: &'a Plan,
+    session: Session,
+    folder: RunFolder,
+    progress: Progress,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::scene::Scene;
-
-    fn scene(settings: &[&str]) -> Scene {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
-        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
-        Scene::read(&file).unwrap().with_overrides(&settings).unwrap()
-    }
-
-    #[test]
-    fn the_learning_rate_warms_up_and_decays() {
-        let optimiser = scene(&[
-            "optimiser.warmup_steps=4",
-            "optimiser.training_steps=24",
-            "optimiser.final_fraction=0.1",
-        ])
-        .optimiser;
-        let factor = |step| learning_rate_factor(&optimiser, step);
-        let expected = [(1, 0.25), (2, 0.5), (4, 1.0), (14, 0.55), (24, 0.1), (30, 0.1)];
-        for (step, value) in expected {
-            assert!((factor(step) - value).abs() < 1e-12, "step {step}: {}", factor(step));
+impl Run<'_> {
+    fn train(&mut self, first_step: u32, n_steps: u32, stop: &AtomicBool) -> Result<String> {
+        let every = self.plan.scene.evaluate.every_steps;
+        let last_step = first_step - 1 + n_steps;
+        self.progress.start(n_steps);
+        if every > 0 && first_step == 1 && n_steps > 0 {
+            self.evaluate_between(0)?;
         }
-        let constant = scene(&["optimiser.warmup_steps=0", "optimiser.final_fraction=1"]).optimiser;
-        assert!((1..20).all(|step| learning_rate_factor(&constant, step) == 1.0));
-    }
-
-    #[test]
-    fn conditions_are_a_function_of_seed_and_step() {
-        let trials = scene(&[]).trials;
-        let shown = conditions(&trials, 1, 3);
-        assert_eq!(shown, conditions(&trials, 1, 3));
-        assert_ne!(shown, conditions(&trials, 1, 4));
-        assert_ne!(shown, conditions(&trials, 2, 3));
-        assert_eq!(shown.len(), 10);
-        assert!(shown[5..].iter().all(|c| *c == TrialCondition::Grey));
-        assert_ne!(spike_seed(1, 3), spike_seed(1, 4));
-        assert_ne!(spike_seed(1, 3), spike_seed(2, 3));
-    }
-
-    #[test]
-    fn random_directions_and_phases_cover_the_circle_on_their_own() {
-        let trials = scene(&["trials.n_evoked=32", "trials.n_spontaneous=0"]).trials;
-        let angles: Vec<[f64; 2]> = (1..=100)
-            .flat_map(|step| conditions(&trials, 5, step))
-            .filter_map(|condition| match condition {
-                TrialCondition::Grating(g) => Some([g.direction_deg, g.phase_deg]),
-                TrialCondition::Grey => None,
-            })
-            .collect();
-        // 3,200 draws: mean of cosines and of their products within 4 standard errors of 0.
-        let limit = 4.0 * (0.5 / angles.len() as f64).sqrt();
-        let mean = |f: &dyn Fn(&[f64; 2]) -> f64| angles.iter().map(f).sum::<f64>() / angles.len() as f64;
-        for k in 0..2 {
-            assert!(mean(&|a| a[k].to_radians().cos()).abs() < limit);
-            assert!(angles.iter().all(|a| (0.0..360.0).contains(&a[k])));
+        for step in first_step..=last_step {
+            let metrics = self.session.step(step)?;
+            self.folder.append_metrics(&metrics)?;
+            self.progress.show(&metrics);
+            let stopped = stop.load(Ordering::Relaxed);
+            if stopped || step == last_step || step.is_multiple_of(self.plan.scene.optimiser.save_every_steps)
+            {
+                self.folder.save_checkpoint(&self.session.checkpoint(step)?)?;
+            }
+            if stopped {
+                self.progress.finish();
+                let run = self.folder.dir().to_path_buf();
+                return Err(Error::Interrupted { step: step as usize, run });
+            }
+            if every > 0 && step.is_multiple_of(every) && step != last_step {
+                self.evaluate_between(step)?;
+            }
         }
-        assert!(mean(&|a| (a[0] - a[1]).to_radians().cos()).abs() < limit);
+        let table = self.evaluate(last_step)?;
+        self.progress.finish();
+        Ok(table)
     }
 
-    #[test]
-    fn listed_directions_are_taken_in_turn() {
-        let trials = scene(&["trials.grating.directions=Degrees([0, 90, 180])", "trials.n_evoked=2"]).trials;
-        let directions: Vec<f64> = (1..=3)
-            .flat_map(|step| conditions(&trials, 1, step))
-            .filter_map(|condition| match condition {
-                TrialCondition::Grating(g) => Some(g.direction_deg),
-                TrialCondition::Grey => None,
-            })
-            .collect();
-        assert_eq!(directions, [0.0, 90.0, 180.0, 0.0, 90.0, 180.0]);
+    fn evaluate_between(&mut self, training_step: u32) -> Result<()> {
+        let table = self.evaluate(training_step)?;
+        self.progress.say(&table);
+        Ok(())
+    }
+
+    /// Evaluates, writes summary and spikes, and returns the table beside the held-out sessions.
+    fn evaluate(&mut self, training_step: u32) -> Result<String> {
+        let evaluation = self.session.evaluate()?;
+        let table = format!(
+            "after training step {training_step}, beside held-out sessions:\n{}",
+            evaluate::table(&evaluation.held_out)
+        );
+        self.folder.write_spikes(evaluation.spikes)?;
+        let summary = Summary { training_step, train: evaluation.train, held_out: evaluation.held_out };
+        self.folder.write_summary(&summary)?;
+        Ok(table)
     }
 }

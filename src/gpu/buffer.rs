@@ -122,6 +122,9 @@ impl Buffer {
 
     /// Reads `n_items` from word `offset_words` on, waiting for all that was submitted.
     pub fn read<T: bytemuck::Pod>(&self, offset_words: usize, n_items: usize) -> Result<Vec<T>> {
+        if n_items == 0 {
+            return Ok(Vec::new());
+        }
         let words_per_item = size_of::<T>() / 4;
         let download = Download::new(&self.gpu, n_items * words_per_item)?;
         download.read(self, offset_words)

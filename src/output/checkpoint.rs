@@ -19,13 +19,22 @@ use crate::scene::{Scene, first_difference};
 const MAY_DIFFER: [&str; 5] =
     ["tables", "optimiser.training_steps", "optimiser.save_every_steps", "checkpoint", "evaluate"];
 
-/// A tensor of 32-bit floats.
+/// A tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Length of each dimension, slowest first.
     pub shape: Vec<usize>,
     /// Elements, as many as the product of `shape`.
-    pub data: Vec<f32>,
+    pub data: TensorData,
+}
+
+/// Elements of a tensor, in the precision in which they are computed: a resumed run repeats every bit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    /// What the device computes.
+    F32(Vec<f32>),
+    /// What the host computes.
+    F64(Vec<f64>),
 }
 
 /// What a run has learned, enough to continue it.
@@ -59,8 +68,11 @@ impl Checkpoint {
         let metadata = HashMap::from([("simrun".to_owned(), header)]);
         let mut views = Vec::with_capacity(self.tensors.len());
         for (name, tensor) in &self.tensors {
-            let bytes = bytemuck::cast_slice(&tensor.data);
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
+            let (kind, bytes) = match &tensor.data {
+                TensorData::F32(data) => (Dtype::F32, bytemuck::cast_slice(data)),
+                TensorData::F64(data) => (Dtype::F64, bytemuck::cast_slice(data)),
+            };
+            let view = TensorView::new(kind, tensor.shape.clone(), bytes)
                 .map_err(|e| Error::Failed(format!("checkpoint tensor '{name}': {e}")))?;
             views.push((name.as_str(), view));
         }
@@ -92,14 +104,42 @@ impl Checkpoint {
         let views = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in views.iter() {
-            if view.dtype() != Dtype::F32 {
-                return Err(broken(format!("tensor '{name}' is not of 32-bit floats")));
-            }
-            // The bytes in the file need not be aligned for f32.
-            let data = bytemuck::pod_collect_to_vec(view.data());
+            // The bytes in the file need not be aligned for floats.
+            let data = match view.dtype() {
+                Dtype::F32 => TensorData::F32(bytemuck::pod_collect_to_vec(view.data())),
+                Dtype::F64 => TensorData::F64(bytemuck::pod_collect_to_vec(view.data())),
+                other => return Err(broken(format!("tensor '{name}' is of {other:?}, not of floats"))),
+            };
             tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
         }
         Ok(Self { scene, training_step: header.training_step, tensors })
+    }
+
+    /// Elements of a tensor of 32-bit floats.
+    pub fn f32s(&self, name: &str) -> Result<&[f32]> {
+        match self.tensors.get(name).map(|tensor| &tensor.data) {
+            Some(TensorData::F32(data)) => Ok(data),
+            _ => Err(Error::Failed(format!("the checkpoint has no tensor '{name}' of 32-bit floats"))),
+        }
+    }
+
+    /// Elements of a tensor of 64-bit floats.
+    pub fn f64s(&self, name: &str) -> Result<&[f64]> {
+        match self.tensors.get(name).map(|tensor| &tensor.data) {
+            Some(TensorData::F64(data)) => Ok(data),
+            _ => Err(Error::Failed(format!("the checkpoint has no tensor '{name}' of 64-bit floats"))),
+        }
+    }
+
+    /// The checkpoint of the run in `dir`, which `plan` continues.
+    ///
+    /// # Errors
+    /// Where there is none, or it is broken, or of another scene.
+    pub fn of_run(dir: &Path, plan: &Plan) -> Result<Self> {
+        let path = dir.join("checkpoint.safetensors");
+        let checkpoint = Self::read(&path)?;
+        checkpoint.refuse_other_scene(&path, plan)?;
+        Ok(checkpoint)
     }
 
     /// Refuses a plan that this checkpoint, read from `file`, does not continue.

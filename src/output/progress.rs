@@ -35,6 +35,8 @@ pub struct StepMetrics {
     pub mean_rate_evoked_hz: f64,
     /// Mean rate of all neurons in spontaneous trials, Hz.
     pub mean_rate_spontaneous_hz: f64,
+    /// Norm of the weights' gradient, before clipping.
+    pub gradient_norm: f64,
     /// Time of each phase, ms.
     pub ms: PhaseMs,
     /// Device memory in use, bytes.
@@ -56,14 +58,18 @@ enum Shown {
 }
 
 impl Progress {
-    /// Progress of `n_steps` training steps.
-    pub fn new(n_steps: u32, quiet: bool) -> Self {
-        let shown = match (quiet, std::io::stderr().is_terminal()) {
-            (true, _) => Shown::Nothing,
-            (false, false) => Shown::Lines,
-            (false, true) => Shown::Bar(bar(n_steps)),
-        };
-        Self { shown, started: Instant::now(), n_steps, n_done: 0 }
+    /// No training step yet; `quiet` never shows anything.
+    pub fn new(quiet: bool) -> Self {
+        let shown = if quiet { Shown::Nothing } else { Shown::Lines };
+        Self { shown, started: Instant::now(), n_steps: 0, n_done: 0 }
+    }
+
+    /// From now on `n_steps` training steps are taken.
+    pub fn start(&mut self, n_steps: u32) {
+        if matches!(self.shown, Shown::Lines) && std::io::stderr().is_terminal() {
+            self.shown = Shown::Bar(bar(n_steps));
+        }
+        (self.n_steps, self.started) = (n_steps, Instant::now());
     }
 
     /// Shows a finished training step.

@@ -1,0 +1,63 @@
+//! `simrun SCENE`: trains a scene's network.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use simrun::output::RunFolder;
+use simrun::plan::Plan;
+use simrun::train::{self, Destination, Options};
+use simrun::{Error, Result};
+
+use super::print;
+
+#[derive(clap::Args)]
+pub(super) struct RunArguments {
+    /// Scene file
+    scene: PathBuf,
+    /// Takes at most so many training steps now
+    #[arg(long, value_name = "N")]
+    steps: Option<u32>,
+    /// Run folder to make [default: runs/SCENE, with a number if that exists]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Run folder to continue from its checkpoint
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Replaces a value of the scene, e.g. time.dt_ms=0.5 (RON)
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    settings: Vec<String>,
+    /// Part of the name of the adapter to use
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Shows no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(super) fn run(arguments: RunArguments) -> Result<()> {
+    let plan = Plan::read(&arguments.scene, &arguments.settings)?;
+    let destination = match (arguments.resume, arguments.out) {
+        (Some(dir), _) => Destination::Resume(dir),
+        (None, Some(dir)) => Destination::New(dir),
+        (None, None) => Destination::New(RunFolder::default_dir(&arguments.scene)),
+    };
+    let options =
+        Options { destination, n_steps: arguments.steps, adapter: arguments.adapter, quiet: arguments.quiet };
+    let stop = stop_on_interrupt()?;
+    print(&train::run(&plan, &options, &stop)?)
+}
+
+/// Ctrl-C asks the run to end after the step in hand; a second one ends it at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(1);
+        }
+        eprintln!("stopping after the step in hand; Ctrl-C again stops at once");
+    })
+    .map_err(|e| Error::Failed(format!("Ctrl-C cannot be handled: {e}")))?;
+    Ok(stop)
+}

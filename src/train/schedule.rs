@@ -1,0 +1,174 @@
+//! What each training step shows and at which rate it learns; what an evaluation shows.
+
+use crate::model::rng::{Stream, uniform, words};
+use crate::scene::{DirectionsScene, OptimiserScene, Scene, TrialsScene};
+use crate::stimulus::{Grating, TrialCondition};
+
+/// What a number of [`Stream::Trials`] is drawn for: its `source`.
+#[derive(Clone, Copy)]
+enum Draw {
+    Direction = 0,
+    Phase = 1,
+    EvaluationPhase = 2,
+    EvaluationSeed = 3,
+}
+
+/// Factor on the learning rates at a training step (from 1): a linear warm-up to 1, then half a cosine down to
+/// `final_fraction` at the last step of the schedule, which it keeps afterwards.
+pub fn learning_rate_factor(optimiser: &OptimiserScene, training_step: u32) -> f64 {
+    let (step, warmup) = (f64::from(training_step), f64::from(optimiser.warmup_steps));
+    if training_step < optimiser.warmup_steps {
+        return step / warmup;
+    }
+    let n_decaying = (f64::from(optimiser.training_steps) - warmup).max(1.0);
+    let progress = ((step - warmup) / n_decaying).min(1.0);
+    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+    optimiser.final_fraction + (1.0 - optimiser.final_fraction) * cosine
+}
+
+/// What the trials of a training step (from 1) show: the gratings, then the grey screens. A function of seed and step.
+pub fn conditions(trials: &TrialsScene, seed: u64, training_step: u32) -> Vec<TrialCondition> {
+    let angle_deg = |draw: Draw, trial: u32| {
+        360.0 * f64::from(uniform(seed, Stream::Trials, draw as u32, training_step, trial))
+    };
+    let direction_deg = |trial: u32| match &trials.grating.directions {
+        DirectionsScene::Random => angle_deg(Draw::Direction, trial),
+        DirectionsScene::Degrees(degrees) => {
+            let n_before = u64::from(training_step - 1) * u64::from(trials.n_evoked);
+            degrees[((n_before + u64::from(trial)) % degrees.len() as u64) as usize]
+        }
+    };
+    let evoked = (0..trials.n_evoked)
+        .map(|trial| grating(trials, direction_deg(trial), angle_deg(Draw::Phase, trial)));
+    evoked.chain((0..trials.n_spontaneous).map(|_| TrialCondition::Grey)).collect()
+}
+
+/// The scene's grating in one direction and phase.
+fn grating(trials: &TrialsScene, direction_deg: f64, phase_deg: f64) -> TrialCondition {
+    let scene = &trials.grating;
+    TrialCondition::Grating(Grating {
+        direction_deg,
+        spatial_frequency_cpd: scene.spatial_frequency_cpd,
+        temporal_frequency_hz: scene.temporal_frequency_hz,
+        contrast: scene.contrast,
+        phase_deg,
+        onset_ms: scene.onset_ms,
+    })
+}
+
+/// What an evaluation shows, in batches of as many trials as a training step has: every direction and the grey screen, so
+/// many trials each. The last batch is filled up with grey screens. The same in every evaluation of a run.
+pub fn evaluation_batches(scene: &Scene) -> Vec<Vec<TrialCondition>> {
+    let n_trials = scene.evaluate.n_trials;
+    let phase_deg = |trial: u32| {
+        360.0 * f64::from(uniform(scene.seed, Stream::Trials, Draw::EvaluationPhase as u32, 0, trial))
+    };
+    let gratings = (0..n_trials).flat_map(|trial| {
+        let directions = &scene.evaluate.directions_deg;
+        directions.iter().enumerate().map(move |(ix, direction_deg)| (trial, ix, *direction_deg))
+    });
+    let n_directions = scene.evaluate.directions_deg.len() as u32;
+    let mut shown: Vec<TrialCondition> = gratings
+        .map(|(trial, ix, deg)| grating(&scene.trials, deg, phase_deg(trial * n_directions + ix as u32)))
+        .collect();
+    shown.extend((0..n_trials).map(|_| TrialCondition::Grey));
+    let per_batch = (scene.trials.n_evoked + scene.trials.n_spontaneous) as usize;
+    shown.resize(shown.len().next_multiple_of(per_batch), TrialCondition::Grey);
+    shown.chunks(per_batch).map(<[_]>::to_vec).collect()
+}
+
+/// Seed of the spikes of LGN and background units in evaluations; training has the scene's own.
+pub fn evaluation_seed(seed: u64) -> u64 {
+    let [low, high, ..] = words(seed, Stream::Trials, Draw::EvaluationSeed as u32, 0, 0);
+    u64::from(high) << 32 | u64::from(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::scene::Scene;
+
+    fn scene(settings: &[&str]) -> Scene {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        Scene::read(&file).unwrap().with_overrides(&settings).unwrap()
+    }
+
+    #[test]
+    fn the_learning_rate_warms_up_and_decays() {
+        let optimiser = scene(&[
+            "optimiser.warmup_steps=4",
+            "optimiser.training_steps=24",
+            "optimiser.final_fraction=0.1",
+        ])
+        .optimiser;
+        let factor = |step| learning_rate_factor(&optimiser, step);
+        let expected = [(1, 0.25), (2, 0.5), (4, 1.0), (14, 0.55), (24, 0.1), (30, 0.1)];
+        for (step, value) in expected {
+            assert!((factor(step) - value).abs() < 1e-12, "step {step}: {}", factor(step));
+        }
+        let constant = scene(&["optimiser.warmup_steps=0", "optimiser.final_fraction=1"]).optimiser;
+        assert!((1..20).all(|step| learning_rate_factor(&constant, step) == 1.0));
+    }
+
+    #[test]
+    fn conditions_are_a_function_of_seed_and_step() {
+        let trials = scene(&[]).trials;
+        let shown = conditions(&trials, 1, 3);
+        assert_eq!(shown, conditions(&trials, 1, 3));
+        assert_ne!(shown, conditions(&trials, 1, 4));
+        assert_ne!(shown, conditions(&trials, 2, 3));
+        assert_eq!(shown.len(), 10);
+        assert!(shown[5..].iter().all(|c| *c == TrialCondition::Grey));
+    }
+
+    #[test]
+    fn an_evaluation_shows_every_direction_equally_often() {
+        let scene = scene(&["evaluate.n_trials=3", "evaluate.directions_deg=[0, 90, 180, 270]"]);
+        let batches = evaluation_batches(&scene);
+        assert!(batches.iter().all(|batch| batch.len() == 10));
+        let shown = |deg: f64| {
+            let is = |c: &&TrialCondition| matches!(c, TrialCondition::Grating(g) if g.direction_deg == deg);
+            batches.iter().flatten().filter(is).count()
+        };
+        assert_eq!([0.0, 90.0, 180.0, 270.0].map(shown), [3; 4]);
+        let n_grey = batches.iter().flatten().filter(|c| **c == TrialCondition::Grey).count();
+        assert_eq!(n_grey, 8, "three of the evaluation's and five that fill up the last batch");
+        assert_ne!(evaluation_seed(scene.seed), scene.seed);
+    }
+
+    #[test]
+    fn random_directions_and_phases_cover_the_circle_on_their_own() {
+        let trials = scene(&["trials.n_evoked=32", "trials.n_spontaneous=0"]).trials;
+        let angles: Vec<[f64; 2]> = (1..=100)
+            .flat_map(|step| conditions(&trials, 5, step))
+            .filter_map(|condition| match condition {
+                TrialCondition::Grating(g) => Some([g.direction_deg, g.phase_deg]),
+                TrialCondition::Grey => None,
+            })
+            .collect();
+        // 3,200 draws: mean of cosines and of their products within 4 standard errors of 0.
+        let limit = 4.0 * (0.5 / angles.len() as f64).sqrt();
+        let mean = |f: &dyn Fn(&[f64; 2]) -> f64| angles.iter().map(f).sum::<f64>() / angles.len() as f64;
+        for k in 0..2 {
+            assert!(mean(&|a| a[k].to_radians().cos()).abs() < limit);
+            assert!(angles.iter().all(|a| (0.0..360.0).contains(&a[k])));
+        }
+        assert!(mean(&|a| (a[0] - a[1]).to_radians().cos()).abs() < limit);
+    }
+
+    #[test]
+    fn listed_directions_are_taken_in_turn() {
+        let trials = scene(&["trials.grating.directions=Degrees([0, 90, 180])", "trials.n_evoked=2"]).trials;
+        let directions: Vec<f64> = (1..=3)
+            .flat_map(|step| conditions(&trials, 1, step))
+            .filter_map(|condition| match condition {
+                TrialCondition::Grating(g) => Some(g.direction_deg),
+                TrialCondition::Grey => None,
+            })
+            .collect();
+        assert_eq!(directions, [0.0, 90.0, 180.0, 0.0, 90.0, 180.0]);
+    }
+}

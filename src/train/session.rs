@@ -1,0 +1,368 @@
+//! A network on the device with its losses, optimiser and stimulus: one training step, one evaluation, one checkpoint.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::schedule;
+use crate::error::{Error, Result};
+use crate::evaluate::{CellTypeSummary, Tuning, summarise};
+use crate::gpu::Gpu;
+use crate::loss::selectivity::update_rate_mean;
+use crate::loss::targets::FunctionTargets;
+use crate::loss::{self, FunctionLosses, LossValues, Responses, TrialKind};
+use crate::model::Dynamics;
+use crate::model::adam::AdamRule;
+use crate::model::cell::N_CELL_PARAMETERS;
+use crate::network::lgn_units;
+use crate::network::tables::{Split, Tables};
+use crate::network::{CELL_TYPES, CellModel, Network};
+use crate::output::{Checkpoint, PhaseMs, StepMetrics, Tensor, TensorData};
+use crate::plan::Plan;
+use crate::scene::{BoundsScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
+use crate::setup;
+use crate::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
+use crate::sim::{
+    LearnWeights, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, VoltagePenalty,
+};
+use crate::stimulus::TrialCondition;
+use crate::stimulus::drive::{self, Filters};
+use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
+
+/// A network on the device and everything that trains it.
+pub struct Session {
+    plan: Plan,
+    gpu: Arc<Gpu>,
+    simulation: Simulation,
+    optimiser: Optimiser,
+    /// What LGN and background see; none in a network without them.
+    stimulus: Option<Stimulus>,
+    losses: FunctionLosses,
+    train_targets: FunctionTargets,
+    held_out_targets: FunctionTargets,
+    /// Neurons of the core by cell type.
+    core: Vec<Vec<usize>>,
+    rate_mean_hz: Vec<f32>,
+}
+
+/// The sources that are not neurons.
+struct Stimulus {
+    lgn_units: Vec<LgnUnit>,
+    n_background: usize,
+    filters: Filters,
+}
+
+/// Result of an evaluation.
+pub struct Evaluation {
+    /// Beside the sessions that the losses are taken from.
+    pub train: Vec<CellTypeSummary>,
+    /// Beside the sessions that were held out.
+    pub held_out: Vec<CellTypeSummary>,
+    /// Spikes of the last trial: trial, neuron, time (ms).
+    pub spikes: Vec<(u32, u32, f64)>,
+}
+
+impl Session {
+    /// Puts a network on the device.
+    pub fn new(
+        plan: &Plan,
+        gpu: &Arc<Gpu>,
+        tables: &Tables,
+        network: Network,
+        dynamics: &Dynamics,
+    ) -> Result<Self> {
+        let scene = &plan.scene;
+        let core_radius_um = match &scene.network {
+            NetworkScene::V1(v1) => v1.core_radius_um,
+            NetworkScene::CellsOnly(_) => f64::INFINITY,
+        };
+        let train_targets = FunctionTargets::from_tables(tables, Split::Train)?;
+        let losses =
+            loss::prepare(&scene.losses, &train_targets, &network.neurons, core_radius_um, &plan.scene_file)?;
+        let stimulus = stimulus(plan, tables)?;
+        let settings = settings(plan, dynamics)?;
+        let sources =
+            stimulus.as_ref().map_or(SourceSpikes::None, |s| SourceSpikes::Drawn(drawn(&s.filters)));
+        let mut simulation = Simulation::new(gpu, &network, dynamics, sources, settings)?;
+        if let NetworkScene::CellsOnly(cells) = &scene.network {
+            let n_values = network.neurons.len() * plan.n_trials as usize;
+            simulation.set_current(&vec![cells.current_pa as f32; n_values])?;
+        }
+        let optimiser = Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models))?;
+        Ok(Self {
+            plan: plan.clone(),
+            gpu: Arc::clone(gpu),
+            simulation,
+            optimiser,
+            stimulus,
+            losses,
+            train_targets,
+            held_out_targets: FunctionTargets::from_tables(tables, Split::HeldOut)?,
+            core: loss::core_neurons(&network.neurons, core_radius_um),
+            rate_mean_hz: vec![0.0; network.neurons.len()],
+        })
+    }
+
+    /// Takes a training step (from 1).
+    pub fn step(&mut self, training_step: u32) -> Result<StepMetrics> {
+        let scene = &self.plan.scene;
+        let start = Instant::now();
+        let conditions = schedule::conditions(&scene.trials, scene.seed, training_step);
+        self.set_stimulus(&conditions)?;
+        let stimulus_ms = ms_since(start);
+        let forward = self.simulation.forward(self.plan.scene.seed, training_step)?;
+        let start = Instant::now();
+        let trials = kinds(&conditions);
+        let responses =
+            Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
+        let values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
+        let seeds: Vec<f32> = values.seeds.iter().map(|seed| *seed as f32).collect();
+        let adjoint = self.simulation.adjoint(&seeds)?;
+        if let Some(term) = &self.plan.scene.losses.selectivity {
+            update_rate_mean(&mut self.rate_mean_hz, term, &responses);
+        }
+        let adjoint_ms = ms_since(start);
+        let rate_factor = schedule::learning_rate_factor(&self.plan.scene.optimiser, training_step);
+        let update = self.optimiser.step(&mut self.simulation, &adjoint, rate_factor)?;
+        let ms = PhaseMs {
+            stimulus: stimulus_ms,
+            forward: forward.wall_ms,
+            adjoint: adjoint_ms,
+            update: update.wall_ms,
+        };
+        let mut losses = terms(&values);
+        if self.plan.scene.losses.voltage.is_some() {
+            losses.insert("voltage".to_owned(), adjoint.voltage_loss);
+        }
+        Ok(StepMetrics {
+            step: training_step,
+            total_loss: losses.values().sum(),
+            losses,
+            mean_rate_hz: self.mean_rates_hz(&responses),
+            mean_rate_evoked_hz: mean_rate_hz(&responses, true),
+            mean_rate_spontaneous_hz: mean_rate_hz(&responses, false),
+            gradient_norm: update.weight_gradient_norm,
+            ms,
+            device_bytes: self.gpu.allocated_bytes(),
+        })
+    }
+
+    /// Shows every direction and the grey screen to the network as it is.
+    pub fn evaluate(&mut self) -> Result<Evaluation> {
+        let scene = &self.plan.scene;
+        let batches = schedule::evaluation_batches(scene);
+        let seed = schedule::evaluation_seed(scene.seed);
+        let mut tuning = Tuning::new(self.rate_mean_hz.len());
+        let mut spikes = Vec::new();
+        for (presentation, conditions) in batches.iter().enumerate() {
+            self.set_stimulus(conditions)?;
+            let is_last = presentation + 1 == batches.len();
+            let presentation = presentation as u32;
+            let spike_counts = if is_last {
+                let (forward, recording) = self.simulation.forward_recorded(seed, presentation, 0..0)?;
+                spikes = recording.spikes;
+                forward.spike_counts
+            } else {
+                self.simulation.forward(seed, presentation)?.spike_counts
+            };
+            let trials = kinds(conditions);
+            tuning.add(&Responses { counts: &spike_counts, trials: &trials, window_ms: self.window_ms() });
+        }
+        let last_trial = self.plan.n_trials - 1;
+        let dt_ms = self.plan.scene.time.dt_ms;
+        spikes.retain(|spike| spike.trial == last_trial);
+        Ok(Evaluation {
+            train: summarise(&tuning, &self.core, &self.train_targets),
+            held_out: summarise(&tuning, &self.core, &self.held_out_targets),
+            // A spike's time is the end of its step.
+            spikes: spikes.iter().map(|s| (s.trial, s.neuron, f64::from(s.step + 1) * dt_ms)).collect(),
+        })
+    }
+
+    /// What was learned up to `training_step`.
+    pub fn checkpoint(&self, training_step: u32) -> Result<Checkpoint> {
+        let learned = self.optimiser.learned(&self.simulation)?;
+        let n_models = learned.cell_parameters.len();
+        let [moment_1, moment_2] = learned.weight_moments;
+        let f32s = |data: Vec<f32>| Tensor { shape: vec![data.len()], data: TensorData::F32(data) };
+        let f64s =
+            |shape: &[usize], data: Vec<f64>| Tensor { shape: shape.to_vec(), data: TensorData::F64(data) };
+        let tensors = [
+            ("weights", f32s(learned.weights)),
+            ("weight_moment_1", f32s(moment_1)),
+            ("weight_moment_2", f32s(moment_2)),
+            ("rate_mean_hz", f32s(self.rate_mean_hz.clone())),
+            ("cell_parameters", f64s(&[n_models, N_CELL_PARAMETERS], learned.cell_parameters.concat())),
+            ("cell_moments", f64s(&[n_models, N_CELL_PARAMETERS, 2], learned.cell_moments.concat().concat())),
+            ("log_scales", f64s(&[learned.log_scales.len()], learned.log_scales)),
+            ("scale_moments", f64s(&[learned.scale_moments.len(), 2], learned.scale_moments.concat())),
+        ];
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
+        Ok(Checkpoint::new(&self.plan, training_step, tensors))
+    }
+
+    /// Goes on from a checkpoint.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let rate_mean_hz = checkpoint.f32s("rate_mean_hz")?;
+        if rate_mean_hz.len() != self.rate_mean_hz.len() {
+            let (found, own) = (rate_mean_hz.len(), self.rate_mean_hz.len());
+            return Err(Error::Failed(format!(
+                "the checkpoint is of {found} neurons, the network has {own}"
+            )));
+        }
+        self.rate_mean_hz = rate_mean_hz.to_vec();
+        let learned = Learned {
+            n_updates: checkpoint.training_step,
+            weights: checkpoint.f32s("weights")?.to_vec(),
+            weight_moments: [
+                checkpoint.f32s("weight_moment_1")?.to_vec(),
+                checkpoint.f32s("weight_moment_2")?.to_vec(),
+            ],
+            cell_parameters: checkpoint.f64s("cell_parameters")?.as_chunks().0.to_vec(),
+            cell_moments: checkpoint.f64s("cell_moments")?.as_chunks().0.as_chunks().0.to_vec(),
+            log_scales: checkpoint.f64s("log_scales")?.to_vec(),
+            scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
+        };
+        self.optimiser.restore(&mut self.simulation, learned)
+    }
+
+    fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {
+        let Some(stimulus) = &self.stimulus else { return Ok(()) };
+        let Stimulus { lgn_units, n_background, filters } = stimulus;
+        let (dt_ms, n_steps) = (self.plan.scene.time.dt_ms, self.plan.n_steps as usize);
+        let drive =
+            drive::drive(lgn_units, *n_background, conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
+        self.simulation.set_stimulus(&SourceDrive {
+            amplitude: &drive.amplitude,
+            group_trials: &drive.group_trials,
+            frames: &drive.frames,
+        })
+    }
+
+    fn window_ms(&self) -> f64 {
+        f64::from(self.plan.n_steps - self.plan.analysis_start_step) * self.plan.scene.time.dt_ms
+    }
+
+    /// Mean rate of each cell type that has neurons in the core, over all trials, Hz.
+    fn mean_rates_hz(&self, responses: &Responses<'_, f32>) -> BTreeMap<String, f64> {
+        let all: Vec<usize> = (0..responses.trials.len()).collect();
+        let mean = |neurons: &Vec<usize>| {
+            neurons.iter().map(|&n| responses.mean_rate_hz(n, &all)).sum::<f64>() / neurons.len() as f64
+        };
+        let types = CELL_TYPES.iter().zip(&self.core).filter(|(_, neurons)| !neurons.is_empty());
+        types.map(|(name, neurons)| ((*name).to_owned(), mean(neurons))).collect()
+    }
+}
+
+fn ms_since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+fn terms(values: &LossValues) -> BTreeMap<String, f64> {
+    values.terms.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+fn kinds(conditions: &[TrialCondition]) -> Vec<TrialKind> {
+    let kind = |condition: &TrialCondition| match condition {
+        TrialCondition::Grey => TrialKind::Spontaneous,
+        TrialCondition::Grating(g) => TrialKind::Evoked { direction_deg: g.direction_deg },
+    };
+    conditions.iter().map(kind).collect()
+}
+
+/// Mean rate of all neurons in the evoked, or else the spontaneous trials, Hz; 0 without such trials.
+fn mean_rate_hz(responses: &Responses<'_, f32>, evoked: bool) -> f64 {
+    let trials = responses.trials_of_kind(evoked);
+    let n_neurons = responses.counts.len() / responses.trials.len();
+    if trials.is_empty() || n_neurons == 0 {
+        return 0.0;
+    }
+    (0..n_neurons).map(|n| responses.mean_rate_hz(n, &trials)).sum::<f64>() / n_neurons as f64
+}
+
+/// The LGN units of the tables and the background units of the scene; none in a network of cells only.
+fn stimulus(plan: &Plan, tables: &Tables) -> Result<Option<Stimulus>> {
+    let NetworkScene::V1(v1) = &plan.scene.network else { return Ok(None) };
+    let places = lgn_units::place(&tables.lgn_units, plan.scene.seed);
+    let lgn_units = lgn::units(&tables.lgn_units, &places, plan.scene.seed)?;
+    let n_background = v1.background.n_units as usize;
+    let filters = drive::filters(&lgn_units, n_background, v1.background.rate_hz);
+    Ok(Some(Stimulus { lgn_units, n_background, filters }))
+}
+
+fn drawn(filters: &Filters) -> SourceFilters<'_> {
+    SourceFilters {
+        taps_hz: &filters.taps_hz,
+        baseline_hz: &filters.baseline_hz,
+        second_ix: &filters.second_ix,
+    }
+}
+
+fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
+    let (scene, n_steps) = (&plan.scene, plan.n_steps as usize);
+    let learn = &scene.learn;
+    // A pair factor's gradient is the sum of its weights' gradients.
+    let weights = LearnWeights {
+        recurrent: learn.recurrent_weights || learn.pair_scale,
+        lgn: learn.lgn_weights || learn.pair_scale,
+        background: learn.background_weights || learn.pair_scale,
+    };
+    let voltage = scene.losses.voltage.map_or(VoltagePenalty::default(), |v| VoltagePenalty {
+        weight: v.weight,
+        x_low: v.x_low,
+        x_high: v.x_high,
+    });
+    Ok(Settings {
+        n_trials: plan.n_trials as usize,
+        n_steps,
+        window: plan.analysis_start_step as usize..n_steps,
+        steps_between_checkpoints: setup::steps_between_checkpoints(plan, dynamics)?,
+        voltage,
+        learn_weights: weights,
+        learn_cells: learn_cells(learn).contains(&true),
+        current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
+    })
+}
+
+/// Which cell parameters are learned, in the order of `model::cell::CELL_PARAMETERS`.
+fn learn_cells(learn: &LearnScene) -> [bool; N_CELL_PARAMETERS] {
+    let amplitudes = learn.after_spike_amplitudes;
+    [learn.leak_conductance, learn.threshold, amplitudes, amplitudes, learn.coupling_conductance]
+}
+
+fn optimiser_settings(plan: &Plan, models: &[CellModel]) -> OptimiserSettings {
+    let OptimiserScene { kind, learning_rate, cell_learning_rate, scale_learning_rate, .. } =
+        plan.scene.optimiser;
+    let (optimiser, learn) = (&plan.scene.optimiser, &plan.scene.learn);
+    OptimiserSettings {
+        weight_rule: match kind {
+            OptimiserKind::Adam => WeightRule::Adam,
+            OptimiserKind::ExponentiatedAdam => WeightRule::ExponentiatedAdam,
+        },
+        adam: AdamRule { beta_1: optimiser.beta1, beta_2: optimiser.beta2, epsilon: optimiser.epsilon },
+        learning_rate,
+        cell_learning_rate,
+        scale_learning_rate,
+        learn_weights: LearnWeights {
+            recurrent: learn.recurrent_weights,
+            lgn: learn.lgn_weights,
+            background: learn.background_weights,
+        },
+        clip_norm: optimiser.clip_norm,
+        learn_cells: learn_cells(learn),
+        cell_bounds: models.iter().map(|model| cell_bounds(model, &learn.bounds)).collect(),
+        log_scale_bound: learn.pair_scale.then(|| learn.bounds.pair_scale_factor.ln()),
+    }
+}
+
+/// How far each learned form of a cell's parameters may go, in the order of `model::cell::CELL_PARAMETERS`.
+fn cell_bounds(model: &CellModel, bounds: &BoundsScene) -> [f64; N_CELL_PARAMETERS] {
+    let [amplitude_1, amplitude_2] = model.asc_amp_pa.map(|amp| bounds.after_spike_fraction * amp.abs());
+    [
+        bounds.leak_conductance_factor.ln(),
+        bounds.threshold_mv,
+        amplitude_1,
+        amplitude_2,
+        bounds.coupling_factor.ln(),
+    ]
+}
