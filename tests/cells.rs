@@ -1,5 +1,8 @@
 //! The cell models in f64 against NEST 3.10 and the published figures.
 
+// clippy's exemption for tests does not reach helpers of an integration test.
+#![allow(clippy::expect_used)]
+
 mod common;
 
 use common::{golden_current_steps, published_file, tables};

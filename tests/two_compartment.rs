@@ -110,11 +110,11 @@ fn unit_psp_is_the_limit_of_small_weights() {
     assert!(table.iter().all(|x| *x > 0.1 && *x < 20.0), "mV per nS");
     println!("| class | smallest, median, largest unit PSP, mV/nS |");
     println!("|---|---|");
-    for class_ix in 0..N_CLASSES {
+    for (class_ix, class) in CLASSES.iter().enumerate() {
         let mut column: Vec<f64> = table.iter().copied().skip(class_ix).step_by(N_CLASSES).collect();
         column.sort_by(f64::total_cmp);
         let (low, high) = (column[0], column[column.len() - 1]);
-        println!("| {} | {low:.2}, {:.2}, {high:.2} |", CLASSES[class_ix], median(column));
+        println!("| {class} | {low:.2}, {:.2}, {high:.2} |", median(column));
     }
     let mut growth = vec![];
     for cell in cells.iter().step_by(10) {

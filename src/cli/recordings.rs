@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -214,8 +215,13 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<()> {
     let (e_exc_mv, e_inh_mv) = (arguments.e_exc_mv, arguments.e_inh_mv);
     let rig = choice.rig(&tables, e_exc_mv, e_inh_mv)?;
     let recording = if choice.device {
-        let recordings =
-            paired_recordings(&Arc::new(Gpu::open(None)?), &rig, &[cell.clone()], synapse, PAIR_DURATION_MS)?;
+        let recordings = paired_recordings(
+            &Arc::new(Gpu::open(None)?),
+            &rig,
+            slice::from_ref(&cell),
+            synapse,
+            PAIR_DURATION_MS,
+        )?;
         recordings.into_iter().next().ok_or_else(|| Error::Failed("no cell was recorded".to_owned()))?
     } else {
         record_pair(&cell, mode, &rig.ports, synapse, choice.dt_ms, n_steps)
@@ -250,7 +256,7 @@ fn record_current_on_device(
     // No synapse is used: their reversal potentials do not matter.
     let rig = arguments.cell.rig(tables, 0.0, -75.0)?;
     let gpu = Arc::new(Gpu::open(None)?);
-    let recordings = current_steps(&gpu, &rig, &[cell.clone()], &step, &[arguments.current_pa as f32])?;
+    let recordings = current_steps(&gpu, &rig, slice::from_ref(cell), &step, &[arguments.current_pa as f32])?;
     recordings.into_iter().next().ok_or_else(|| Error::Failed("no cell was recorded".to_owned()))
 }
 

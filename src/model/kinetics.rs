@@ -72,9 +72,8 @@ impl Ports {
     pub fn exact(kinetics: &KineticsTable, synapses: SynapseKind) -> Self {
         let groups: Vec<Vec<usize>> = (0..N_CLASSES).map(|class_ix| vec![class_ix]).collect();
         let mut ports = Self::unset(groups.iter().map(|classes| (classes.as_slice(), 2)), synapses);
-        for type_ix in 0..N_TARGET_TYPES {
-            for (class_ix, by_type) in kinetics.iter().enumerate() {
-                let k = by_type[type_ix];
+        for (class_ix, by_type) in kinetics.iter().enumerate() {
+            for (type_ix, k) in by_type.iter().enumerate() {
                 let tau_ms = [k.tau_fast_ms, k.tau_slow_ms];
                 ports.set(type_ix, 2 * class_ix, &tau_ms, &[(class_ix, vec![1.0, k.amp_slow])], synapses);
             }
@@ -95,10 +94,11 @@ impl Ports {
         ];
         let mut ports = Self::unset(groups.into_iter(), synapses);
         let mut report = FitReport::default();
+        let course = |class_ix: usize, type_ix: usize| kinetics[class_ix][type_ix];
         for type_ix in 0..N_TARGET_TYPES {
             let mut first_port = 0;
             for (classes, n_ports) in groups {
-                let targets: Vec<Kinetics> = classes.iter().map(|&c| kinetics[c][type_ix]).collect();
+                let targets: Vec<Kinetics> = classes.iter().map(|&c| course(c, type_ix)).collect();
                 let fit = fit_group(&targets, n_ports);
                 for (target, (&class_ix, coef)) in targets.iter().zip(classes.iter().zip(&fit.coef)) {
                     report.add(class_ix, type_ix, target, &fit.tau_ms, coef);
@@ -207,13 +207,13 @@ mod tests {
             let sign = if class_is_inhibitory(c) { -1.0 } else { 1.0 };
             assert_eq!(two.reversal_mv[2 * c], if sign < 0.0 { -75.0 } else { 0.0 });
             assert_eq!(two.on_soma[2 * c + 1], CLASSES[c] == "pv");
-            for t in 0..N_TARGET_TYPES {
-                assert_eq!(point.tau_ms(t, 2 * c), kinetics[c][t].tau_fast_ms);
-                assert_eq!(point.tau_ms(t, 2 * c + 1), kinetics[c][t].tau_slow_ms);
+            for (t, k) in kinetics[c].iter().enumerate() {
+                assert_eq!(point.tau_ms(t, 2 * c), k.tau_fast_ms);
+                assert_eq!(point.tau_ms(t, 2 * c + 1), k.tau_slow_ms);
                 for p in 0..20 {
                     let expected = match p {
                         p if p == 2 * c => 1.0,
-                        p if p == 2 * c + 1 => kinetics[c][t].amp_slow,
+                        p if p == 2 * c + 1 => k.amp_slow,
                         _ => 0.0,
                     };
                     assert_eq!(two.coef(t, c, p), expected);
@@ -236,8 +236,8 @@ mod tests {
             assert!(*a >= 0.0 && a.abs() == b.abs());
         }
         for t in 0..N_TARGET_TYPES {
-            for c in 0..N_CLASSES {
-                let group = match CLASSES[c] {
+            for (c, class) in CLASSES.iter().enumerate() {
+                let group = match *class {
                     "pv" => 2..3,
                     "sst" | "vip" => 3..4,
                     _ => 0..2,
