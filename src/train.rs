@@ -14,8 +14,12 @@ use crate::output::{Adapter, Checkpoint, Progress, Provenance, RunFolder};
 use crate::plan::Plan;
 use crate::setup;
 
+mod dry_run;
 pub mod schedule;
 mod session;
+
+use dry_run::NetworkSize;
+pub use dry_run::dry_run;
 
 pub use session::Session;
 
@@ -65,13 +69,8 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
         }
         Destination::Resume(dir) => Some(Checkpoint::of_run(dir, plan)?),
     };
-    let gpu = Arc::new(Gpu::open(options.adapter.as_deref())?);
-    let tables = Tables::read(&plan.tables_dir)?;
-    let dynamics = setup::dynamics(plan, &tables);
     let progress = Progress::new(options.quiet);
-    let network = setup::cached_network(plan, &tables, &dynamics, &mut |text| progress.say(text))?;
-    let mut session = Session::new(plan, &gpu, &tables, network, &dynamics)?;
-    drop(tables);
+    let Prepared { gpu, mut session, .. } = prepare(plan, options.adapter.as_deref(), &progress)?;
     let first_step = match &earlier {
         None => 1,
         Some(checkpoint) => {
@@ -89,6 +88,32 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
     let mut run = Run { plan, session, folder, progress };
     run.progress.say(&format!("run folder {}", run.folder.dir().display()));
     run.train(first_step, n_steps, stop)
+}
+
+/// Everything that a run needs, on the device.
+struct Prepared {
+    gpu: Arc<Gpu>,
+    session: Session,
+    size: NetworkSize,
+}
+
+/// Builds the network of a plan and puts it on the device.
+fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Prepared> {
+    let gpu = Arc::new(Gpu::open(adapter)?);
+    let tables = Tables::read(&plan.tables_dir)?;
+    let dynamics = setup::dynamics(plan, &tables);
+    setup::steps_between_checkpoints(plan, &dynamics)?;
+    let network = setup::cached_network(plan, &tables, &dynamics, &mut |text| progress.say(text))?;
+    let size = NetworkSize::of(&network);
+    let session = Session::new(plan, &gpu, &tables, network, &dynamics)?;
+    let (needed, budget) = (gpu.allocated_bytes(), u64::from(plan.scene.checkpoint.memory_budget_mib) << 20);
+    if needed > budget {
+        let mib = needed.div_ceil(1 << 20);
+        let limit = format!("the run needs {mib} MiB on the device; --dry-run shows for what");
+        let budget_mib = plan.scene.checkpoint.memory_budget_mib;
+        return Err(Error::field(&plan.scene_file, "checkpoint.memory_budget_mib", budget_mib, limit));
+    }
+    Ok(Prepared { gpu, session, size })
 }
 
 fn provenance(plan: &Plan, gpu: &Gpu) -> Result<Provenance> {

@@ -78,3 +78,21 @@ fn the_adapters_are_listed() {
     assert!(adapters.iter().all(|a| !a["name"].as_str().unwrap().is_empty()));
     assert_eq!(simrun(&["adapters"]).lines().count(), adapters.len());
 }
+
+#[test]
+fn a_dry_run_tells_sizes_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let text = simrun(&["scenes/smoke.ron", "--dry-run", "--out", run.to_str().unwrap()]);
+    assert!(!run.exists());
+    for words in
+        ["neurons 201", "edges 0 recurrent", "500 steps of 1 ms", "kept every 23 steps", "arrivals ring"]
+    {
+        assert!(text.contains(words), "'{words}' is not in:\n{text}");
+    }
+    let total = |line: &str| line.split_whitespace().last().unwrap().parse::<f64>().unwrap();
+    let table = text.lines().skip_while(|line| !line.starts_with("buffers")).skip(1);
+    let groups: f64 = table.clone().take_while(|line| !line.starts_with("all ")).map(total).sum();
+    let all = table.clone().find(|line| line.starts_with("all ")).map(total).unwrap();
+    assert!((groups - all).abs() < 0.01 * table.count() as f64, "groups add up to {groups} MiB of {all}");
+}

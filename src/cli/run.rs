@@ -30,6 +30,9 @@ pub(super) struct RunArguments {
     /// Part of the name of the adapter to use
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Prints the network's size and the device memory of the run, and stops
+    #[arg(long)]
+    dry_run: bool,
     /// Shows no progress
     #[arg(long)]
     quiet: bool,
@@ -37,6 +40,9 @@ pub(super) struct RunArguments {
 
 pub(super) fn run(arguments: RunArguments) -> Result<()> {
     let plan = Plan::read(&arguments.scene, &arguments.settings)?;
+    if arguments.dry_run {
+        return print(&train::dry_run(&plan, arguments.adapter.as_deref(), arguments.quiet)?);
+    }
     let destination = match (arguments.resume, arguments.out) {
         (Some(dir), _) => Destination::Resume(dir),
         (None, Some(dir)) => Destination::New(dir),

@@ -1,7 +1,6 @@
 //! Storage and uniform buffers, with their limits, and copies to and from the host.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use super::Gpu;
@@ -17,7 +16,7 @@ pub struct Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.gpu.bytes.fetch_sub(self.raw.size(), Ordering::Relaxed);
+        self.gpu.discount_buffer(&self.label, self.raw.size());
     }
 }
 
@@ -70,7 +69,7 @@ impl Buffer {
                 reason: e.to_string(),
             });
         }
-        gpu.bytes.fetch_add(size, Ordering::Relaxed);
+        gpu.count_buffer(label, size);
         Ok(Self { raw, gpu: Arc::clone(gpu), label: label.to_owned() })
     }
 

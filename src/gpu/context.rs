@@ -1,7 +1,7 @@
 //! The adapter and its device: choosing one, its limits, its errors.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -33,7 +33,18 @@ pub struct Gpu {
     adapter: AdapterDescription,
     is_software: bool,
     errors: Arc<Mutex<Option<String>>>,
-    pub(super) bytes: AtomicU64,
+    buffers: Mutex<BTreeMap<String, BufferGroup>>,
+}
+
+/// The living buffers of one label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferGroup {
+    /// How many there are.
+    pub n_buffers: u64,
+    /// Their sizes in all, bytes.
+    pub bytes: u64,
+    /// Size of the largest that ever lived, bytes.
+    pub largest_bytes: u64,
 }
 
 fn instance() -> wgpu::Instance {
@@ -134,7 +145,7 @@ impl Gpu {
             sink.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.to_string());
         }));
         let is_software = description.kind == "software";
-        Ok(Self { device, queue, adapter: description, is_software, errors, bytes: AtomicU64::new(0) })
+        Ok(Self { device, queue, adapter: description, is_software, errors, buffers: Mutex::default() })
     }
 
     /// The adapter in use.
@@ -149,7 +160,37 @@ impl Gpu {
 
     /// Bytes of all buffers made on this device that still live.
     pub fn allocated_bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.lock_buffers().values().map(|group| group.bytes).sum()
+    }
+
+    /// The buffers that live, by label, the largest group first.
+    pub fn buffer_groups(&self) -> Vec<(String, BufferGroup)> {
+        let living = self.lock_buffers();
+        let living = living.iter().filter(|(_, group)| group.n_buffers > 0);
+        let mut groups: Vec<_> = living.map(|(label, group)| (label.clone(), *group)).collect();
+        groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.bytes));
+        groups
+    }
+
+    fn lock_buffers(&self) -> MutexGuard<'_, BTreeMap<String, BufferGroup>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a buffer that was made.
+    pub(super) fn count_buffer(&self, label: &str, bytes: u64) {
+        let mut groups = self.lock_buffers();
+        let group = groups.entry(label.to_owned()).or_default();
+        group.n_buffers += 1;
+        group.bytes += bytes;
+        group.largest_bytes = group.largest_bytes.max(bytes);
+    }
+
+    /// Counts a buffer that is gone.
+    pub(super) fn discount_buffer(&self, label: &str, bytes: u64) {
+        if let Some(group) = self.lock_buffers().get_mut(label) {
+            group.n_buffers -= 1;
+            group.bytes -= bytes;
+        }
     }
 
     /// Turns an error that the device has raised since the last call into ours.

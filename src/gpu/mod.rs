@@ -5,5 +5,5 @@ mod context;
 mod kernel;
 
 pub use buffer::{Buffer, Download};
-pub use context::{AdapterDescription, Gpu, list_adapters};
+pub use context::{AdapterDescription, BufferGroup, Gpu, list_adapters};
 pub use kernel::{BindGroup, Kernel};

@@ -117,11 +117,11 @@ fn bar(n_steps: u32) -> ProgressBar {
 
 fn describe(metrics: &StepMetrics) -> String {
     let terms: Vec<String> =
-        metrics.losses.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        metrics.losses.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
     let ms = &metrics.ms;
     format!(
-        "loss {:.4} ({})  rates {:.2} evoked {:.2} grey Hz  ms {:.0} forward {:.0} adjoint {:.0} update",
-        metrics.total_loss,
+        "loss {} ({})  rates {:.2} evoked {:.2} grey Hz  ms {:.0} forward {:.0} adjoint {:.0} update",
+        short(metrics.total_loss),
         terms.join(", "),
         metrics.mean_rate_evoked_hz,
         metrics.mean_rate_spontaneous_hz,
@@ -129,6 +129,11 @@ fn describe(metrics: &StepMetrics) -> String {
         ms.adjoint,
         ms.update,
     )
+}
+
+/// Four decimals, or the power of ten of a term that is small beside the others.
+fn short(value: f64) -> String {
+    if value == 0.0 || value.abs() >= 0.01 { format!("{value:.4}") } else { format!("{value:.1e}") }
 }
 
 fn duration_text(seconds: f64) -> String {

@@ -103,6 +103,11 @@ impl Session {
         })
     }
 
+    /// Time steps between two kept states.
+    pub fn steps_between_checkpoints(&self) -> usize {
+        self.simulation.settings().steps_between_checkpoints
+    }
+
     /// Takes a training step (from 1).
     pub fn step(&mut self, training_step: u32) -> Result<StepMetrics> {
         let scene = &self.plan.scene;

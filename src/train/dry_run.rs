@@ -1,0 +1,81 @@
+//! What a run would do and what it takes on the device, without a training step.
+
+use std::fmt::Write as _;
+
+use super::{Prepared, prepare};
+use crate::error::Result;
+use crate::network::Network;
+use crate::output::Progress;
+use crate::plan::Plan;
+
+/// Counts of a network, which are still wanted when its edges lie on the device.
+pub(super) struct NetworkSize {
+    n_neurons: usize,
+    n_lgn: usize,
+    n_background: usize,
+    /// Edges from neurons, LGN units and background units.
+    n_edges: [u64; 3],
+}
+
+impl NetworkSize {
+    pub(super) fn of(network: &Network) -> Self {
+        let (n, offsets) = (network.neurons.len(), &network.rows.offsets);
+        let ends = [n, n + network.n_lgn, network.n_sources()].map(|source| offsets[source]);
+        Self {
+            n_neurons: n,
+            n_lgn: network.n_lgn,
+            n_background: network.n_background,
+            n_edges: [ends[0], ends[1] - ends[0], ends[2] - ends[1]],
+        }
+    }
+}
+
+/// Puts a plan on the device and says what is there: every figure is that of the run itself. A memory budget that is
+/// exceeded is shown, not refused.
+pub fn dry_run(plan: &Plan, adapter: Option<&str>, quiet: bool) -> Result<String> {
+    let mut roomy = plan.clone();
+    roomy.scene.checkpoint.memory_budget_mib = u32::MAX;
+    let Prepared { gpu, session, size } = prepare(&roomy, adapter, &Progress::new(quiet))?;
+    let scene = &plan.scene;
+    let [recurrent, lgn, background] = size.n_edges;
+    let adapter = gpu.adapter();
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let mut text = format!(
+        "scene {}\n\
+         neurons {}, LGN units {}, background units {}\n\
+         edges {recurrent} recurrent, {lgn} LGN, {background} background\n\
+         trials {} evoked, {} spontaneous, {} steps of {} ms, state kept every {} steps\n\
+         training steps {}\n\
+         adapter {} ({}, {}): bindings up to {:.0} MiB, buffers up to {:.0} MiB\n\n\
+         {:<28} {:>8} {:>12} {:>12}\n",
+        plan.scene_file.display(),
+        size.n_neurons,
+        size.n_lgn,
+        size.n_background,
+        scene.trials.n_evoked,
+        scene.trials.n_spontaneous,
+        plan.n_steps,
+        scene.time.dt_ms,
+        session.steps_between_checkpoints(),
+        scene.optimiser.training_steps,
+        adapter.name,
+        adapter.kind,
+        adapter.driver,
+        mib(adapter.max_binding_bytes),
+        mib(adapter.max_buffer_bytes),
+        "buffers",
+        "number",
+        "largest, MiB",
+        "total, MiB",
+    );
+    for (label, group) in gpu.buffer_groups() {
+        let (largest, total) = (mib(group.largest_bytes), mib(group.bytes));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{label:<28} {:>8} {largest:>12.2} {total:>12.2}", group.n_buffers);
+    }
+    let (total, budget) = (mib(gpu.allocated_bytes()), scene.checkpoint.memory_budget_mib);
+    let verdict = if total > f64::from(budget) { ": TOO MUCH" } else { "" };
+    let _ = writeln!(text, "{:<28} {:>8} {:>12} {total:>12.2}", "all", "", "");
+    let _ = writeln!(text, "of checkpoint.memory_budget_mib {budget} MiB{verdict}");
+    Ok(text)
+}
