@@ -8,6 +8,11 @@ use crate::error::{Error, Result};
 /// Storage buffers a kernel may bind: the smallest limit of all adapters that wgpu supports.
 pub(super) const MAX_STORAGE_BUFFERS: u32 = 8;
 
+/// Iterations of all its loops together, nested ones and the tests that end them included, that one invocation may go
+/// through. Mesa's software Vulkan (22.3 of Debian 12) leaves all loops after 65,535 without a word; the self-test holds
+/// every driver to this many.
+pub const MAX_LOOP_ITERATIONS: u32 = 65_000;
+
 /// What a user needs to know of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterDescription {

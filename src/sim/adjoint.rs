@@ -61,11 +61,15 @@ impl Simulation {
             for (slot_ix, step) in steps.enumerate().rev() {
                 let slot = &device.slots[slot_ix];
                 let offset = (step * UNIFORM_STRIDE) as u32;
-                for group in slot.gather.iter().flatten() {
-                    kernels.gather.dispatch(pass, group, offset, device.row_workgroups);
+                for (group, shard) in slot.gather.iter().zip(&device.shards) {
+                    if let Some(group) = group {
+                        kernels.gather.dispatch(pass, group, offset, shard.n_workgroups);
+                    }
                 }
-                for group in slot.weight_gradient.iter().flatten() {
-                    kernels.weight_gradient.dispatch(pass, group, offset, device.row_workgroups);
+                for (group, shard) in slot.weight_gradient.iter().zip(&device.shards) {
+                    if let Some(group) = group {
+                        kernels.weight_gradient.dispatch(pass, group, offset, shard.n_workgroups);
+                    }
                 }
                 kernels.neuron_adjoint.dispatch(pass, &slot.neuron_adjoint, offset, neuron_workgroups);
             }

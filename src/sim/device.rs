@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use super::layout::{Layout, UNIFORM_STRIDE};
-use super::shaders::assemble;
+use super::rows::{row_workgroup_size, row_workgroups};
+use super::shaders::{NEURON_WORKGROUP, assemble};
 use super::sources::{SourceKernel, SourceSpikes};
 use super::{LearnWeights, Settings};
 use crate::error::Result;
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::network::Network;
-
-/// Threads of a workgroup in kernels with one thread a neuron.
-const NEURON_WORKGROUP: f64 = 64.0;
 
 /// Whole rows of synapses of one kind of source, small enough for one binding.
 #[derive(Debug)]
@@ -27,6 +25,8 @@ pub(super) struct Shard {
     pub(super) weights: Buffer,
     /// Gradient of the weights, where they are learned.
     pub(super) grad: Option<Buffer>,
+    /// Workgroups that walk its rows.
+    pub(super) n_workgroups: u32,
 }
 
 /// What one step of a segment leaves for the adjoint, with the bind groups that use it.
@@ -76,8 +76,6 @@ pub(super) struct Device {
     pub(super) checkpoints: Vec<Checkpoint>,
     /// Spikes of the longest delay's steps before a segment, spread again when its ring is rebuilt.
     pub(super) history: Vec<(Buffer, Vec<BindGroup>)>,
-    /// Workgroups of the kernels that walk lists of rows.
-    pub(super) row_workgroups: u32,
     pub(super) current_pa: Vec<f32>,
 }
 
@@ -102,7 +100,7 @@ impl Device {
         let adj_state = Buffer::storage(gpu, "adjoint state", layout.adjoint_words())?;
         let adj_arrivals = Buffer::storage(gpu, "adjoint arrivals ring", layout.ring_words())?;
         let adj_spike = Buffer::storage(gpu, "adjoint spikes and seeds", 2 * layout.plane_words())?;
-        let shards = make_shards(gpu, network, settings.learn_weights)?;
+        let shards = make_shards(gpu, network, layout.n_trials, settings.learn_weights)?;
 
         let mut device = Self {
             kernels,
@@ -119,7 +117,6 @@ impl Device {
             slots: Vec::new(),
             checkpoints: Vec::new(),
             history: Vec::new(),
-            row_workgroups: if gpu.is_software() { 256 } else { 4096 },
             current_pa: vec![0.0; layout.plane_words()],
         };
         for _ in 0..settings.steps_between_checkpoints {
@@ -224,9 +221,8 @@ fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kerne
     } else {
         ("neuron_point_forward", "neuron_point_adjoint")
     };
-    let per_neuron = ("WORKGROUP_SIZE", NEURON_WORKGROUP);
-    // Software Vulkan runs a workgroup of its subgroup's width without switching between parts of it.
-    let per_row = ("WORKGROUP_SIZE", if gpu.is_software() { 8.0 } else { 64.0 });
+    let per_neuron = ("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP));
+    let per_row = ("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu)));
     let cell_gradient = ("CELL_GRADIENT", f64::from(u8::from(settings.learn_cells)));
     Ok(Kernels {
         neuron: kernel(forward, &[per_neuron])?,
@@ -239,7 +235,12 @@ fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kerne
 }
 
 /// Splits the rows by kind of source, and further where a binding would exceed the adapter's limit.
-fn make_shards(gpu: &Arc<Gpu>, network: &Network, learn: LearnWeights) -> Result<Vec<Shard>> {
+fn make_shards(
+    gpu: &Arc<Gpu>,
+    network: &Network,
+    n_trials: usize,
+    learn: LearnWeights,
+) -> Result<Vec<Shard>> {
     let n = network.neurons.len();
     let kinds = [
         (0, n, learn.recurrent),
@@ -255,7 +256,7 @@ fn make_shards(gpu: &Arc<Gpu>, network: &Network, learn: LearnWeights) -> Result
             let limit = offsets[first] + max_edges as u64;
             let fits = offsets[first..=end].partition_point(|o| *o <= limit) - 1;
             let last = first + fits.max(1);
-            shards.push(make_shard(gpu, network, kind, first..last, learned)?);
+            shards.push(make_shard(gpu, network, n_trials, kind, first..last, learned)?);
             first = last;
         }
     }
@@ -265,6 +266,7 @@ fn make_shards(gpu: &Arc<Gpu>, network: &Network, learn: LearnWeights) -> Result
 fn make_shard(
     gpu: &Arc<Gpu>,
     network: &Network,
+    n_trials: usize,
     kind: usize,
     sources: std::ops::Range<usize>,
     learned: bool,
@@ -288,5 +290,6 @@ fn make_shard(
         targets: Buffer::storage_of(gpu, &format!("{name} targets"), &rows.targets[first_edge..last_edge])?,
         weights: Buffer::storage(gpu, &format!("{name} weights"), n_edges)?,
         grad,
+        n_workgroups: row_workgroups(gpu, &rows.offsets[sources.start..=sources.end], n_trials),
     })
 }

@@ -138,8 +138,8 @@ impl Simulation {
         self.gpu.submit("rebuild the arrivals ring", |pass| {
             for (j, (_, groups)) in device.history.iter().enumerate() {
                 let offset = (self.history_uniform(segment, j) * UNIFORM_STRIDE) as u32;
-                for group in groups {
-                    device.kernels.spread.dispatch(pass, group, offset, device.row_workgroups);
+                for (group, shard) in groups.iter().zip(&device.shards) {
+                    device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
                 }
             }
         })
@@ -162,8 +162,8 @@ impl Simulation {
                     sources.record(pass, slot_ix, offset);
                 }
                 neuron.dispatch(pass, &slot.neuron, offset, neuron_workgroups);
-                for group in &slot.spread {
-                    device.kernels.spread.dispatch(pass, group, offset, device.row_workgroups);
+                for (group, shard) in slot.spread.iter().zip(&device.shards) {
+                    device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
                 }
             }
         })

@@ -9,6 +9,7 @@ mod forward;
 pub mod layout;
 pub mod optimiser;
 mod record;
+mod rows;
 pub mod shaders;
 mod sources;
 

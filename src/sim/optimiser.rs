@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::device::Shard;
 use super::layout::{N_PAIR_TYPES, UNIFORM_STRIDE, UpdateUniform};
+use super::rows::row_workgroup_size;
 use super::shaders::assemble;
 use super::{AdjointReport, LearnWeights, Simulation, arrival_scale};
 use crate::error::{Error, Result};
@@ -109,7 +110,7 @@ impl Optimiser {
     /// Makes the optimiser of the weights that `simulation` has gradients of.
     pub fn new(simulation: &Simulation, settings: OptimiserSettings) -> Result<Self> {
         let gpu = &simulation.gpu;
-        let per_row = [("WORKGROUP_SIZE", if gpu.is_software() { 8.0 } else { 64.0 })];
+        let per_row = [("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu)))];
         let kernel = |name: &str| Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, &per_row);
         let mut optimiser = Self {
             shards: Vec::new(),
@@ -208,7 +209,8 @@ impl Optimiser {
         self.pairs.write(0, &self.scale_words());
         simulation.gpu.submit("gradient sums", |pass| {
             for shard in &self.shards {
-                self.sums.dispatch(pass, &shard.sums_group, 0, device.row_workgroups);
+                let n_workgroups = device.shards[shard.shard_ix].n_workgroups;
+                self.sums.dispatch(pass, &shard.sums_group, 0, n_workgroups);
             }
         })?;
         let mut squared = 0.0;
@@ -275,10 +277,10 @@ impl Optimiser {
         self.uniform.write(UNIFORM_STRIDE / 4, &[UpdateUniform { learning_rate: 0.0, ..uniform }]);
         self.pairs.write(N_PAIR_TYPES, &self.scale_words());
         self.pairs.write(2 * N_PAIR_TYPES, &[0_u32]);
-        let row_workgroups = simulation.device.row_workgroups;
         simulation.gpu.submit("update weights", |pass| {
             for shard in &self.shards {
-                self.update.dispatch(pass, &shard.update_group, shard.uniform_offset, row_workgroups);
+                let n_workgroups = simulation.device.shards[shard.shard_ix].n_workgroups;
+                self.update.dispatch(pass, &shard.update_group, shard.uniform_offset, n_workgroups);
             }
         })?;
         let largest: Vec<f32> = self.pairs.read(2 * N_PAIR_TYPES, 1)?;

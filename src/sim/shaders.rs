@@ -22,6 +22,13 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "update_weights",
 ];
 
+/// Threads of a workgroup in kernels with one thread a neuron or source.
+pub const NEURON_WORKGROUP: u32 = 64;
+
+/// Threads of a workgroup in kernels whose workgroups walk rows: on software and on hardware. Software Vulkan runs a
+/// workgroup of its subgroup's width without switching between parts of it.
+pub const ROW_WORKGROUPS: [u32; 2] = [8, 64];
+
 /// Every include.
 pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/step",

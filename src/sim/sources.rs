@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::layout::Layout;
-use super::shaders::assemble;
+use super::shaders::{NEURON_WORKGROUP, assemble};
 use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::network::Network;
@@ -80,8 +80,8 @@ impl SourceKernel {
         spikes: &[&Buffer],
     ) -> Result<Option<Self>> {
         let n_units = layout.n_lgn + layout.n_background;
-        let compile =
-            |name: &str| Kernel::new(gpu, name, &assemble(name, layout)?, &[("WORKGROUP_SIZE", 64.0)]);
+        let per_source = [("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP))];
+        let compile = |name: &str| Kernel::new(gpu, name, &assemble(name, layout)?, &per_source);
         match sources {
             SourceSpikes::None => Ok(None),
             SourceSpikes::Replay(masks) => {
