@@ -2,10 +2,11 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use serde_json::json;
-use simrun::gpu::{self, AdapterDescription};
+use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
 use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::{Error, Result};
@@ -53,6 +54,9 @@ struct CheckArguments {
 
 #[derive(clap::Args)]
 struct AdaptersArguments {
+    /// Runs kernels with known answers on each
+    #[arg(long)]
+    test: bool,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
@@ -119,26 +123,58 @@ fn check(arguments: &CheckArguments) -> Result<()> {
     last_error.map_or(Ok(()), Err)
 }
 
-/// Lists the adapters; none at all is an error, as it would be for a run.
+/// Lists the adapters; none at all is an error, as it would be for a run, and so is one that computes wrongly.
 fn adapters(arguments: &AdaptersArguments) -> Result<()> {
     let found = gpu::list_adapters()?;
-    if arguments.json {
-        let found: Vec<_> = found.iter().map(describe).collect();
-        return print(&format!("{}\n", json!({ "adapters": found })));
+    let mut last_error = None;
+    let mut described = Vec::new();
+    for adapter in &found {
+        let mut entry = describe(adapter);
+        if arguments.test {
+            // The last error is the command's own, and main prints it.
+            match test(adapter) {
+                Ok(passed) => entry["tests_passed"] = json!(passed),
+                Err(error) => {
+                    entry["error"] = json!(error.to_string());
+                    if let Some(earlier) = last_error.replace(error) {
+                        eprintln!("error: {earlier}");
+                    }
+                }
+            }
+        }
+        described.push(entry);
     }
+    if arguments.json {
+        print(&format!("{}\n", json!({ "adapters": described })))?;
+    } else {
+        print(&found.iter().zip(&described).map(|(a, entry)| adapter_lines(a, entry)).collect::<String>())?;
+    }
+    last_error.map_or(Ok(()), Err)
+}
+
+/// The full self-test; names of the tests passed.
+fn test(adapter: &AdapterDescription) -> Result<Vec<&'static str>> {
+    let gpu = Arc::new(Gpu::open(Some(&adapter.name))?);
+    gpu::self_test(&gpu, SelfTests::Full)
+}
+
+/// What the list says of an adapter, and of its self-test where there was one.
+fn adapter_lines(adapter: &AdapterDescription, entry: &serde_json::Value) -> String {
     let mib = |bytes: u64| bytes >> 20;
-    let lines = found.iter().map(|a| {
-        format!(
-            "{} ({}, {}), driver {}: buffers up to {} MiB, bindings up to {} MiB\n",
-            a.name,
-            a.kind,
-            a.backend,
-            a.driver,
-            mib(a.max_buffer_bytes),
-            mib(a.max_binding_bytes)
-        )
-    });
-    print(&lines.collect::<String>())
+    let mut lines = format!(
+        "{} ({}, {}), driver {}: buffers up to {} MiB, bindings up to {} MiB\n",
+        adapter.name,
+        adapter.kind,
+        adapter.backend,
+        adapter.driver,
+        mib(adapter.max_buffer_bytes),
+        mib(adapter.max_binding_bytes)
+    );
+    if let Some(passed) = entry["tests_passed"].as_array() {
+        let names: Vec<&str> = passed.iter().filter_map(|name| name.as_str()).collect();
+        lines.push_str(&format!("  computes rightly: {}\n", names.join(", ")));
+    }
+    lines
 }
 
 fn describe(adapter: &AdapterDescription) -> serde_json::Value {

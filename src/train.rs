@@ -1,7 +1,6 @@
 //! Training: a run from its scene to its run folder.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
@@ -99,7 +98,7 @@ struct Prepared {
 
 /// Builds the network of a plan and puts it on the device.
 fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Prepared> {
-    let gpu = Arc::new(Gpu::open(adapter)?);
+    let gpu = Gpu::open_tested(adapter)?;
     let tables = Tables::read(&plan.tables_dir)?;
     let dynamics = setup::dynamics(plan, &tables);
     setup::steps_between_checkpoints(plan, &dynamics)?;

@@ -96,3 +96,13 @@ fn a_dry_run_tells_sizes_and_writes_nothing() {
     let all = table.clone().find(|line| line.starts_with("all ")).map(total).unwrap();
     assert!((groups - all).abs() < 0.01 * table.count() as f64, "groups add up to {groups} MiB of {all}");
 }
+
+#[test]
+fn every_adapter_is_tested_by_name() {
+    let json: serde_json::Value = serde_json::from_str(&simrun(&["adapters", "--test", "--json"])).unwrap();
+    for adapter in json["adapters"].as_array().unwrap() {
+        let passed = adapter["tests_passed"].as_array().unwrap();
+        assert!(passed.len() > 10 && passed.contains(&"loop length".into()), "{adapter}");
+    }
+    assert!(simrun(&["adapters", "--test"]).contains("computes rightly: loop length, integer atomics"));
+}

@@ -58,3 +58,30 @@ fn checkpoints_and_repetition_change_no_bit() {
         }
     }
 }
+
+/// Rows of 2,000 edges onto 32 trials: more iterations of nested loops than Mesa 22.3 carries out, if 256 workgroups shared the
+/// rows. All trials are equal, so their gradients add up to 32 times that of one, exactly.
+#[test]
+fn long_rows_with_many_trials_lose_no_edge() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let gradient = |n_trials: usize| {
+        let circuit = Circuit::dense(2000, n_trials);
+        let settings = Settings {
+            voltage: VoltagePenalty::default(),
+            learn_weights: LearnWeights::default(),
+            window: 0..circuit.n_steps,
+            ..settings(&circuit, circuit.n_steps)
+        };
+        let sources = SourceSpikes::Replay(&circuit.source_masks);
+        let mut simulation =
+            Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+        simulation.forward(1, 0).unwrap();
+        let seeds = vec![1e-3; 2000 * n_trials];
+        simulation.adjoint(&seeds).unwrap().cell_gradient
+    };
+    let (one, many) = (gradient(1), gradient(32));
+    assert!(one.iter().flatten().filter(|g| **g != 0.0).count() > 20, "hardly any gradient");
+    for (one, many) in one.iter().flatten().zip(many.iter().flatten()) {
+        assert_eq!(*many, 32.0 * one);
+    }
+}

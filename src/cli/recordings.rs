@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::slice;
-use std::sync::Arc;
 
 use serde_json::json;
 use simrun::gpu::Gpu;
@@ -216,7 +215,7 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<()> {
     let rig = choice.rig(&tables, e_exc_mv, e_inh_mv)?;
     let recording = if choice.device {
         let recordings = paired_recordings(
-            &Arc::new(Gpu::open(None)?),
+            &Gpu::open_tested(None)?,
             &rig,
             slice::from_ref(&cell),
             synapse,
@@ -255,7 +254,7 @@ fn record_current_on_device(
     within("--duration-ms", step.duration_ms, dt_ms, MAX_DEVICE_STEPS * dt_ms, "ms (100000 steps)")?;
     // No synapse is used: their reversal potentials do not matter.
     let rig = arguments.cell.rig(tables, 0.0, -75.0)?;
-    let gpu = Arc::new(Gpu::open(None)?);
+    let gpu = Gpu::open_tested(None)?;
     let recordings = current_steps(&gpu, &rig, slice::from_ref(cell), &step, &[arguments.current_pa as f32])?;
     recordings.into_iter().next().ok_or_else(|| Error::Failed("no cell was recorded".to_owned()))
 }

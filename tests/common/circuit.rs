@@ -52,6 +52,31 @@ impl Circuit {
             .collect();
         Self { network, dynamics, n_trials: n_trials as usize, n_steps, source_masks }
     }
+
+    /// Neurons that all project to all, with a surrogate that every neuron feels: every row is walked in every step of the
+    /// adjoint. No other sources spike.
+    pub(crate) fn dense(n: usize, n_trials: usize) -> Self {
+        let mut dynamics = dynamics(Mode::TwoCompartment);
+        dynamics.surrogate.half_width = 10.0;
+        let n_steps = dynamics.max_delay_steps() as usize + 2;
+        let mut network = network(Mode::TwoCompartment, 1);
+        let neurons = &mut network.neurons;
+        let n_own = neurons.len();
+        let model = |i: usize| i * n_own / n;
+        neurons.model_ix = (0..n).map(|i| neurons.model_ix[model(i)]).collect();
+        neurons.population_ix = (0..n).map(|i| neurons.population_ix[model(i)]).collect();
+        neurons.cell_type_ix = (0..n).map(|i| neurons.cell_type_ix[model(i)]).collect();
+        let targets: Vec<u32> =
+            (0..n).map(|i| pack_target(i as u32, network.neurons.cell_type_ix[i])).collect();
+        let n_sources = n + N_LGN + N_BACKGROUND;
+        network.rows = Rows {
+            offsets: (0..=n_sources).map(|source| (source.min(n) * n) as u64).collect(),
+            targets: targets.repeat(n),
+            weights: vec![1e-3; n * n],
+        };
+        let source_masks = vec![0; n_steps * (N_LGN + N_BACKGROUND)];
+        Self { network, dynamics, n_trials, n_steps, source_masks }
+    }
 }
 
 /// Dynamics at dt 1 ms with the shipped kinetics and delays.
