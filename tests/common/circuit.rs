@@ -53,12 +53,9 @@ impl Circuit {
         Self { network, dynamics, n_trials: n_trials as usize, n_steps, source_masks }
     }
 
-    /// Neurons that all project to all, with a surrogate that every neuron feels: every row is walked in every step of the
-    /// adjoint. No other sources spike.
+    /// Neurons that all project to all. No other sources spike.
     pub(crate) fn dense(n: usize, n_trials: usize) -> Self {
-        let mut dynamics = dynamics(Mode::TwoCompartment);
-        dynamics.surrogate.half_width = 10.0;
-        let n_steps = dynamics.max_delay_steps() as usize + 2;
+        let (dynamics, n_steps) = (dynamics(Mode::TwoCompartment), 20);
         let mut network = network(Mode::TwoCompartment, 1);
         let neurons = &mut network.neurons;
         let n_own = neurons.len();
