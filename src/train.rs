@@ -1,6 +1,7 @@
 //! Training: a run from its scene to its run folder.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
