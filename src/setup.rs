@@ -82,7 +82,7 @@ pub fn network(plan: &Plan, tables: &Tables, dynamics: &Dynamics) -> Result<Netw
     network_from(plan, tables, dynamics, None, &mut |_| ())
 }
 
-/// [`network`], read from the user's cache where it was built before. `say` gets a sentence where the cache is broken.
+/// [`network()`], read from the user's cache where it was built before. `say` gets a sentence where the cache is broken.
 pub fn cached_network(
     plan: &Plan,
     tables: &Tables,

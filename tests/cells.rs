@@ -1,7 +1,7 @@
 //! The cell models in f64 against NEST 3.10 and the published figures.
 
 // clippy's exemption for tests does not reach helpers of an integration test.
-#![allow(clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,5 +1,8 @@
 //! The simulation on the device: repeats bit for bit, with any distance between checkpoints, in both cell modes.
 
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::sync::Arc;

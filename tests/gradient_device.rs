@@ -1,6 +1,9 @@
 //! Proof of the gradient, level 3: the device's f32 forward pass and gradient against the f64 specification, from
 //! identical inputs (the same integer arrivals, the same source spikes), for both cell modes and every learnable.
 
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::sync::Arc;

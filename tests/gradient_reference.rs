@@ -2,6 +2,9 @@
 //! and against finite differences of the smooth variant; then stored against recomputed tapes. That each test can
 //! fail is shown by spoiling the adjoint on purpose.
 
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use common::small_network::{Case, Draws, kinds};

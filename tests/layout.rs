@@ -1,6 +1,9 @@
 //! What host and device agree on: the structs of `src/sim/layout.rs` against their twins in WGSL, as naga lays them out. No
 //! GPU is needed.
 
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::mem::offset_of;

@@ -1,7 +1,7 @@
 //! The built network: what it is a function of, and whether its edges and weights follow the rules of its tables.
 
 // clippy's exemption for tests does not reach the helpers of an integration test.
-#![allow(clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 

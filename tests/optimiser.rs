@@ -1,5 +1,8 @@
 //! One optimiser step on the device against the same rule in f64, and a run that goes on from what was learned.
 
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Single cells on the device, in f32, against NEST 3.10, the published figures and the model in f64.
 
 // clippy's exemption for tests does not reach helpers of an integration test.
-#![allow(clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

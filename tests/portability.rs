@@ -1,6 +1,9 @@
 //! Every kernel in every form that can be asked for is portable: it validates without optional features, translates to
 //! SPIR-V, MSL and HLSL, and stays within the limits that every adapter has. No GPU is needed.
 
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::collections::BTreeSet;

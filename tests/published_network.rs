@@ -2,7 +2,7 @@
 //! 50 um): its neurons and LGN units, connected by us, must have edges and weights like its own.
 
 // clippy's exemption for tests does not reach the helpers of an integration test.
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! LGN and background spikes on the device against the host's f64 rates and draws, and their state across checkpoints.
 // Clippy's exemption for tests does not reach helpers of an integration test.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

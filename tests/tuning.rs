@@ -1,6 +1,6 @@
 //! Builder, stimulus and losses must mean the same by a direction: the thalamic drive of the untrained network is tuned to
 //! each neuron's assigned direction, measured by the crowd that the selectivity loss holds to the recordings.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use rayon::prelude::*;
 use simrun::network::tables::Tables;

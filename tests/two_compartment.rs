@@ -2,6 +2,9 @@
 //! dendrite does to firing. The tables of MODEL.md are printed by these tests:
 //! `cargo test --release --test two_compartment -- --nocapture --test-threads 1`.
 
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use common::{run_psp, tables};

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 pub struct NetworkSpec {
     /// Radius of the cylinder, um, > 0.
     pub radius_um: f64,
-    /// Radius of the core, um, > 0: targets within 1.5 core radii have their sources displaced ([`super::connection`]).
+    /// Radius of the core, um, > 0: targets within 1.5 core radii have their sources displaced (`connection.rs`).
     pub core_radius_um: f64,
     /// Seed of all random numbers.
     pub seed: u64,
