@@ -13,6 +13,9 @@ import sys
 import tempfile
 import time
 
+# The reports alone go to standard output; the libraries may say what they like on the other.
+REPORTS = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
@@ -29,10 +32,9 @@ class Turns(Callbacks):
     """Holds each training step until its turn, and times it. What the base class would write or print is left out."""
 
     def on_train_begin(self):
-        synapses = self.rnn.recurrent_network["synapses"]
-        variables = self.rnn.model.trainable_variables
-        say(n_neurons=int(self.rnn.recurrent_network["n_nodes"]), n_recurrent_edges=len(synapses["weights"]),
-            trained={v.name: int(tf.size(v)) for v in variables})
+        n_trained = sum(int(tf.size(v)) for v in self.rnn.model.trainable_variables)
+        n_lgn = int(self.rnn.cell.inputs["lgn"]["input_indices"].shape[0])
+        say(n_neurons=int(self.rnn.recurrent_network["n_nodes"]), n_trained_edges=n_trained, n_fixed_edges=n_lgn)
 
     def on_epoch_start(self):
         pass
@@ -58,7 +60,7 @@ class Turns(Callbacks):
 
 
 def say(**fields):
-    print(json.dumps(fields), flush=True)
+    print(json.dumps(fields), file=REPORTS, flush=True)
 
 
 def peak_rss_mib():
@@ -111,10 +113,6 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--lgn-rate-hz", type=float, default=6.0)
     args = parser.parse_args()
-    # The reports alone go to standard output; the libraries may say what they like on the other.
-    reports = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    sys.stdout = reports
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     with tempfile.TemporaryDirectory() as folder:
