@@ -6,14 +6,15 @@ use crate::error::{Error, Result};
 use crate::model::Dynamics;
 use crate::model::cell::CellMode;
 use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
-use crate::model::psp::unit_psp_table;
+use crate::model::psp::{mean_matched_weight, unit_psp_table};
 use crate::model::surrogate::Surrogate;
 use crate::network::tables::Tables;
 use crate::network::{
-    self, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, NetworkSpec, UnitPsps,
+    self, CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, NetworkSpec,
+    SOURCE_TYPE_BACKGROUND, UnitPsps, target_neuron,
 };
 use crate::plan::Plan;
-use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene, StepsBetween};
+use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene, StepsBetween, V1Scene};
 
 /// The membrane model of a scene.
 pub fn cell_mode(mode: ModeScene) -> CellMode {
@@ -121,7 +122,36 @@ fn network_from(
         of_mode_mv: unit_psps_mv(&models, dynamics.mode, &dynamics.ports),
         of_point_mv: unit_psps_mv(&models, CellMode::Point, &point_ports),
     };
-    network::build_or_load(&spec, tables, &unit_psps, cache, say)
+    let mut network = network::build_or_load(&spec, tables, &unit_psps, cache, say)?;
+    match_background(&mut network, v1, tables, dynamics, &point_ports);
+    Ok(network)
+}
+
+/// Sets the background weights so that the background depolarises each cell on average as the published weights do the
+/// point model, times the scene's factor.
+fn match_background(
+    network: &mut Network,
+    v1: &V1Scene,
+    tables: &Tables,
+    dynamics: &Dynamics,
+    point_ports: &Ports,
+) {
+    let background = &v1.background;
+    let rate_per_ms = f64::from(background.edges_per_neuron) * background.rate_hz * 1e-3;
+    let class_ix = CLASS_OF_SOURCE_TYPE[SOURCE_TYPE_BACKGROUND];
+    let weights: Vec<f32> = (network.cell_models.iter().zip(&tables.background_weights))
+        .map(|(cell, published)| {
+            let weight_pa = published.weight_pa * background.weight_factor;
+            let (mode, ports) = (dynamics.mode, &dynamics.ports);
+            mean_matched_weight(cell, mode, ports, point_ports, class_ix, weight_pa, rate_per_ms) as f32
+        })
+        .collect();
+    let first = network.rows.offsets[network.neurons.len() + network.n_lgn] as usize;
+    let rows = &mut network.rows;
+    for (target, weight) in rows.targets[first..].iter().zip(&mut rows.weights[first..]) {
+        let model_ix = network.neurons.model_ix[target_neuron(*target) as usize];
+        *weight = weights[usize::from(model_ix)];
+    }
 }
 
 /// Unit PSPs of every class on every cell model, mV.

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::cell::{
     CellMode, CellState, N_CELL_PARAMETERS, advance_membrane, advance_ports, cell_constants, port_constants,
-    resting_state,
+    resting_state, split_leak,
 };
 use super::kinetics::Ports;
 use super::real::{Dual, Real};
@@ -88,6 +88,42 @@ pub fn unit_psp_table(cells: &[CellModel], mode: CellMode, ports: &Ports) -> Vec
         .collect()
 }
 
+/// Weight with which a steady bombardment of class `class_ix`, `rate_per_ms` arrivals a millisecond, depolarises the soma on
+/// average as `weight_pa` does in the point model with `point_ports`; 0 where no weight can.
+///
+/// Conductances lose driving force as they depolarise, so equal unit PSPs do not make equal means. Means over time: an alpha
+/// function of peak 1 has the area e tau; the passive membrane is linear in them.
+pub fn mean_matched_weight(
+    cell: &CellModel,
+    mode: CellMode,
+    ports: &Ports,
+    point_ports: &Ports,
+    class_ix: usize,
+    weight_pa: f64,
+    rate_per_ms: f64,
+) -> f64 {
+    let type_ix = CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
+    let area_ms = |ports: &Ports| -> f64 {
+        let area = |p| ports.coef(type_ix, class_ix, p) * std::f64::consts::E * ports.tau_ms(type_ix, p);
+        (0..ports.n_ports).map(area).sum()
+    };
+    let CellMode::TwoCompartment { dendrite_fraction, coupling_ratio } = mode else {
+        return weight_pa * area_ms(point_ports) / area_ms(ports);
+    };
+    let u_s_mv = weight_pa * rate_per_ms * area_ms(point_ports) / cell.g_ns;
+    let (g_s, g_d, g_c) = split_leak(cell.g_ns, dendrite_fraction, coupling_ratio);
+    // The dendrite drives the soma through g_c; its synaptic conductance drives it towards its reversal potential.
+    let u_d_mv = u_s_mv * (g_s + g_c) / g_c;
+    let reversal_mv = (0..ports.n_ports)
+        .find(|&p| ports.coef(type_ix, class_ix, p) > 0.0)
+        .map_or(0.0, |p| ports.reversal_mv[p] - cell.e_l_mv);
+    if u_d_mv >= reversal_mv || rate_per_ms <= 0.0 {
+        return 0.0;
+    }
+    let synaptic_ns = (g_d * u_d_mv + g_s * u_s_mv) / (reversal_mv - u_d_mv);
+    synaptic_ns / (rate_per_ms * area_ms(ports))
+}
+
 /// Largest deflection of a trace and its time, from the parabola through the largest sample and its neighbours.
 pub fn peak(trace_mv: &[f64], dt_ms: f64) -> (f64, f64) {
     let Some(at) = (0..trace_mv.len()).max_by(|&i, &j| trace_mv[i].abs().total_cmp(&trace_mv[j].abs()))
@@ -109,6 +145,50 @@ pub fn peak(trace_mv: &[f64], dt_ms: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The weight, put into the steady state of the cell's own time step, gives the point model's mean.
+    #[test]
+    fn matched_weights_depolarise_alike() {
+        use crate::model::kinetics::{Kinetics, SynapseKind};
+        let kinetics = std::array::from_fn(|_| {
+            std::array::from_fn(|_| Kinetics { tau_fast_ms: 1.5, tau_slow_ms: 4.0, amp_slow: 0.4 })
+        });
+        let point_ports = Ports::exact(&kinetics, SynapseKind::Current);
+        let ports = Ports::exact(&kinetics, SynapseKind::Conductance { e_exc_mv: 0.0, e_inh_mv: -75.0 });
+        let cell = CellModel {
+            id: 1,
+            population_ix: 0,
+            cell_type_ix: 1,
+            v_th_mv: -45.0,
+            e_l_mv: -75.0,
+            v_reset_mv: -75.0,
+            g_ns: 4.0,
+            c_m_pf: 80.0,
+            t_ref_ms: 3.0,
+            asc_amp_pa: [0.0; 2],
+            asc_decay_per_ms: [0.1, 0.3],
+        };
+        let (exc, weight_pa, rate_per_ms) = (9, 8.0, 1.0);
+        let mode = CellMode::TwoCompartment { dendrite_fraction: 0.6, coupling_ratio: 3.0 };
+        let weight = mean_matched_weight(&cell, mode, &ports, &point_ports, exc, weight_pa, rate_per_ms);
+        let theta = [0.0; N_CELL_PARAMETERS];
+        let settle = |mode, ports: &Ports, weight: f64| {
+            let constants = cell_constants(&cell, mode, DT_MS, &theta);
+            let port_set = port_constants(&cell, ports, DT_MS, &theta);
+            let mut state = CellState::at_rest(ports.n_ports);
+            let input: Vec<f64> = (0..ports.n_ports)
+                .map(|p| weight * rate_per_ms * DT_MS * ports.gain_per_ms(0, exc, p))
+                .collect();
+            for _ in 0..5000 {
+                advance_membrane(mode, &constants, &port_set, &mut state, DT_MS, 0.0);
+                advance_ports(&port_set, &mut state, DT_MS, &input);
+            }
+            state.u_s_mv
+        };
+        let (two, point) = (settle(mode, &ports, weight), settle(CellMode::Point, &point_ports, weight_pa));
+        assert!(point > 10.0 && (two / point - 1.0).abs() < 2e-3, "{two} mV against {point} mV");
+        assert_eq!(mean_matched_weight(&cell, mode, &ports, &point_ports, exc, 1e4, rate_per_ms), 0.0);
+    }
 
     #[test]
     fn peak_of_a_parabola_is_exact() {
