@@ -24,6 +24,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let threshold_mv = cell(model, CELL_THRESHOLD);
     let scale_mv = cell(model, CELL_SCALE);
     let reset_mv = cell(model, CELL_RESET);
+    let asc_mean_1 = cell(model, CELL_ASC_MEAN_1);
+    let asc_mean_2 = cell(model, CELL_ASC_MEAN_2);
+    let asc_decay_1 = cell(model, CELL_ASC_DECAY_1);
+    let asc_decay_2 = cell(model, CELL_ASC_DECAY_2);
+    let p_uu = cell(model, CELL_P_UU);
+    let p_ui = cell(model, CELL_P_UI);
+    let dp_uu = cell(model, CELL_DP_UU);
+    let dp_ui = cell(model, CELL_DP_UI);
+    let refractory_steps = cell(model, CELL_REFRACTORY_STEPS);
+    let asc_keep_1 = cell(model, CELL_ASC_KEEP_1);
+    let asc_keep_2 = cell(model, CELL_ASC_KEEP_2);
     var spiked = 0u;
     var held_trials = 0u;
     var near_threshold = false;
@@ -37,23 +48,25 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         // E1: after-spike currents, frozen while held.
         var drive_pa = injected_current(neuron, trial);
         if (!held) {
-            drive_pa += cell(model, CELL_ASC_MEAN_1) * asc_1 + cell(model, CELL_ASC_MEAN_2) * asc_2;
-            asc_1 *= cell(model, CELL_ASC_DECAY_1);
-            asc_2 *= cell(model, CELL_ASC_DECAY_2);
+            drive_pa += asc_mean_1 * asc_1 + asc_mean_2 * asc_2;
+            asc_1 *= asc_decay_1;
+            asc_2 *= asc_decay_2;
         }
 
         // E2p, E7, E8.
-        var u_next = cell(model, CELL_P_UU) * u + cell(model, CELL_P_UI) * drive_pa;
-        var du_dlog_g = cell(model, CELL_DP_UU) * u + cell(model, CELL_DP_UI) * drive_pa;
+        var u_next = p_uu * u + p_ui * drive_pa;
+        var du_dlog_g = dp_uu * u + dp_ui * drive_pa;
         var input = arrived(target_type, neuron, trial);
         for (var p = 0u; p < N_PORTS; p++) {
+            let decay = port(model, p, PORT_DECAY);
+            let p_ur = port(model, p, PORT_P_UR);
+            let p_ug = port(model, p, PORT_P_UG);
             let rise_at = plane_index(STATE_PORTS + 2u * p, neuron, trial);
             let g_at = plane_index(STATE_PORTS + 2u * p + 1u, neuron, trial);
-            let decay = port(model, p, PORT_DECAY);
             let rise = state[rise_at];
             let g = state[g_at];
-            u_next += port(model, p, PORT_P_UR) * rise + port(model, p, PORT_P_UG) * g;
-            if (WRITE_TAPE) { du_dlog_g += port(model, p, PORT_DP_UR) * rise + port(model, p, PORT_DP_UG) * g; }
+            u_next += p_ur * rise + p_ug * g;
+            if (WRITE_TAPE) { du_dlog_g += dp_ur * rise + dp_ug * g; }
             state[g_at] = decay * (g + DT_MS * rise);
             state[rise_at] = decay * rise + input[p];
         }
@@ -64,8 +77,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let spike = !held && u_next > threshold_mv;
         state[plane_index(STATE_U_S, neuron, trial)] = select(u_next, reset_mv, spike);
         if (spike) {
-            asc_1 = cell(model, CELL_ASC_AMP_1) + cell(model, CELL_ASC_KEEP_1) * asc_1;
-            asc_2 = cell(model, CELL_ASC_AMP_2) + cell(model, CELL_ASC_KEEP_2) * asc_2;
+            asc_1 = cell(model, CELL_ASC_AMP_1) + asc_keep_1 * asc_1;
+            asc_2 = cell(model, CELL_ASC_AMP_2) + asc_keep_2 * asc_2;
             state[plane_index(STATE_COUNT, neuron, trial)] += step.in_window;
             spiked |= 1u << trial;
         }
@@ -73,7 +86,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         state[plane_index(STATE_ASC_1, neuron, trial)] = asc_1;
         state[plane_index(STATE_ASC_2, neuron, trial)] = asc_2;
         state[plane_index(STATE_REFRACTORY, neuron, trial)] =
-            select(max(refractory - 1.0, 0.0), cell(model, CELL_REFRACTORY_STEPS), spike);
+            select(max(refractory - 1.0, 0.0), refractory_steps, spike);
         if (WRITE_TAPE) {
             near_threshold = near_threshold || (!held && surrogate_psi(u_next, threshold_mv, scale_mv) > 0.0);
             tape[plane_index(TAPE_U_S, neuron, trial)] = u_next;

@@ -1,7 +1,7 @@
 // Undoes one step of every neuron: adjoint of soma and dendrite, after-spike currents and ports (A3 A6 A2c A7 A8).
 // One thread is one neuron; it loops over the trials. Pair: neuron_two_compartment_forward.wgsl, whose tape it reads.
 // Writes adj_arrivals of this step's slot, which the gather of earlier steps reads. With CELL_GRADIENT it also adds up the
-// gradients of the cell parameters, per neuron and trial.
+// gradients of the cell parameters: per neuron, in the place of trial 0.
 // Hazards: adj_spike of a row outside the active list is stale; it is multiplied by psi = 0 (never NaN: see raise).
 //!include shared/step.wgsl
 //!include shared/tables.wgsl
@@ -27,8 +27,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let coupling_ns = cell(model, CELL_COUPLING);
     let leak_s_ns = cell(model, CELL_LEAK_S);
     let leak_d_ns = cell(model, CELL_LEAK_D);
+    let asc_mean_1 = cell(model, CELL_ASC_MEAN_1);
+    let asc_mean_2 = cell(model, CELL_ASC_MEAN_2);
+    let asc_decay_1 = cell(model, CELL_ASC_DECAY_1);
+    let asc_decay_2 = cell(model, CELL_ASC_DECAY_2);
+    let cap_s = cell(model, CELL_CAPACITY_S);
+    let cap_d = cell(model, CELL_CAPACITY_D);
+    let asc_keep_1 = cell(model, CELL_ASC_KEEP_1);
+    let asc_keep_2 = cell(model, CELL_ASC_KEEP_2);
     let spiked = spikes[SPIKES_MASK + neuron];
     let held_trials = spikes[SPIKES_HELD + neuron];
+    var sum_loss = 0.0;
+    var sum_log_leak = 0.0;
+    var sum_threshold = 0.0;
+    var sum_amp_1 = 0.0;
+    var sum_amp_2 = 0.0;
+    var sum_log_coupling = 0.0;
     for (var trial = 0u; trial < N_TRIALS; trial++) {
         let held = ((held_trials >> trial) & 1u) == 1u;
         let spike = ((spiked >> trial) & 1u) == 1u;
@@ -36,7 +50,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let mid_d = tape[plane_index(TAPE_MID_D, neuron, trial)];
         let a_s = tape[plane_index(TAPE_A_S, neuron, trial)];
         let a_d = tape[plane_index(TAPE_A_D, neuron, trial)];
-        write_adj_arrivals(target_type, neuron, trial);
+        var adj_rise = load_adj_rise(neuron, trial);
+        write_adj_arrivals(target_type, &adj_rise, neuron, trial);
 
         // A4, A3: adjoint of u_s' before the reset. A spike cuts the path through the potential.
         let u_s_at = plane_index(ADJ_U_S, neuron, trial);
@@ -50,7 +65,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             let penalty = voltage_penalty(u_s, scale_mv);
             if (psi > 0.0) { adj_threshold = -psi * adj_spike_of(neuron, trial); }
             out_s = select(adj_state[u_s_at], 0.0, spike) - adj_threshold + penalty.x;
-            adj_state[plane_index(ADJ_VOLTAGE_LOSS, neuron, trial)] += penalty.y;
+            sum_loss += penalty.y;
         }
 
         // A2c: the membrane system is symmetric, so its transpose is itself.
@@ -62,8 +77,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             lam_d = (a_s * out_d + coupling_ns * out_s) * scale;
         }
         if (is_not_finite(lam_s + lam_d)) { raise(STATUS_NOT_FINITE, KERNEL_NEURON_ADJOINT, neuron, step.step); }
-        adj_state[u_s_at] = cell(model, CELL_CAPACITY_S) * lam_s - out_s;
-        adj_state[u_d_at] = cell(model, CELL_CAPACITY_D) * lam_d - out_d;
+        adj_state[u_s_at] = cap_s * lam_s - out_s;
+        adj_state[u_d_at] = cap_d * lam_d - out_d;
 
         // A6: after-spike currents, frozen while held.
         let asc_1_at = plane_index(ADJ_ASC_1, neuron, trial);
@@ -71,31 +86,39 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let adj_asc_1 = adj_state[asc_1_at];
         let adj_asc_2 = adj_state[asc_2_at];
         if (!held) {
-            adj_state[asc_1_at] = cell(model, CELL_ASC_DECAY_1) * select(1.0, cell(model, CELL_ASC_KEEP_1), spike) * adj_asc_1
-                + cell(model, CELL_ASC_MEAN_1) * lam_s;
-            adj_state[asc_2_at] = cell(model, CELL_ASC_DECAY_2) * select(1.0, cell(model, CELL_ASC_KEEP_2), spike) * adj_asc_2
-                + cell(model, CELL_ASC_MEAN_2) * lam_s;
+            adj_state[asc_1_at] = asc_decay_1 * select(1.0, asc_keep_1, spike) * adj_asc_1
+                + asc_mean_1 * lam_s;
+            adj_state[asc_2_at] = asc_decay_2 * select(1.0, asc_keep_2, spike) * adj_asc_2
+                + asc_mean_2 * lam_s;
         }
 
         // A7: ports.
         for (var p = 0u; p < N_PORTS; p++) {
-            let rise_at = plane_index(ADJ_PORTS + 2u * p, neuron, trial);
-            let g_at = plane_index(ADJ_PORTS + 2u * p + 1u, neuron, trial);
             let decay = port(model, p, PORT_DECAY);
             let drive_mv = port(model, p, PORT_DRIVE);
             let on_soma = port(model, p, PORT_ON_SOMA) > 0.0;
+            let rise_at = plane_index(ADJ_PORTS + 2u * p, neuron, trial);
+            let g_at = plane_index(ADJ_PORTS + 2u * p + 1u, neuron, trial);
             let half_adj_mean = 0.5 * select(lam_d * (drive_mv - mid_d), lam_s * (drive_mv - mid_s), on_soma);
             let adj_next = adj_state[g_at] + half_adj_mean;
             adj_state[g_at] = decay * adj_next + half_adj_mean;
-            adj_state[rise_at] = decay * (adj_state[rise_at] + DT_MS * adj_next);
+            adj_state[rise_at] = decay * (adj_rise[p] + DT_MS * adj_next);
         }
 
         if (CELL_GRADIENT) {
-            adj_state[plane_index(ADJ_LOG_LEAK, neuron, trial)] -= lam_s * leak_s_ns * mid_s + lam_d * leak_d_ns * mid_d;
-            adj_state[plane_index(ADJ_THRESHOLD, neuron, trial)] += adj_threshold;
-            adj_state[plane_index(ADJ_AMP_1, neuron, trial)] += select(0.0, adj_asc_1, spike);
-            adj_state[plane_index(ADJ_AMP_2, neuron, trial)] += select(0.0, adj_asc_2, spike);
-            adj_state[plane_index(ADJ_LOG_COUPLING, neuron, trial)] += coupling_ns * (lam_s - lam_d) * (mid_d - mid_s);
+            sum_log_leak -= lam_s * leak_s_ns * mid_s + lam_d * leak_d_ns * mid_d;
+            sum_threshold += adj_threshold;
+            sum_amp_1 += select(0.0, adj_asc_1, spike);
+            sum_amp_2 += select(0.0, adj_asc_2, spike);
+            sum_log_coupling += coupling_ns * (lam_s - lam_d) * (mid_d - mid_s);
         }
+    }
+    adj_state[plane_index(ADJ_VOLTAGE_LOSS, neuron, 0u)] += sum_loss;
+    if (CELL_GRADIENT) {
+        adj_state[plane_index(ADJ_LOG_LEAK, neuron, 0u)] += sum_log_leak;
+        adj_state[plane_index(ADJ_THRESHOLD, neuron, 0u)] += sum_threshold;
+        adj_state[plane_index(ADJ_AMP_1, neuron, 0u)] += sum_amp_1;
+        adj_state[plane_index(ADJ_AMP_2, neuron, 0u)] += sum_amp_2;
+        adj_state[plane_index(ADJ_LOG_COUPLING, neuron, 0u)] += sum_log_coupling;
     }
 }

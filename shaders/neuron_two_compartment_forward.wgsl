@@ -29,6 +29,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let cap_d = cell(model, CELL_CAPACITY_D);
     let own_s = cap_s + cell(model, CELL_LEAK_S) + coupling_ns;
     let own_d = cap_d + cell(model, CELL_LEAK_D) + coupling_ns;
+    let asc_mean_1 = cell(model, CELL_ASC_MEAN_1);
+    let asc_mean_2 = cell(model, CELL_ASC_MEAN_2);
+    let asc_decay_1 = cell(model, CELL_ASC_DECAY_1);
+    let asc_decay_2 = cell(model, CELL_ASC_DECAY_2);
+    let leak_s_ns = cell(model, CELL_LEAK_S);
+    let leak_d_ns = cell(model, CELL_LEAK_D);
+    let refractory_steps = cell(model, CELL_REFRACTORY_STEPS);
+    let asc_keep_1 = cell(model, CELL_ASC_KEEP_1);
+    let asc_keep_2 = cell(model, CELL_ASC_KEEP_2);
     var spiked = 0u;
     var held_trials = 0u;
     var near_threshold = false;
@@ -43,27 +52,28 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         // E1: after-spike currents, frozen while held.
         var drive_pa = injected_current(neuron, trial);
         if (!held) {
-            drive_pa += cell(model, CELL_ASC_MEAN_1) * asc_1 + cell(model, CELL_ASC_MEAN_2) * asc_2;
-            asc_1 *= cell(model, CELL_ASC_DECAY_1);
-            asc_2 *= cell(model, CELL_ASC_DECAY_2);
+            drive_pa += asc_mean_1 * asc_1 + asc_mean_2 * asc_2;
+            asc_1 *= asc_decay_1;
+            asc_2 *= asc_decay_2;
         }
 
         // E7, E8: ports; their mean conductance over the step enters E2c.
         var a_s = own_s;
         var a_d = own_d;
-        var rest_s = drive_pa - cell(model, CELL_LEAK_S) * u_s + coupling_ns * (u_d - u_s);
-        var rest_d = coupling_ns * (u_s - u_d) - cell(model, CELL_LEAK_D) * u_d;
+        var rest_s = drive_pa - leak_s_ns * u_s + coupling_ns * (u_d - u_s);
+        var rest_d = coupling_ns * (u_s - u_d) - leak_d_ns * u_d;
         var input = arrived(target_type, neuron, trial);
         for (var p = 0u; p < N_PORTS; p++) {
-            let rise_at = plane_index(STATE_PORTS + 2u * p, neuron, trial);
-            let g_at = plane_index(STATE_PORTS + 2u * p + 1u, neuron, trial);
             let decay = port(model, p, PORT_DECAY);
             let drive_mv = port(model, p, PORT_DRIVE);
+            let on_soma = port(model, p, PORT_ON_SOMA) > 0.0;
+            let rise_at = plane_index(STATE_PORTS + 2u * p, neuron, trial);
+            let g_at = plane_index(STATE_PORTS + 2u * p + 1u, neuron, trial);
             let rise = state[rise_at];
             let g = state[g_at];
             let g_next = decay * (g + DT_MS * rise);
             let mean_ns = 0.5 * (g + g_next);
-            if (port(model, p, PORT_ON_SOMA) > 0.0) {
+            if (on_soma) {
                 a_s += mean_ns;
                 rest_s += mean_ns * (drive_mv - u_s);
             } else {
@@ -93,8 +103,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         state[plane_index(STATE_U_S, neuron, trial)] = select(u_s_next, reset_mv, spike);
         state[plane_index(STATE_U_D, neuron, trial)] = u_d_next;
         if (spike) {
-            asc_1 = cell(model, CELL_ASC_AMP_1) + cell(model, CELL_ASC_KEEP_1) * asc_1;
-            asc_2 = cell(model, CELL_ASC_AMP_2) + cell(model, CELL_ASC_KEEP_2) * asc_2;
+            asc_1 = cell(model, CELL_ASC_AMP_1) + asc_keep_1 * asc_1;
+            asc_2 = cell(model, CELL_ASC_AMP_2) + asc_keep_2 * asc_2;
             state[plane_index(STATE_COUNT, neuron, trial)] += step.in_window;
             spiked |= 1u << trial;
         }
@@ -102,7 +112,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         state[plane_index(STATE_ASC_1, neuron, trial)] = asc_1;
         state[plane_index(STATE_ASC_2, neuron, trial)] = asc_2;
         state[plane_index(STATE_REFRACTORY, neuron, trial)] =
-            select(max(refractory - 1.0, 0.0), cell(model, CELL_REFRACTORY_STEPS), spike);
+            select(max(refractory - 1.0, 0.0), refractory_steps, spike);
         if (WRITE_TAPE) {
             near_threshold = near_threshold || (!held && surrogate_psi(u_s_next, threshold_mv, scale_mv) > 0.0);
             tape[plane_index(TAPE_U_S, neuron, trial)] = u_s_next;

@@ -15,12 +15,21 @@ fn voltage_penalty(u_mv: f32, scale_mv: f32) -> vec2<f32> {
 }
 
 // A8: adjoint of this step's arrivals, from the adjoint of the rise variables after the step.
-fn write_adj_arrivals(target_type: u32, neuron: u32, trial: u32) {
+fn write_adj_arrivals(
+    target_type: u32,
+    adj_rise: ptr<function, array<f32, N_PORTS>>,
+    neuron: u32,
+    trial: u32,
+) {
     for (var class_ix = 0u; class_ix < N_CLASSES; class_ix++) {
         var sum = 0.0;
-        for (var p = 0u; p < N_PORTS; p++) {
-            sum += gain(target_type, class_ix, p) * adj_state[plane_index(ADJ_PORTS + 2u * p, neuron, trial)];
-        }
+        for (var p = 0u; p < N_PORTS; p++) { sum += gain(target_type, class_ix, p) * (*adj_rise)[p]; }
         adj_arrivals[arrival_index(step.slot, class_ix, neuron, trial)] = sum;
     }
+}
+
+fn load_adj_rise(neuron: u32, trial: u32) -> array<f32, N_PORTS> {
+    var adj_rise = array<f32, N_PORTS>();
+    for (var p = 0u; p < N_PORTS; p++) { adj_rise[p] = adj_state[plane_index(ADJ_PORTS + 2u * p, neuron, trial)]; }
+    return adj_rise;
 }
