@@ -66,7 +66,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             let rise = state[rise_at];
             let g = state[g_at];
             u_next += p_ur * rise + p_ug * g;
-            if (WRITE_TAPE) { du_dlog_g += dp_ur * rise + dp_ug * g; }
+            if (WRITE_TAPE) { du_dlog_g += port(model, p, PORT_DP_UR) * rise + port(model, p, PORT_DP_UG) * g; }
             state[g_at] = decay * (g + DT_MS * rise);
             state[rise_at] = decay * rise + input[p];
         }
