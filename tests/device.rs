@@ -92,3 +92,38 @@ fn long_rows_with_many_trials_lose_no_edge() {
         assert!((many - 32.0 * one).abs() <= 1e-5 * many.abs(), "edge {edge}: {many} and 32 x {one}");
     }
 }
+
+#[test]
+fn a_profile_counts_the_dispatches_and_edges_of_the_last_segment() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(Mode::TwoCompartment, 11);
+    let segment = 20;
+    let settings = settings(&circuit, segment);
+    let sources = SourceSpikes::Replay(&circuit.source_masks);
+    let mut simulation =
+        Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+    let forward = simulation.forward(1, 0).unwrap();
+    let times = simulation.profile(&vec![1.0; forward.spike_counts.len()]).unwrap();
+    let of = |name: &str| times.iter().find(|t| t.name == name).unwrap_or_else(|| panic!("no {name}"));
+    for (name, n_per_step) in
+        [("sources", 1), ("neuron", 1), ("spread", 3), ("gather", 1), ("neuron adjoint", 1)]
+    {
+        assert_eq!(of(name).n_dispatches, segment * n_per_step, "{name}");
+        assert!(of(name).ms > 0.0, "{name}");
+    }
+    // The rows that spiked, by the recording of the whole run.
+    let offsets = &circuit.network.rows.offsets;
+    let row = |source: usize| offsets[source + 1] - offsets[source];
+    let n = circuit.network.neurons.len();
+    let first_step = circuit.n_steps - segment;
+    let spikes = simulation.forward_recorded(1, 0, 0..0).unwrap().1.spikes;
+    let of_neurons = spikes.iter().filter(|s| s.step as usize >= first_step).map(|s| row(s.neuron as usize));
+    let n_units = circuit.source_masks.len() / circuit.n_steps;
+    let masks = circuit.source_masks.iter().enumerate().skip(first_step * n_units);
+    let of_units = masks.map(|(at, mask)| row(n + at % n_units) * u64::from(mask.count_ones()));
+    assert_eq!(of("spread").n_events, of_neurons.sum::<u64>() + of_units.sum::<u64>());
+    assert_eq!(of("spread").n_events, of("weight gradient").n_events);
+    assert!(of("spread").n_edges < of("spread").n_events && of("gather").n_edges > 0);
+    // Profiling leaves no trace in what is computed.
+    assert_eq!(simulation.forward(1, 0).unwrap().spike_counts, forward.spike_counts);
+}

@@ -58,7 +58,7 @@ impl Buffer {
         Self::raw(gpu, label, n_bytes as u64, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST)
     }
 
-    fn raw(gpu: &Arc<Gpu>, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Self> {
+    pub(super) fn raw(gpu: &Arc<Gpu>, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Self> {
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let descriptor =
             wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };

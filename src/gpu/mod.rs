@@ -4,8 +4,10 @@ mod buffer;
 mod context;
 mod kernel;
 mod self_test;
+mod timing;
 
 pub use buffer::{Buffer, Download};
 pub use context::{AdapterDescription, BufferGroup, Gpu, MAX_LOOP_ITERATIONS, list_adapters};
 pub use kernel::{BindGroup, Kernel};
 pub use self_test::{SelfTests, self_test};
+pub use timing::PassRecord;

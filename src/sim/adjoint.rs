@@ -29,6 +29,21 @@ impl Simulation {
             return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
         }
         let start = Instant::now();
+        self.clear_adjoint(seeds);
+        let n_segments = self.device.checkpoints.len();
+        for segment in (0..n_segments).rev() {
+            if segment + 1 < n_segments {
+                self.restore_checkpoint(segment)?;
+                self.run_segment(segment, true)?;
+            }
+            self.walk_back(segment)?;
+        }
+        self.check_status()?;
+        self.report(start)
+    }
+
+    /// The adjoint after the last step: nothing but the seeds.
+    pub(super) fn clear_adjoint(&self, seeds: &[f32]) {
         let device = &self.device;
         device.adj_state.clear();
         device.adj_arrivals.clear();
@@ -39,16 +54,6 @@ impl Simulation {
                 grad.clear();
             }
         }
-        let n_segments = device.checkpoints.len();
-        for segment in (0..n_segments).rev() {
-            if segment + 1 < n_segments {
-                self.restore_checkpoint(segment)?;
-                self.run_segment(segment, true)?;
-            }
-            self.walk_back(segment)?;
-        }
-        self.check_status()?;
-        self.report(start)
     }
 
     /// Walks a taped segment backwards.

@@ -235,6 +235,16 @@ impl Layout {
         LISTS.len()
     }
 
+    /// First word of the list of neurons with psi not 0.
+    pub(super) fn spikes_active(&self) -> usize {
+        self.spikes_mask() + 2 * self.n_sources() + self.n_neurons
+    }
+
+    /// Word that holds the length of that list.
+    pub(super) fn spikes_active_count(&self) -> usize {
+        LISTS.len() - 1
+    }
+
     fn table_neurons(&self) -> usize {
         0
     }
@@ -288,7 +298,7 @@ impl Layout {
         number("SPIKES_MASK", self.spikes_mask());
         number("SPIKES_HELD", self.spikes_mask() + self.n_sources());
         number("SPIKES_LIST", self.spikes_mask() + self.n_sources() + self.n_neurons);
-        number("SPIKES_ACTIVE", self.spikes_mask() + 2 * self.n_sources() + self.n_neurons);
+        number("SPIKES_ACTIVE", self.spikes_active());
         number("STATUS_NOT_FINITE", STATUS_NOT_FINITE as usize);
         number("STATUS_OVERFLOW", STATUS_OVERFLOW as usize);
         number("STREAM_SOURCE_SPIKES", Stream::SourceSpikes as usize);

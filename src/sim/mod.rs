@@ -8,6 +8,7 @@ mod device;
 mod forward;
 pub mod layout;
 pub mod optimiser;
+mod profile;
 mod record;
 mod rows;
 pub mod shaders;
@@ -26,6 +27,7 @@ pub use adjoint::AdjointReport;
 use device::Device;
 pub use forward::ForwardReport;
 use layout::Layout;
+pub use profile::KernelTime;
 pub use record::{Recording, Spike};
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes};
 

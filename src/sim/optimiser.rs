@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use super::device::Shard;
 use super::layout::{N_PAIR_TYPES, UNIFORM_STRIDE, UpdateUniform};
+use super::profile::{KernelTime, Timed};
 use super::rows::row_workgroup_size;
 use super::shaders::assemble;
 use super::{AdjointReport, LearnWeights, Simulation, arrival_scale};
 use crate::error::{Error, Result};
-use crate::gpu::{BindGroup, Buffer, Kernel};
+use crate::gpu::{BindGroup, Buffer, Kernel, PassRecord};
 use crate::model::adam::AdamRule;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::N_CELL_TYPES;
@@ -289,6 +290,30 @@ impl Optimiser {
         }
         simulation.arrival_scale = arrival_scale(largest[0].max(simulation.largest_fixed_weight));
         Ok(())
+    }
+
+    /// Device time of the kernels of a step, at a learning rate of zero: weights stay, moments decay. For benches, after a
+    /// step.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the adapter has no timestamps.
+    pub fn profile(&self, simulation: &Simulation) -> Result<Vec<KernelTime>> {
+        let mut dispatches = Vec::new();
+        for shard in &self.shards {
+            let n_workgroups = simulation.device.shards[shard.shard_ix].n_workgroups;
+            let record: PassRecord<'_> =
+                Box::new(move |pass| self.sums.dispatch(pass, &shard.sums_group, 0, n_workgroups));
+            dispatches.push(Timed { name: "gradient sums", record });
+            let offset = UNIFORM_STRIDE as u32;
+            let record: PassRecord<'_> =
+                Box::new(move |pass| self.update.dispatch(pass, &shard.update_group, offset, n_workgroups));
+            dispatches.push(Timed { name: "update weights", record });
+        }
+        let mut times = Vec::new();
+        simulation.time(dispatches, &mut times)?;
+        let n_edges = self.shards.iter().map(|s| simulation.device.shards[s.shard_ix].n_edges as u64).sum();
+        times.iter_mut().for_each(|time| time.n_edges = n_edges);
+        Ok(times)
     }
 
     /// What was learned so far, read back from the device.

@@ -21,6 +21,8 @@ use crate::output::{Checkpoint, PhaseMs, StepMetrics, Tensor, TensorData};
 use crate::plan::Plan;
 use crate::scene::{BoundsScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
 use crate::setup;
+use crate::sim::KernelTime;
+use crate::sim::layout::Layout;
 use crate::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
 use crate::sim::{
     LearnWeights, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, VoltagePenalty,
@@ -150,6 +152,19 @@ impl Session {
             ms,
             device_bytes: self.gpu.allocated_bytes(),
         })
+    }
+
+    /// Device time by kernel in the last segment of the last training step; weights stay as they are. For benches.
+    pub fn profile(&mut self) -> Result<Vec<KernelTime>> {
+        let seeds = vec![1e-3; self.simulation.layout().plane_words()];
+        let mut times = self.simulation.profile(&seeds)?;
+        times.extend(self.optimiser.profile(&self.simulation)?);
+        Ok(times)
+    }
+
+    /// The sizes on the device.
+    pub fn layout(&self) -> &Layout {
+        self.simulation.layout()
     }
 
     /// Shows every direction and the grey screen to the network as it is.
