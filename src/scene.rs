@@ -390,7 +390,8 @@ pub struct CheckpointScene {
 /// Time steps between two kept states of the adjoint pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepsBetween {
-    /// About the square root of the number of steps.
+    /// All steps on the tape, without recomputation, where that takes at most half of the memory budget; else about the
+    /// square root of the number of steps.
     #[default]
     Auto,
     /// So many, from 1 to the number of steps of a trial.

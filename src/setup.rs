@@ -128,7 +128,7 @@ fn network_from(
 }
 
 /// Sets the background weights so that the background depolarises each cell on average as the published weights do the
-/// point model, times the scene's factor.
+/// point model, times the scene's factor. Where no weight can, the weight of equal PSP stays.
 fn match_background(
     network: &mut Network,
     v1: &V1Scene,
@@ -139,18 +139,19 @@ fn match_background(
     let background = &v1.background;
     let rate_per_ms = f64::from(background.edges_per_neuron) * background.rate_hz * 1e-3;
     let class_ix = CLASS_OF_SOURCE_TYPE[SOURCE_TYPE_BACKGROUND];
-    let weights: Vec<f32> = (network.cell_models.iter().zip(&tables.background_weights))
+    let weights: Vec<Option<f64>> = (network.cell_models.iter().zip(&tables.background_weights))
         .map(|(cell, published)| {
-            let weight_pa = published.weight_pa * background.weight_factor;
-            let (mode, ports) = (dynamics.mode, &dynamics.ports);
-            mean_matched_weight(cell, mode, ports, point_ports, class_ix, weight_pa, rate_per_ms) as f32
+            let (mode, ports, weight_pa) = (dynamics.mode, &dynamics.ports, published.weight_pa);
+            mean_matched_weight(cell, mode, ports, point_ports, class_ix, weight_pa, rate_per_ms)
         })
         .collect();
     let first = network.rows.offsets[network.neurons.len() + network.n_lgn] as usize;
     let rows = &mut network.rows;
     for (target, weight) in rows.targets[first..].iter().zip(&mut rows.weights[first..]) {
         let model_ix = network.neurons.model_ix[target_neuron(*target) as usize];
-        *weight = weights[usize::from(model_ix)];
+        if let Some(matched) = weights[usize::from(model_ix)] {
+            *weight = (matched * background.weight_factor) as f32;
+        }
     }
 }
 
@@ -217,7 +218,8 @@ mod tests {
         let (two, two_psps) = network_of("seed=1");
         assert_eq!(point.rows.targets, two.rows.targets);
         assert!(point.rows.n_edges() > 1000);
-        for source in 0..point.n_sources() {
+        // The background is matched in its mean, not in its PSPs (model::psp::mean_matched_weight).
+        for source in 0..point.neurons.len() + point.n_lgn {
             let class_ix = network::CLASS_OF_SOURCE_TYPE[point.source_type(source)];
             for edge in point.rows.offsets[source] as usize..point.rows.offsets[source + 1] as usize {
                 let target = network::target_neuron(point.rows.targets[edge]) as usize;

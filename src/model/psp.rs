@@ -89,7 +89,7 @@ pub fn unit_psp_table(cells: &[CellModel], mode: CellMode, ports: &Ports) -> Vec
 }
 
 /// Weight with which a steady bombardment of class `class_ix`, `rate_per_ms` arrivals a millisecond, depolarises the soma on
-/// average as `weight_pa` does in the point model with `point_ports`; 0 where no weight can.
+/// average as `weight_pa` does in the point model with `point_ports`; None where no weight can.
 ///
 /// Conductances lose driving force as they depolarise, so equal unit PSPs do not make equal means. Means over time: an alpha
 /// function of peak 1 has the area e tau; the passive membrane is linear in them.
@@ -101,14 +101,14 @@ pub fn mean_matched_weight(
     class_ix: usize,
     weight_pa: f64,
     rate_per_ms: f64,
-) -> f64 {
+) -> Option<f64> {
     let type_ix = CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
     let area_ms = |ports: &Ports| -> f64 {
         let area = |p| ports.coef(type_ix, class_ix, p) * std::f64::consts::E * ports.tau_ms(type_ix, p);
         (0..ports.n_ports).map(area).sum()
     };
     let CellMode::TwoCompartment { dendrite_fraction, coupling_ratio } = mode else {
-        return weight_pa * area_ms(point_ports) / area_ms(ports);
+        return Some(weight_pa * area_ms(point_ports) / area_ms(ports));
     };
     let u_s_mv = weight_pa * rate_per_ms * area_ms(point_ports) / cell.g_ns;
     let (g_s, g_d, g_c) = split_leak(cell.g_ns, dendrite_fraction, coupling_ratio);
@@ -117,11 +117,8 @@ pub fn mean_matched_weight(
     let reversal_mv = (0..ports.n_ports)
         .find(|&p| ports.coef(type_ix, class_ix, p) > 0.0)
         .map_or(0.0, |p| ports.reversal_mv[p] - cell.e_l_mv);
-    if u_d_mv >= reversal_mv || rate_per_ms <= 0.0 {
-        return 0.0;
-    }
     let synaptic_ns = (g_d * u_d_mv + g_s * u_s_mv) / (reversal_mv - u_d_mv);
-    synaptic_ns / (rate_per_ms * area_ms(ports))
+    (u_d_mv < reversal_mv && rate_per_ms > 0.0).then(|| synaptic_ns / (rate_per_ms * area_ms(ports)))
 }
 
 /// Largest deflection of a trace and its time, from the parabola through the largest sample and its neighbours.
@@ -170,7 +167,9 @@ mod tests {
         };
         let (exc, weight_pa, rate_per_ms) = (9, 8.0, 1.0);
         let mode = CellMode::TwoCompartment { dendrite_fraction: 0.6, coupling_ratio: 3.0 };
-        let weight = mean_matched_weight(&cell, mode, &ports, &point_ports, exc, weight_pa, rate_per_ms);
+        let matched =
+            |weight_pa| mean_matched_weight(&cell, mode, &ports, &point_ports, exc, weight_pa, rate_per_ms);
+        let weight = matched(weight_pa).unwrap();
         let theta = [0.0; N_CELL_PARAMETERS];
         let settle = |mode, ports: &Ports, weight: f64| {
             let constants = cell_constants(&cell, mode, DT_MS, &theta);
@@ -187,7 +186,7 @@ mod tests {
         };
         let (two, point) = (settle(mode, &ports, weight), settle(CellMode::Point, &point_ports, weight_pa));
         assert!(point > 10.0 && (two / point - 1.0).abs() < 2e-3, "{two} mV against {point} mV");
-        assert_eq!(mean_matched_weight(&cell, mode, &ports, &point_ports, exc, 1e4, rate_per_ms), 0.0);
+        assert_eq!(matched(1e4), None, "beyond the reversal potential");
     }
 
     #[test]
