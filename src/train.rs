@@ -71,6 +71,7 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
     };
     let progress = Progress::new(options.quiet);
     let Prepared { gpu, mut session, .. } = prepare(plan, options.adapter.as_deref(), &progress)?;
+    check_budget(plan, &gpu)?;
     let first_step = match &earlier {
         None => 1,
         Some(checkpoint) => {
@@ -106,6 +107,11 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
     let network = setup::cached_network(plan, &tables, &dynamics, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&network);
     let session = Session::new(plan, &gpu, &tables, network, &dynamics)?;
+    Ok(Prepared { gpu, session, size })
+}
+
+/// Refuses a run that takes more device memory than its scene allows.
+fn check_budget(plan: &Plan, gpu: &Gpu) -> Result<()> {
     let (needed, budget) = (gpu.allocated_bytes(), u64::from(plan.scene.checkpoint.memory_budget_mib) << 20);
     if needed > budget {
         let mib = needed.div_ceil(1 << 20);
@@ -113,7 +119,7 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
         let budget_mib = plan.scene.checkpoint.memory_budget_mib;
         return Err(Error::field(&plan.scene_file, "checkpoint.memory_budget_mib", budget_mib, limit));
     }
-    Ok(Prepared { gpu, session, size })
+    Ok(())
 }
 
 fn provenance(plan: &Plan, gpu: &Gpu) -> Result<Provenance> {

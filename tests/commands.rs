@@ -86,7 +86,7 @@ fn a_dry_run_tells_sizes_and_writes_nothing() {
     let text = simrun(&["scenes/smoke.ron", "--dry-run", "--out", run.to_str().unwrap()]);
     assert!(!run.exists());
     for words in
-        ["neurons 201", "edges 0 recurrent", "500 steps of 1 ms", "kept every 23 steps", "arrivals ring"]
+        ["neurons 201", "edges 0 recurrent", "500 steps of 1 ms", "kept every 500 steps", "arrivals ring"]
     {
         assert!(text.contains(words), "'{words}' is not in:\n{text}");
     }
