@@ -94,7 +94,7 @@ impl Device {
         let n_uniforms = settings.n_steps + n_segments * n_history;
         let uniform = Buffer::uniform(gpu, "step uniforms", n_uniforms * UNIFORM_STRIDE)?;
         let tables = Buffer::storage_of(gpu, "tables", tables)?;
-        let status = Buffer::storage(gpu, "status", 4)?;
+        let status = Buffer::storage(gpu, "status", 5)?;
         let state = Buffer::storage(gpu, "state", layout.state_words())?;
         let arrivals = Buffer::storage(gpu, "arrivals ring", layout.ring_words())?;
         let adj_state = Buffer::storage(gpu, "adjoint state", layout.adjoint_words())?;
