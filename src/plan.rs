@@ -4,7 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::scene::{DirectionsScene, ModeScene, NetworkScene, PortsScene, Scene, StepsBetween};
+use crate::scene::{Scene, StepsBetween};
+
+mod learning;
+mod losses;
+mod network;
+mod trials;
 
 /// Most trials of a batch: a spike carries the trials it happened in as the bits of one 32-bit word.
 pub const MAX_TRIALS: u32 = 32;
@@ -111,160 +116,6 @@ impl Check<'_> {
         limit: impl FnOnce() -> String,
     ) -> Result<()> {
         if holds { Ok(()) } else { Err(Error::field(self.file, field, value, limit())) }
-    }
-
-    fn network(&self, scene: &Scene) -> Result<()> {
-        let v1 = match &scene.network {
-            NetworkScene::CellsOnly(cells) => {
-                return self.within("network.current_pa", cells.current_pa, -1e4, 1e4, "pA");
-            }
-            NetworkScene::V1(v1) => v1,
-        };
-        self.above("network.radius_um", v1.radius_um, 0.0, 850.0, "um")?;
-        self.above("network.core_radius_um", v1.core_radius_um, 0.0, v1.radius_um, "um (the radius)")?;
-        self.within("network.recurrent_weight_factor", v1.recurrent_weight_factor, 0.0, 1e3, "")?;
-        self.within("network.lgn.weight_factor", v1.lgn.weight_factor, 0.0, 1e3, "")?;
-        let background = &v1.background;
-        self.within("network.background.n_units", f64::from(background.n_units), 1.0, 1e4, "units")?;
-        let most_hz = 1000.0 / scene.time.dt_ms;
-        let unit = "Hz (one spike a time step)";
-        self.within("network.background.rate_hz", background.rate_hz, 0.0, most_hz, unit)?;
-        let (edges, units) = (f64::from(background.edges_per_neuron), f64::from(background.n_units));
-        self.within("network.background.edges_per_neuron", edges, 0.0, units, "(the background units)")?;
-        self.within("network.background.weight_factor", background.weight_factor, 0.0, 1e3, "")
-    }
-
-    fn cells(&self, scene: &Scene) -> Result<()> {
-        if let ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, e_exc_mv, e_inh_mv } =
-            scene.cells.mode
-        {
-            let inside = dendrite_fraction > 0.0 && dendrite_fraction < 1.0;
-            let limit = || "must be above 0 and below 1".to_owned();
-            self.hold(inside, "cells.mode.dendrite_fraction", dendrite_fraction, limit)?;
-            self.above("cells.mode.coupling_ratio", coupling_ratio, 0.0, 1e3, "leak conductances")?;
-            self.within("cells.mode.e_exc_mv", e_exc_mv, -40.0, 100.0, "mV")?;
-            // Unit IPSPs are defined at -55 mV: above -60 mV their driving force is lost.
-            self.within("cells.mode.e_inh_mv", e_inh_mv, -120.0, -60.0, "mV")?;
-        }
-        if let PortsScene::Fitted { n_exc, n_inh_soma, n_inh_dendrite } = scene.cells.ports {
-            self.within("cells.ports.n_exc", f64::from(n_exc), 1.0, 8.0, "ports")?;
-            self.within("cells.ports.n_inh_soma", f64::from(n_inh_soma), 1.0, 4.0, "ports")?;
-            self.within("cells.ports.n_inh_dendrite", f64::from(n_inh_dendrite), 1.0, 4.0, "ports")?;
-        }
-        Ok(())
-    }
-
-    /// Returns the number of time steps.
-    fn time(&self, scene: &Scene) -> Result<u32> {
-        let time = &scene.time;
-        self.within("time.dt_ms", time.dt_ms, 0.01, 1.0, "ms")?;
-        let longest_ms = 1e5 * time.dt_ms;
-        self.within("time.duration_ms", time.duration_ms, time.dt_ms, longest_ms, "ms (1 to 100000 steps)")?;
-        let n_steps = (time.duration_ms / time.dt_ms).round();
-        // A length in decimal notation is a whole number of steps only up to rounding.
-        let whole = (n_steps * time.dt_ms - time.duration_ms).abs() <= 1e-6 * time.dt_ms * n_steps;
-        let limit = || format!("must be a whole number of time steps of {} ms", time.dt_ms);
-        self.hold(whole, "time.duration_ms", time.duration_ms, limit)?;
-        let counts = time.analysis_start_ms >= 0.0 && (time.analysis_start_ms / time.dt_ms).round() < n_steps;
-        let limit = || format!("must be from 0 to less than the duration, {} ms", time.duration_ms);
-        self.hold(counts, "time.analysis_start_ms", time.analysis_start_ms, limit)?;
-        Ok(n_steps as u32)
-    }
-
-    fn trials(&self, scene: &Scene) -> Result<()> {
-        let trials = &scene.trials;
-        let n_trials = u64::from(trials.n_evoked) + u64::from(trials.n_spontaneous);
-        let batch = format!("{} + {}", trials.n_evoked, trials.n_spontaneous);
-        let limit = || format!("their sum must be from 1 to {MAX_TRIALS} trials");
-        let inside = (1..=u64::from(MAX_TRIALS)).contains(&n_trials);
-        self.hold(inside, "trials.n_evoked + trials.n_spontaneous", batch, limit)?;
-        let grating = &trials.grating;
-        if let DirectionsScene::Degrees(degrees) = &grating.directions {
-            self.directions("trials.grating.directions", degrees)?;
-        }
-        let (frequency, most) = (grating.spatial_frequency_cpd, 1.0);
-        self.above("trials.grating.spatial_frequency_cpd", frequency, 0.0, most, "cycles per degree")?;
-        self.within("trials.grating.temporal_frequency_hz", grating.temporal_frequency_hz, 0.0, 60.0, "Hz")?;
-        self.within("trials.grating.contrast", grating.contrast, 0.0, 1.0, "")?;
-        let duration_ms = scene.time.duration_ms;
-        self.within("trials.grating.onset_ms", grating.onset_ms, 0.0, duration_ms, "ms (the duration)")
-    }
-
-    fn directions(&self, field: &str, degrees: &[f64]) -> Result<()> {
-        let limit = || "must name at least one direction".to_owned();
-        self.hold(!degrees.is_empty(), field, "[]", limit)?;
-        for (ix, direction) in degrees.iter().enumerate() {
-            let inside = (0.0..360.0).contains(direction);
-            let limit = || "must be from 0 to less than 360 deg".to_owned();
-            self.hold(inside, &format!("{field}[{ix}]"), direction, limit)?;
-        }
-        Ok(())
-    }
-
-    fn losses(&self, scene: &Scene) -> Result<()> {
-        self.above("surrogate.half_width", scene.surrogate.half_width, 0.0, 10.0, "times V_th - E_L")?;
-        self.above("surrogate.height", scene.surrogate.height, 0.0, 100.0, "")?;
-        if let Some(rates) = &scene.losses.rates {
-            self.within("losses.rates.weight", rates.weight, 0.0, 1e9, "")?;
-            self.above("losses.rates.huber_hz", rates.huber_hz, 0.0, 1e3, "Hz")?;
-        }
-        if let Some(selectivity) = &scene.losses.selectivity {
-            self.within("losses.selectivity.weight", selectivity.weight, 0.0, 1e9, "")?;
-            self.above("losses.selectivity.min_rate_hz", selectivity.min_rate_hz, 0.0, 1e3, "Hz")?;
-            let decay = selectivity.rate_mean_decay;
-            let limit = || "must be from 0 to less than 1".to_owned();
-            self.hold((0.0..1.0).contains(&decay), "losses.selectivity.rate_mean_decay", decay, limit)?;
-            let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
-            self.hold(scene.trials.n_evoked > 0, "trials.n_evoked", scene.trials.n_evoked, limit)?;
-        }
-        if let Some(voltage) = &scene.losses.voltage {
-            self.within("losses.voltage.weight", voltage.weight, 0.0, 1e9, "")?;
-            self.within("losses.voltage.x_low", voltage.x_low, -100.0, 100.0, "")?;
-            self.above(
-                "losses.voltage.x_high",
-                voltage.x_high,
-                voltage.x_low,
-                100.0,
-                "(x_low is the lower)",
-            )?;
-        }
-        Ok(())
-    }
-
-    fn learning(&self, scene: &Scene) -> Result<()> {
-        let (learn, optimiser) = (&scene.learn, &scene.optimiser);
-        let coupled = !learn.coupling_conductance || scene.cells.mode != ModeScene::Point;
-        let limit = || "the point model has no coupling conductance to learn".to_owned();
-        self.hold(coupled, "learn.coupling_conductance", true, limit)?;
-        let bounds = &learn.bounds;
-        self.above("learn.bounds.leak_conductance_factor", bounds.leak_conductance_factor, 1.0, 10.0, "")?;
-        self.above("learn.bounds.threshold_mv", bounds.threshold_mv, 0.0, 20.0, "mV")?;
-        self.above("learn.bounds.after_spike_fraction", bounds.after_spike_fraction, 0.0, 10.0, "")?;
-        self.above("learn.bounds.coupling_factor", bounds.coupling_factor, 1.0, 10.0, "")?;
-        self.above("learn.bounds.pair_scale_factor", bounds.pair_scale_factor, 1.0, 100.0, "")?;
-        self.above("optimiser.learning_rate", optimiser.learning_rate, 0.0, 1e3, "")?;
-        self.above("optimiser.cell_learning_rate", optimiser.cell_learning_rate, 0.0, 1e3, "")?;
-        self.above("optimiser.scale_learning_rate", optimiser.scale_learning_rate, 0.0, 1e3, "")?;
-        for (field, beta) in [("optimiser.beta1", optimiser.beta1), ("optimiser.beta2", optimiser.beta2)] {
-            let limit = || "must be from 0 to less than 1".to_owned();
-            self.hold((0.0..1.0).contains(&beta), field, beta, limit)?;
-        }
-        self.above("optimiser.epsilon", optimiser.epsilon, 0.0, 1.0, "")?;
-        let training = f64::from(optimiser.training_steps);
-        self.within("optimiser.training_steps", training, 0.0, 1e6, "training steps")?;
-        let warmup = f64::from(optimiser.warmup_steps);
-        self.within("optimiser.warmup_steps", warmup, 0.0, training, "training steps")?;
-        self.within("optimiser.final_fraction", optimiser.final_fraction, 0.0, 1.0, "")?;
-        if let Some(clip_norm) = optimiser.clip_norm {
-            self.above("optimiser.clip_norm", clip_norm, 0.0, 1e12, "")?;
-        }
-        let save_every = f64::from(optimiser.save_every_steps);
-        self.within("optimiser.save_every_steps", save_every, 1.0, 1e6, "training steps")
-    }
-
-    fn evaluation(&self, scene: &Scene) -> Result<()> {
-        self.directions("evaluate.directions_deg", &scene.evaluate.directions_deg)?;
-        self.within("evaluate.n_trials", f64::from(scene.evaluate.n_trials), 1.0, 1e3, "trials a direction")
     }
 }
 

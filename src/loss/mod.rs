@@ -88,13 +88,33 @@ pub struct FunctionLosses {
     selectivity: Vec<SelectivityGroup>,
 }
 
-/// Values and seeds of one batch.
+/// One term in one batch, its weight included.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LossValues {
-    /// Each switched-on term by its name, its weight included; they add up to the total.
-    pub terms: Vec<(&'static str, f64)>,
-    /// Derivative of the total with respect to each spike count, `[n_neurons][n_trials]`.
+pub struct TermValue {
+    /// Name in the metrics.
+    pub name: &'static str,
+    /// Value.
+    pub value: f64,
+    /// Derivative of the value with respect to each spike count, `[n_neurons][n_trials]`.
     pub seeds: Vec<f64>,
+}
+
+/// The switched-on terms in one batch; their values add up to the total.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LossValues {
+    /// In the order of the scene.
+    pub terms: Vec<TermValue>,
+}
+
+impl LossValues {
+    /// Derivative of the total with respect to each spike count, `[n_neurons][n_trials]`; empty without terms.
+    pub fn seeds(&self) -> Vec<f64> {
+        let mut total: Vec<f64> = vec![0.0; self.terms.first().map_or(0, |term| term.seeds.len())];
+        for term in &self.terms {
+            total.iter_mut().zip(&term.seeds).for_each(|(sum, seed)| *sum += seed);
+        }
+        total
+    }
 }
 
 /// Indices of the neurons of each cell type within `core_radius_um` of the column's axis. Those nearer to its edge lack
@@ -168,14 +188,19 @@ pub fn function_losses<C: Copy + Into<f64>>(
         )));
     }
     let (evoked, spontaneous) = (responses.trials_of_kind(true), responses.trials_of_kind(false));
-    let mut values = LossValues { terms: Vec::new(), seeds: vec![0.0; responses.counts.len()] };
+    let mut values = LossValues::default();
+    let mut add = |name, term: &dyn Fn(&mut [f64]) -> f64| {
+        let mut seeds = vec![0.0; responses.counts.len()];
+        let value = term(&mut seeds);
+        values.terms.push(TermValue { name, value, seeds });
+    };
     if let Some(term) = &losses.terms.rates {
         for (name, groups, trials) in [
             ("rate_evoked", &losses.rate_evoked, &evoked),
             ("rate_spontaneous", &losses.rate_spontaneous, &spontaneous),
         ] {
             if !trials.is_empty() {
-                values.terms.push((name, rate::add_term(term, groups, responses, trials, &mut values.seeds)));
+                add(name, &|seeds| rate::add_term(term, groups, responses, trials, seeds));
             }
         }
     }
@@ -189,8 +214,7 @@ pub fn function_losses<C: Copy + Into<f64>>(
             tuning_angle_deg: &losses.tuning_angle_deg,
             rate_mean_hz,
         };
-        let value = selectivity::add_term(term, &crowd, responses, &evoked, &mut values.seeds);
-        values.terms.push(("selectivity", value));
+        add("selectivity", &|seeds| selectivity::add_term(term, &crowd, responses, &evoked, seeds));
     }
     Ok(values)
 }

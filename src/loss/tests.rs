@@ -97,11 +97,11 @@ fn seeds_meet_central_differences_of_the_total() {
     };
     let values = at(&counts);
     assert_eq!(
-        values.terms.iter().map(|t| t.0).collect::<Vec<_>>(),
+        values.terms.iter().map(|t| t.name).collect::<Vec<_>>(),
         ["rate_evoked", "rate_spontaneous", "selectivity"]
     );
-    assert!(values.terms.iter().all(|t| t.1 > 0.0));
-    let total = |counts: &[f64]| at(counts).terms.iter().map(|t| t.1).sum::<f64>();
+    assert!(values.terms.iter().all(|t| t.value > 0.0));
+    let total = |counts: &[f64]| at(counts).terms.iter().map(|t| t.value).sum::<f64>();
     for i in 0..counts.len() {
         let shifted = |h: f64| {
             let mut c = counts.clone();
@@ -109,12 +109,12 @@ fn seeds_meet_central_differences_of_the_total() {
             total(&c)
         };
         let difference = (shifted(1e-7) - shifted(-1e-7)) / 2e-7;
-        let error = (values.seeds[i] - difference).abs();
-        assert!(error < 1e-6 * (1.0 + difference.abs()), "{i}: {} {difference}", values.seeds[i]);
+        let error = (values.seeds()[i] - difference).abs();
+        assert!(error < 1e-6 * (1.0 + difference.abs()), "{i}: {} {difference}", values.seeds()[i]);
     }
     // Every trial has a seed somewhere: none of the checks above compared 0 with 0 throughout.
     for t in 0..trials.len() {
-        assert!(values.seeds.iter().skip(t).step_by(trials.len()).any(|s| s.abs() > 1e-6), "trial {t}");
+        assert!(values.seeds().iter().skip(t).step_by(trials.len()).any(|s| s.abs() > 1e-6), "trial {t}");
     }
 }
 
@@ -147,7 +147,7 @@ fn seeds_carry_the_share_of_a_type_and_spare_the_rim() {
         let losses = prepare(&terms, &targets(&[1, 3]), &network, 100.0, Path::new("a.ron")).unwrap();
         let responses = Responses { counts: &[8u32; 4], trials, window_ms: 500.0 };
         let values = function_losses(&losses, &responses, &[0.0; 4]).unwrap();
-        (values.terms[0].0, values.seeds)
+        (values.terms[0].name, values.seeds())
     };
     assert_eq!(seeds(SharesScene::PerType, &grey).0, "rate_spontaneous");
     let (name, per_type) = seeds(SharesScene::PerType, &grating);
@@ -177,8 +177,8 @@ fn descent_on_free_rates_reaches_the_recorded_distribution() {
     for _ in 0..4000 {
         let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
         let values = function_losses(&losses, &responses, &vec![0.0; n]).unwrap();
-        last = values.terms[0].1;
-        for (count, seed) in counts.iter_mut().zip(&values.seeds) {
+        last = values.terms[0].value;
+        for (count, seed) in counts.iter_mut().zip(&values.seeds()) {
             *count -= 0.05 * n as f64 * seed;
         }
     }
@@ -213,9 +213,9 @@ fn a_crowd_of_known_tuning_has_its_known_selectivity() {
     let rate_mean_hz: Vec<f32> = (0..n).map(|i| 2.0 * (1.0 + (i % 5) as f32)).collect();
     let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
     let values = function_losses(&losses, &responses, &rate_mean_hz).unwrap();
-    assert_eq!(values.terms[0].0, "selectivity");
-    assert!((values.terms[0].1 - 0.05f64.powi(2)).abs() < 1e-12, "{}", values.terms[0].1);
-    assert!(values.seeds.iter().skip(1).step_by(3).all(|&s| s == 0.0));
+    assert_eq!(values.terms[0].name, "selectivity");
+    assert!((values.terms[0].value - 0.05f64.powi(2)).abs() < 1e-12, "{}", values.terms[0].value);
+    assert!(values.seeds().iter().skip(1).step_by(3).all(|&s| s == 0.0));
 }
 
 #[test]
@@ -232,9 +232,9 @@ fn descent_on_free_rates_reaches_the_recorded_selectivity() {
         let responses = Responses { counts: &counts, trials: &trials, window_ms: 1000.0 };
         let values = function_losses(&losses, &responses, &rate_mean_hz).unwrap();
         update_rate_mean(&mut rate_mean_hz, &SELECTIVITY, &responses);
-        last = values.terms[0].1;
+        last = values.terms[0].value;
         first.get_or_insert(last);
-        for (count, seed) in counts.iter_mut().zip(&values.seeds) {
+        for (count, seed) in counts.iter_mut().zip(&values.seeds()) {
             *count = (*count - 300.0 * seed).max(0.0);
         }
     }
@@ -262,7 +262,7 @@ fn a_silent_crowd_is_asked_to_fire_at_its_preferred_direction() {
     let responses = Responses { counts: &[0u32; 4], trials: &trials, window_ms: 500.0 };
     let values = function_losses(&losses, &responses, &[0.0; 4]).unwrap();
     // Preferred directions 0, 90, 180 and 270.
-    let s = &values.seeds;
+    let s = &values.seeds();
     assert!(
         s.iter().all(|s| s.is_finite()) && s[1] < 0.0 && s[0] > 0.0 && s[2] > 0.0 && s[1] < s[3],
         "{s:?}"
@@ -300,9 +300,9 @@ fn cell_types_recorded_as_one_are_compared_as_one() {
     };
     assert_eq!(
         at([2.0, 6.0, 6.0, 2.0]),
-        LossValues { terms: vec![("rate_evoked", 0.0)], seeds: vec![0.0; 4] }
+        LossValues { terms: vec![TermValue { name: "rate_evoked", value: 0.0, seeds: vec![0.0; 4] }] }
     );
-    assert!(at([2.0, 6.0, 6.0, 6.0]).terms[0].1 > 0.0);
+    assert!(at([2.0, 6.0, 6.0, 6.0]).terms[0].value > 0.0);
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn terms_that_cannot_be_computed_say_so() {
     let grey = [TrialKind::Spontaneous];
     let responses = Responses { counts: &[1u32; 4], trials: &grey, window_ms: 500.0 };
     let values = function_losses(&off, &responses, &[0.0; 4]).unwrap();
-    assert_eq!(values, LossValues { terms: vec![], seeds: vec![0.0; 4] });
+    assert_eq!(values, LossValues::default());
     // On, but without a trial to read.
     let on = prepared(&only_selectivity(), &[1], 4);
     let text = function_losses(&on, &responses, &[0.0; 4]).unwrap_err().to_string();

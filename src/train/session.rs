@@ -135,7 +135,7 @@ impl Session {
         let responses =
             Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
         let values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
-        let seeds: Vec<f32> = values.seeds.iter().map(|seed| *seed as f32).collect();
+        let seeds = self.seeds(&values);
         let adjoint = self.simulation.adjoint(&seeds)?;
         if let Some(term) = &self.plan.scene.losses.selectivity {
             update_rate_mean(&mut self.rate_mean_hz, term, &responses);
@@ -271,6 +271,13 @@ impl Session {
         })
     }
 
+    /// Seeds of all terms together for the device, `[n_neurons][n_trials]`.
+    fn seeds(&self, values: &LossValues) -> Vec<f32> {
+        let mut seeds: Vec<f32> = values.seeds().iter().map(|seed| *seed as f32).collect();
+        seeds.resize(self.simulation.layout().plane_words(), 0.0);
+        seeds
+    }
+
     fn window_ms(&self) -> f64 {
         f64::from(self.plan.n_steps - self.plan.analysis_start_step) * self.plan.scene.time.dt_ms
     }
@@ -291,7 +298,7 @@ fn ms_since(start: Instant) -> f64 {
 }
 
 fn terms(values: &LossValues) -> BTreeMap<String, f64> {
-    values.terms.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+    values.terms.iter().map(|term| (term.name.to_owned(), term.value)).collect()
 }
 
 fn kinds(conditions: &[TrialCondition]) -> Vec<TrialKind> {

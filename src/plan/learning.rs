@@ -1,0 +1,38 @@
+//! Checks of what is learned and how.
+
+use super::Check;
+use crate::error::Result;
+use crate::scene::{ModeScene, Scene};
+
+impl Check<'_> {
+    pub(super) fn learning(&self, scene: &Scene) -> Result<()> {
+        let (learn, optimiser) = (&scene.learn, &scene.optimiser);
+        let coupled = !learn.coupling_conductance || scene.cells.mode != ModeScene::Point;
+        let limit = || "the point model has no coupling conductance to learn".to_owned();
+        self.hold(coupled, "learn.coupling_conductance", true, limit)?;
+        let bounds = &learn.bounds;
+        self.above("learn.bounds.leak_conductance_factor", bounds.leak_conductance_factor, 1.0, 10.0, "")?;
+        self.above("learn.bounds.threshold_mv", bounds.threshold_mv, 0.0, 20.0, "mV")?;
+        self.above("learn.bounds.after_spike_fraction", bounds.after_spike_fraction, 0.0, 10.0, "")?;
+        self.above("learn.bounds.coupling_factor", bounds.coupling_factor, 1.0, 10.0, "")?;
+        self.above("learn.bounds.pair_scale_factor", bounds.pair_scale_factor, 1.0, 100.0, "")?;
+        self.above("optimiser.learning_rate", optimiser.learning_rate, 0.0, 1e3, "")?;
+        self.above("optimiser.cell_learning_rate", optimiser.cell_learning_rate, 0.0, 1e3, "")?;
+        self.above("optimiser.scale_learning_rate", optimiser.scale_learning_rate, 0.0, 1e3, "")?;
+        for (field, beta) in [("optimiser.beta1", optimiser.beta1), ("optimiser.beta2", optimiser.beta2)] {
+            let limit = || "must be from 0 to less than 1".to_owned();
+            self.hold((0.0..1.0).contains(&beta), field, beta, limit)?;
+        }
+        self.above("optimiser.epsilon", optimiser.epsilon, 0.0, 1.0, "")?;
+        let training = f64::from(optimiser.training_steps);
+        self.within("optimiser.training_steps", training, 0.0, 1e6, "training steps")?;
+        let warmup = f64::from(optimiser.warmup_steps);
+        self.within("optimiser.warmup_steps", warmup, 0.0, training, "training steps")?;
+        self.within("optimiser.final_fraction", optimiser.final_fraction, 0.0, 1.0, "")?;
+        if let Some(clip_norm) = optimiser.clip_norm {
+            self.above("optimiser.clip_norm", clip_norm, 0.0, 1e12, "")?;
+        }
+        let save_every = f64::from(optimiser.save_every_steps);
+        self.within("optimiser.save_every_steps", save_every, 1.0, 1e6, "training steps")
+    }
+}

@@ -1,0 +1,37 @@
+//! Checks of the surrogate and the terms of the loss.
+
+use super::Check;
+use crate::error::Result;
+use crate::scene::Scene;
+
+impl Check<'_> {
+    pub(super) fn losses(&self, scene: &Scene) -> Result<()> {
+        self.above("surrogate.half_width", scene.surrogate.half_width, 0.0, 10.0, "times V_th - E_L")?;
+        self.above("surrogate.height", scene.surrogate.height, 0.0, 100.0, "")?;
+        if let Some(rates) = &scene.losses.rates {
+            self.within("losses.rates.weight", rates.weight, 0.0, 1e9, "")?;
+            self.above("losses.rates.huber_hz", rates.huber_hz, 0.0, 1e3, "Hz")?;
+        }
+        if let Some(selectivity) = &scene.losses.selectivity {
+            self.within("losses.selectivity.weight", selectivity.weight, 0.0, 1e9, "")?;
+            self.above("losses.selectivity.min_rate_hz", selectivity.min_rate_hz, 0.0, 1e3, "Hz")?;
+            let decay = selectivity.rate_mean_decay;
+            let limit = || "must be from 0 to less than 1".to_owned();
+            self.hold((0.0..1.0).contains(&decay), "losses.selectivity.rate_mean_decay", decay, limit)?;
+            let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
+            self.hold(scene.trials.n_evoked > 0, "trials.n_evoked", scene.trials.n_evoked, limit)?;
+        }
+        if let Some(voltage) = &scene.losses.voltage {
+            self.within("losses.voltage.weight", voltage.weight, 0.0, 1e9, "")?;
+            self.within("losses.voltage.x_low", voltage.x_low, -100.0, 100.0, "")?;
+            self.above(
+                "losses.voltage.x_high",
+                voltage.x_high,
+                voltage.x_low,
+                100.0,
+                "(x_low is the lower)",
+            )?;
+        }
+        Ok(())
+    }
+}

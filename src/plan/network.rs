@@ -1,0 +1,48 @@
+//! Checks of network and cells.
+
+use super::Check;
+use crate::error::Result;
+use crate::scene::{ModeScene, NetworkScene, PortsScene, Scene};
+
+impl Check<'_> {
+    pub(super) fn network(&self, scene: &Scene) -> Result<()> {
+        let v1 = match &scene.network {
+            NetworkScene::CellsOnly(cells) => {
+                return self.within("network.current_pa", cells.current_pa, -1e4, 1e4, "pA");
+            }
+            NetworkScene::V1(v1) => v1,
+        };
+        self.above("network.radius_um", v1.radius_um, 0.0, 850.0, "um")?;
+        self.above("network.core_radius_um", v1.core_radius_um, 0.0, v1.radius_um, "um (the radius)")?;
+        self.within("network.recurrent_weight_factor", v1.recurrent_weight_factor, 0.0, 1e3, "")?;
+        self.within("network.lgn.weight_factor", v1.lgn.weight_factor, 0.0, 1e3, "")?;
+        let background = &v1.background;
+        self.within("network.background.n_units", f64::from(background.n_units), 1.0, 1e4, "units")?;
+        let most_hz = 1000.0 / scene.time.dt_ms;
+        let unit = "Hz (one spike a time step)";
+        self.within("network.background.rate_hz", background.rate_hz, 0.0, most_hz, unit)?;
+        let (edges, units) = (f64::from(background.edges_per_neuron), f64::from(background.n_units));
+        self.within("network.background.edges_per_neuron", edges, 0.0, units, "(the background units)")?;
+        self.within("network.background.weight_factor", background.weight_factor, 0.0, 1e3, "")
+    }
+
+    pub(super) fn cells(&self, scene: &Scene) -> Result<()> {
+        if let ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, e_exc_mv, e_inh_mv } =
+            scene.cells.mode
+        {
+            let inside = dendrite_fraction > 0.0 && dendrite_fraction < 1.0;
+            let limit = || "must be above 0 and below 1".to_owned();
+            self.hold(inside, "cells.mode.dendrite_fraction", dendrite_fraction, limit)?;
+            self.above("cells.mode.coupling_ratio", coupling_ratio, 0.0, 1e3, "leak conductances")?;
+            self.within("cells.mode.e_exc_mv", e_exc_mv, -40.0, 100.0, "mV")?;
+            // Unit IPSPs are defined at -55 mV: above -60 mV their driving force is lost.
+            self.within("cells.mode.e_inh_mv", e_inh_mv, -120.0, -60.0, "mV")?;
+        }
+        if let PortsScene::Fitted { n_exc, n_inh_soma, n_inh_dendrite } = scene.cells.ports {
+            self.within("cells.ports.n_exc", f64::from(n_exc), 1.0, 8.0, "ports")?;
+            self.within("cells.ports.n_inh_soma", f64::from(n_inh_soma), 1.0, 4.0, "ports")?;
+            self.within("cells.ports.n_inh_dendrite", f64::from(n_inh_dendrite), 1.0, 4.0, "ports")?;
+        }
+        Ok(())
+    }
+}

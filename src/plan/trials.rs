@@ -1,0 +1,59 @@
+//! Checks of time, trials and evaluation.
+
+use super::{Check, MAX_TRIALS};
+use crate::error::Result;
+use crate::scene::{DirectionsScene, Scene};
+
+impl Check<'_> {
+    /// Returns the number of time steps.
+    pub(super) fn time(&self, scene: &Scene) -> Result<u32> {
+        let time = &scene.time;
+        self.within("time.dt_ms", time.dt_ms, 0.01, 1.0, "ms")?;
+        let longest_ms = 1e5 * time.dt_ms;
+        self.within("time.duration_ms", time.duration_ms, time.dt_ms, longest_ms, "ms (1 to 100000 steps)")?;
+        let n_steps = (time.duration_ms / time.dt_ms).round();
+        // A length in decimal notation is a whole number of steps only up to rounding.
+        let whole = (n_steps * time.dt_ms - time.duration_ms).abs() <= 1e-6 * time.dt_ms * n_steps;
+        let limit = || format!("must be a whole number of time steps of {} ms", time.dt_ms);
+        self.hold(whole, "time.duration_ms", time.duration_ms, limit)?;
+        let counts = time.analysis_start_ms >= 0.0 && (time.analysis_start_ms / time.dt_ms).round() < n_steps;
+        let limit = || format!("must be from 0 to less than the duration, {} ms", time.duration_ms);
+        self.hold(counts, "time.analysis_start_ms", time.analysis_start_ms, limit)?;
+        Ok(n_steps as u32)
+    }
+
+    pub(super) fn trials(&self, scene: &Scene) -> Result<()> {
+        let trials = &scene.trials;
+        let n_trials = u64::from(trials.n_evoked) + u64::from(trials.n_spontaneous);
+        let batch = format!("{} + {}", trials.n_evoked, trials.n_spontaneous);
+        let limit = || format!("their sum must be from 1 to {MAX_TRIALS} trials");
+        let inside = (1..=u64::from(MAX_TRIALS)).contains(&n_trials);
+        self.hold(inside, "trials.n_evoked + trials.n_spontaneous", batch, limit)?;
+        let grating = &trials.grating;
+        if let DirectionsScene::Degrees(degrees) = &grating.directions {
+            self.directions("trials.grating.directions", degrees)?;
+        }
+        let (frequency, most) = (grating.spatial_frequency_cpd, 1.0);
+        self.above("trials.grating.spatial_frequency_cpd", frequency, 0.0, most, "cycles per degree")?;
+        self.within("trials.grating.temporal_frequency_hz", grating.temporal_frequency_hz, 0.0, 60.0, "Hz")?;
+        self.within("trials.grating.contrast", grating.contrast, 0.0, 1.0, "")?;
+        let duration_ms = scene.time.duration_ms;
+        self.within("trials.grating.onset_ms", grating.onset_ms, 0.0, duration_ms, "ms (the duration)")
+    }
+
+    pub(super) fn directions(&self, field: &str, degrees: &[f64]) -> Result<()> {
+        let limit = || "must name at least one direction".to_owned();
+        self.hold(!degrees.is_empty(), field, "[]", limit)?;
+        for (ix, direction) in degrees.iter().enumerate() {
+            let inside = (0.0..360.0).contains(direction);
+            let limit = || "must be from 0 to less than 360 deg".to_owned();
+            self.hold(inside, &format!("{field}[{ix}]"), direction, limit)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn evaluation(&self, scene: &Scene) -> Result<()> {
+        self.directions("evaluate.directions_deg", &scene.evaluate.directions_deg)?;
+        self.within("evaluate.n_trials", f64::from(scene.evaluate.n_trials), 1.0, 1e3, "trials a direction")
+    }
+}

@@ -1,0 +1,97 @@
+//! The surrogate derivative and the terms of the loss.
+
+use serde::{Deserialize, Serialize};
+
+use super::one;
+
+/// Triangular surrogate of the spike's derivative, psi(v) = height * max(0, 1 - |v| / half_width) with
+/// v = (V - V_th) / (V_th - E_L).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SurrogateScene {
+    /// Half width of the support in units of V_th - E_L, in (0, 10]. The cost of the adjoint pass follows it.
+    pub half_width: f64,
+    /// Height at threshold, in (0, 100].
+    pub height: f64,
+}
+
+/// Terms of the loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossesScene {
+    /// Distribution of firing rates per cell type, under gratings and under grey screens, as far as the batch has them.
+    pub rates: Option<RatesLossScene>,
+    /// Orientation and direction selectivity per cell type; needs evoked trials.
+    pub selectivity: Option<SelectivityLossScene>,
+    /// Membrane potentials far from their working range; keeps silent cells trainable.
+    pub voltage: Option<VoltageLossScene>,
+}
+
+/// Quantile Huber loss between a cell type's rates and the recorded quantiles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatesLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Rate error below which the loss is quadratic, Hz, > 0.
+    pub huber_hz: f64,
+    /// Share of each cell type in the term.
+    #[serde(default = "per_type")]
+    pub shares: SharesScene,
+}
+
+/// How much each cell type counts in a term of the loss. Either way the shares add up to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SharesScene {
+    /// Every cell type the same: a rare type is held as firmly as a common one.
+    PerType,
+    /// Every neuron the same: a type counts by its number of neurons.
+    PerNeuron,
+}
+
+/// Loss on orientation and direction selectivity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectivityLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Least rate, Hz, > 0, by which a neuron's response is divided: it bounds the say of neurons that hardly fire.
+    #[serde(default = "half")]
+    pub min_rate_hz: f64,
+    /// What the running mean of each neuron's rate keeps per training step, in [0, 1).
+    #[serde(default = "default_rate_mean_decay")]
+    pub rate_mean_decay: f64,
+    /// Share of each cell type in the term.
+    #[serde(default = "per_neuron")]
+    pub shares: SharesScene,
+}
+
+/// Loss on membrane potentials outside a range, in units of (V - E_L) / (V_th - E_L): 0 at rest, 1 at threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoltageLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Lower end of the free range, in [-100, 100].
+    #[serde(default)]
+    pub x_low: f64,
+    /// Upper end of the free range, above x_low, at most 100.
+    #[serde(default = "one")]
+    pub x_high: f64,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn default_rate_mean_decay() -> f64 {
+    0.95
+}
+
+fn per_type() -> SharesScene {
+    SharesScene::PerType
+}
+
+fn per_neuron() -> SharesScene {
+    SharesScene::PerNeuron
+}

@@ -1,0 +1,65 @@
+//! Which network is built.
+
+use serde::{Deserialize, Serialize};
+
+use super::one;
+
+/// The network to build.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum NetworkScene {
+    /// A cylinder of mouse primary visual cortex with its LGN and background input.
+    V1(V1Scene),
+    /// One neuron of each of the 201 cell models and no edge: for tests of cells and a first look.
+    CellsOnly(CellsOnlyScene),
+}
+
+/// A cylinder of mouse V1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct V1Scene {
+    /// Radius of the cylinder, um, in (0, 850].
+    pub radius_um: f64,
+    /// Radius of the core, um, in (0, radius_um]: targets within 1.5 core radii have the displaced, stretched
+    /// connection kernel; losses and evaluation read only neurons of the core.
+    pub core_radius_um: f64,
+    /// Factor on every recurrent weight that the tables imply, >= 0.
+    #[serde(default = "one")]
+    pub recurrent_weight_factor: f64,
+    /// Input from the thalamus.
+    pub lgn: LgnScene,
+    /// Input from the rest of the brain.
+    pub background: BackgroundScene,
+}
+
+/// Input from the lateral geniculate nucleus. The 17,400 units are those of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LgnScene {
+    /// Factor on every LGN weight that the tables imply, >= 0.
+    #[serde(default = "one")]
+    pub weight_factor: f64,
+}
+
+/// Input from independent Poisson units.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackgroundScene {
+    /// Number of units, 1..=10000 (published: 100).
+    pub n_units: u32,
+    /// Rate of each unit, Hz, >= 0 with rate_hz * dt <= 1 spike a step (published: 250).
+    pub rate_hz: f64,
+    /// Units that project to each neuron, 0..=n_units (published: 4).
+    pub edges_per_neuron: u32,
+    /// Factor on every background weight that the tables imply, >= 0.
+    #[serde(default = "one")]
+    pub weight_factor: f64,
+}
+
+/// One neuron of each cell model, without edges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellsOnlyScene {
+    /// Constant current injected into every soma, pA, in [-10000, 10000].
+    pub current_pa: f64,
+}

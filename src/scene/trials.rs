@@ -1,0 +1,56 @@
+//! Time, trials and what they show.
+
+use serde::{Deserialize, Serialize};
+
+/// Time of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeScene {
+    /// Time step, ms, in [0.01, 1].
+    pub dt_ms: f64,
+    /// Length of a trial, ms, a whole number of steps, 1 to 100000 steps.
+    pub duration_ms: f64,
+    /// Rates count spikes from here to the end of the trial, ms, in [0, duration_ms).
+    #[serde(default)]
+    pub analysis_start_ms: f64,
+}
+
+/// Trials of a training step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialsScene {
+    /// Trials that show the grating.
+    pub n_evoked: u32,
+    /// Trials that show a grey screen. With n_evoked 1..=32 in all.
+    pub n_spontaneous: u32,
+    /// The drifting grating of the evoked trials.
+    pub grating: GratingScene,
+}
+
+/// A drifting grating.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GratingScene {
+    /// Direction of each evoked trial.
+    pub directions: DirectionsScene,
+    /// Spatial frequency, cycles per degree, in (0, 1].
+    pub spatial_frequency_cpd: f64,
+    /// Temporal frequency, Hz, in [0, 60].
+    pub temporal_frequency_hz: f64,
+    /// Michelson contrast, in [0, 1].
+    pub contrast: f64,
+    /// The screen is grey before this time of the trial, ms, in [0, duration_ms]. The filters of the LGN have seen
+    /// grey for ever before the trial begins.
+    #[serde(default)]
+    pub onset_ms: f64,
+}
+
+/// Directions of the evoked trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum DirectionsScene {
+    /// Uniform in [0, 360) deg, drawn for each trial of each training step; so is the grating's phase.
+    Random,
+    /// These, deg, in [0, 360), taken in turn by the trials of one step after another.
+    Degrees(Vec<f64>),
+}
