@@ -11,7 +11,7 @@
 @group(0) @binding(4) var<storage, read_write> adj_arrivals: array<f32>; // [slot][class][neuron][trial] loss per pA
 @group(0) @binding(5) var<storage, read> tape: array<f32>;               // [tape plane][neuron][trial] of this step
 @group(0) @binding(6) var<storage, read> spikes: array<u32>;             // counts, masks and lists of the step
-@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial] gathered, then seeds
+@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial] gathered, then seeds (A9, A11)
 override WORKGROUP_SIZE: u32 = 64u;
 override CELL_GRADIENT: bool = false;
 //!include shared/neuron_adjoint.wgsl
@@ -54,7 +54,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             let psi = surrogate_psi(u_s, threshold_mv, scale_mv);
             let penalty = voltage_penalty(u_s, scale_mv);
             if (psi > 0.0) { adj_threshold = -psi * adj_spike_of(neuron, trial); }
-            out_s = select(adj_state[u_s_at], 0.0, spike) - adj_threshold + penalty.x;
+            out_s = select(adj_state[u_s_at], 0.0, spike) - adj_threshold + penalty.x
+                + potential_seed(neuron, trial);
             sum_loss += penalty.y;
         }
         if (is_not_finite(out_s)) { raise(STATUS_NOT_FINITE, KERNEL_NEURON_ADJOINT, neuron, step.step); }
@@ -62,6 +63,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         // A2p, A6: potential and after-spike currents, frozen while held.
         adj_state[u_s_at] = p_uu * out_s;
         let adj_drive = p_ui * out_s;
+        add_adj_current(neuron, trial, adj_drive);
         let asc_1_at = plane_index(ADJ_ASC_1, neuron, trial);
         let asc_2_at = plane_index(ADJ_ASC_2, neuron, trial);
         let adj_asc_1 = adj_state[asc_1_at];

@@ -11,7 +11,7 @@
 @group(0) @binding(4) var<storage, read_write> adj_arrivals: array<f32>; // [slot][class][neuron][trial] loss per nS
 @group(0) @binding(5) var<storage, read> tape: array<f32>;               // [tape plane][neuron][trial] of this step
 @group(0) @binding(6) var<storage, read> spikes: array<u32>;             // counts, masks and lists of the step
-@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial] gathered, then seeds
+@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial] gathered, then seeds (A9, A11)
 override WORKGROUP_SIZE: u32 = 64u;
 override CELL_GRADIENT: bool = false;
 //!include shared/neuron_adjoint.wgsl
@@ -64,7 +64,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             let psi = surrogate_psi(u_s, threshold_mv, scale_mv);
             let penalty = voltage_penalty(u_s, scale_mv);
             if (psi > 0.0) { adj_threshold = -psi * adj_spike_of(neuron, trial); }
-            out_s = select(adj_state[u_s_at], 0.0, spike) - adj_threshold + penalty.x;
+            out_s = select(adj_state[u_s_at], 0.0, spike) - adj_threshold + penalty.x
+                + potential_seed(neuron, trial);
             sum_loss += penalty.y;
         }
 
@@ -78,6 +79,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
         if (is_not_finite(lam_s + lam_d)) { raise(STATUS_NOT_FINITE, KERNEL_NEURON_ADJOINT, neuron, step.step); }
         adj_state[u_s_at] = cap_s * lam_s - out_s;
+        add_adj_current(neuron, trial, lam_s);
         adj_state[u_d_at] = cap_d * lam_d - out_d;
 
         // A6: after-spike currents, frozen while held.

@@ -189,6 +189,7 @@ fn settings(n_trials: usize, n_steps: usize, current: Range<usize>) -> Settings 
         learn_weights: LearnWeights::default(),
         learn_cells: false,
         current: Some(current),
+        potential_seeds: false,
     }
 }
 

@@ -21,6 +21,7 @@ fn settings(circuit: &Circuit, steps_between_checkpoints: usize) -> Settings {
         learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
         learn_cells: true,
         current: None,
+        potential_seeds: false,
     }
 }
 

@@ -15,7 +15,10 @@ use simrun::model::cell::{CELL_PARAMETERS, N_CELL_PARAMETERS};
 use simrun::model::rng::{Stream, uniform};
 use simrun::reference::{self, Parameters, Problem};
 use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
-use simrun::sim::{LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sim::{
+    AdjointReport, LearnWeights, PotentialAdjoint, PotentialSeeds, Settings, Simulation, SourceSpikes,
+    VoltagePenalty,
+};
 
 /// How far two vectors are apart.
 #[derive(Debug)]
@@ -68,6 +71,7 @@ fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
         learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
         learn_cells: true,
         current: Some(5..n_steps),
+        potential_seeds: false,
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
     let current_pa: Vec<f32> = (0..n_cells).map(|i| ((i * 37) % 101) as f32).collect();
@@ -97,6 +101,8 @@ fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
         seeds: &seeds,
         count_steps: settings.window.clone(),
         voltage: Some(reference::VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 }),
+        hold_u_mv: None,
+        potential_seeds: None,
     };
     let mut parameters = Parameters::<f64>::of_network(&circuit.network);
     parameters.theta = theta;
@@ -160,5 +166,87 @@ fn whole_gradient_point() {
 fn whole_gradient_two_compartment() {
     for seed in [11, 12] {
         compare(Mode::TwoCompartment, seed, 100);
+    }
+}
+
+/// A11: cells that start held at some potential, and a loss that looks at one potential of each cell and trial.
+fn compare_held(mode: Mode, seed: u64) {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(mode, seed);
+    let n_steps = 60;
+    let settings = Settings {
+        n_trials: circuit.n_trials,
+        n_steps,
+        window: 0..n_steps,
+        steps_between_checkpoints: 20,
+        voltage: VoltagePenalty::default(),
+        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_cells: true,
+        current: Some(0..n_steps),
+        potential_seeds: true,
+    };
+    let n_cells = circuit.network.neurons.len() * circuit.n_trials;
+    let draw = |i: usize, k: u32| f64::from(uniform(seed, Stream::Loss, i as u32, 77, k));
+    let hold_u_mv: Vec<f64> = (0..n_cells).map(|i| 24.0 * draw(i, 0) - 8.0).collect();
+    let extra_pa: Vec<f32> = vec![0.0; n_cells];
+    let theta = theta(circuit.network.cell_models.len(), seed);
+    let steps: Vec<u32> = (0..n_cells).map(|i| (draw(i, 1) * n_steps as f64) as u32).collect();
+    let values: Vec<f32> = (0..n_cells).map(|i| 2.0 * draw(i, 2) as f32 - 1.0).collect();
+
+    let sources = SourceSpikes::Replay(&circuit.source_masks);
+    let mut simulation =
+        Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+    simulation.set_cell_parameters(&theta);
+    simulation.set_held(&theta, &hold_u_mv, &extra_pa).unwrap();
+    simulation.forward(1, 0).unwrap();
+    let seeds = PotentialSeeds { steps: steps.clone(), values: values.clone() };
+    let adjoint = simulation.adjoint_of_potentials(&seeds).unwrap();
+    assert_eq!(adjoint, simulation.adjoint_of_potentials(&seeds).map(|a| same_time(a, &adjoint)).unwrap());
+    let mut cells = simulation.held_gradient(&theta, &hold_u_mv, &adjoint);
+    for (sum, own) in cells.iter_mut().flatten().zip(adjoint.report.cell_gradient.iter().flatten()) {
+        *sum += own;
+    }
+
+    let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+    let problem = Problem {
+        network: &circuit.network,
+        dynamics: &circuit.dynamics,
+        n_steps,
+        n_trials: circuit.n_trials,
+        source_spikes: &circuit.source_masks,
+        current: None,
+        arrival_scale: Some(simulation.arrival_scale()),
+        seeds: &vec![0.0; n_cells],
+        count_steps: 0..n_steps,
+        voltage: None,
+        hold_u_mv: Some(&hold_u_mv),
+        potential_seeds: Some(reference::PotentialSeeds { steps: &steps, values: &values }),
+    };
+    let mut parameters = Parameters::<f64>::of_network(&circuit.network);
+    parameters.theta = theta;
+    let gradient = reference::adjoint(&problem, &parameters, reference::Mode::Hard);
+    let check = |name: &str, device: &[f64], reference: &[f64]| {
+        let d = distance(device, reference);
+        println!("{mode:?} held, {name}: {d:?}");
+        assert!(d.relative_l2 < 2e-5 && d.worst < 2e-5, "{mode:?} held, {name}: {d:?}");
+    };
+    let weights: Vec<f64> = simulation.weight_gradient().unwrap().into_iter().map(f64::from).collect();
+    check("weights", &weights, &gradient.weights);
+    for k in 0..if mode == Mode::Point { 4 } else { 5 } {
+        let column = |rows: &[[f64; N_CELL_PARAMETERS]]| rows.iter().map(|r| r[k]).collect::<Vec<f64>>();
+        check(CELL_PARAMETERS[k], &column(&cells), &column(&gradient.theta));
+    }
+}
+
+/// A second adjoint pass repeats the first but for its wall time.
+fn same_time(second: PotentialAdjoint, first: &PotentialAdjoint) -> PotentialAdjoint {
+    let report = AdjointReport { wall_ms: first.report.wall_ms, ..second.report };
+    PotentialAdjoint { report, ..second }
+}
+
+#[test]
+fn seeded_potentials_of_held_cells() {
+    for mode in [Mode::Point, Mode::TwoCompartment] {
+        compare_held(mode, 21);
     }
 }

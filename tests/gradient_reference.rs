@@ -13,7 +13,7 @@ use simrun::model::cell::{CELL_PARAMETERS, CellMode, CellState};
 use simrun::model::real::Dual;
 use simrun::network::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, target_cell_type, target_neuron};
 use simrun::reference::{
-    AdjointCell, AdjointPass, Constants, Mode, Parameters, Problem, State, TapeStep, adjoint,
+    AdjointCell, AdjointPass, Constants, Mode, Parameters, PotentialSeeds, Problem, State, TapeStep, adjoint,
     adjoint_checkpointed, forward, forward_observed, record, step_forward,
 };
 
@@ -54,8 +54,13 @@ fn cases_are_busy() {
         let case = Case::new(kind);
         let problem = case.problem();
         let pass = AdjointPass::new(&problem, &case.parameters);
-        let tape =
-            record(&problem, &pass.constants, Mode::Hard, &mut State::at_rest(&problem), 0..problem.n_steps);
+        let tape = record(
+            &problem,
+            &pass.constants,
+            Mode::Hard,
+            &mut State::at_start(&problem, &pass.constants),
+            0..problem.n_steps,
+        );
         let share = |f: &dyn Fn(&TapeStep, usize) -> bool| {
             let n = tape.len() * problem.n_cells();
             tape.iter().flat_map(|t| (0..problem.n_cells()).map(move |i| f(t, i))).filter(|&x| x).count()
@@ -98,6 +103,55 @@ fn adjoint_agrees_with_dual_numbers() {
                 println!("{} {name}: {exact:.6e} relative {error:.1e}", kind.seed);
                 assert!(exact != 0.0 && error < 1e-12, "{kind:?} {name}: {exact} {by_hand} {error}");
             }
+        }
+    }
+}
+
+/// A11: as level 1, with cells that start held at random potentials and a loss that looks at one potential of each. Leaving
+/// out either the holding currents' part or the seeds' is seen.
+#[test]
+fn seeded_potentials_of_held_cells_agree_with_dual_numbers() {
+    for kind in kinds() {
+        let case = Case::new(kind);
+        let n_cells = case.problem().n_cells();
+        let mut draws = Draws::new(kind.seed + 200);
+        let hold_u_mv = draws.many(n_cells, -10.0, 15.0);
+        let steps: Vec<u32> =
+            draws.many(n_cells, 0.0, kind.n_steps as f64).iter().map(|x| *x as u32).collect();
+        let values = draws.many(n_cells, -1.0, 1.0);
+        let seeds = PotentialSeeds { steps: &steps, values: &values };
+        let problem = Problem { hold_u_mv: Some(&hold_u_mv), potential_seeds: Some(seeds), ..case.problem() };
+        let schedule = forward(&problem, &case.parameters, Mode::Hard).spikes;
+        for mode in [Mode::Hard, Mode::Smooth(&schedule)] {
+            let gradient = adjoint(&problem, &case.parameters, mode);
+            for (name, direction) in learnables(&case.direction(6)) {
+                let exact = forward(&problem, &case.parameters.along(&direction), mode).loss.d;
+                let by_hand = gradient.along(&direction);
+                if is_unused(name, kind.mode) {
+                    assert_eq!((exact, by_hand), (0.0, 0.0), "{kind:?} {name}");
+                    continue;
+                }
+                let error = relative(exact, by_hand);
+                println!("{} held, {name}: {exact:.6e} relative {error:.1e}", kind.seed);
+                assert!(exact != 0.0 && error < 1e-12, "{kind:?} {name}: {exact} {by_hand} {error}");
+            }
+        }
+        let direction = case.direction(6);
+        let exact = forward(&problem, &case.parameters.along(&direction), Mode::Hard).loss.d;
+        for spoil_seeds in [false, true] {
+            let mut pass = AdjointPass::new(&problem, &case.parameters);
+            let mut state = State::at_start(&problem, &pass.constants);
+            let tape = record(&problem, &pass.constants, Mode::Hard, &mut state, 0..problem.n_steps);
+            if spoil_seeds {
+                pass.problem.potential_seeds = None;
+            }
+            for (step, tape_step) in tape.iter().enumerate().rev() {
+                pass.undo_step(step, tape_step);
+            }
+            if spoil_seeds {
+                pass.undo_start(&case.parameters);
+            }
+            assert!(relative(exact, pass.into_gradient().along(&direction)) > 1e-9, "{kind:?}");
         }
     }
 }
@@ -163,7 +217,7 @@ fn one_step_is_transposed_from_any_state() {
         let problem = case.problem();
         let mut draws = Draws::new(kind.seed + 100);
         let mut pass = AdjointPass::new(&problem, &case.parameters);
-        let mut state = State::at_rest(&problem);
+        let mut state = State::at_start(&problem, &pass.constants);
         let step = kind.n_steps / 2;
         record(&problem, &pass.constants, Mode::Hard, &mut state, 0..step);
         let start = moved_state(&problem, &state, step, &mut draws);
@@ -350,7 +404,7 @@ fn dot_test_sees_each_spoiled_term() {
         let exact = dual_derivative(&case, &direction, Mode::Hard);
         for (name, spoil) in &spoils {
             let mut pass = AdjointPass::new(&problem, &case.parameters);
-            let mut state = State::at_rest(&problem);
+            let mut state = State::at_start(&problem, &pass.constants);
             let mut tape = record(&problem, &pass.constants, Mode::Hard, &mut state, 0..problem.n_steps);
             spoil(&mut pass, &mut tape);
             for (step, tape_step) in tape.iter().enumerate().rev() {

@@ -26,6 +26,7 @@ fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
         learn_weights: LearnWeights { recurrent: true, lgn: false, background: true },
         learn_cells: true,
         current: None,
+        potential_seeds: false,
     };
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap()

@@ -244,6 +244,7 @@ fn train(
         learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
         learn_cells: false,
         current: None,
+        potential_seeds: false,
     };
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();

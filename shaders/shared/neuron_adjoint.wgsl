@@ -6,6 +6,20 @@ fn adj_spike_of(neuron: u32, trial: u32) -> f32 {
     return adj_spike[at] + step.in_window * adj_spike[N_NEURONS * N_TRIALS + at];
 }
 
+// A11: the loss's derivative by u_s' where it looks at the potential of this step.
+fn potential_seed(neuron: u32, trial: u32) -> f32 {
+    let at = neuron * N_TRIALS + trial;
+    if (HAS_POTENTIAL_SEEDS && adj_spike[2u * N_NEURONS * N_TRIALS + at] == f32(step.step)) {
+        return adj_spike[3u * N_NEURONS * N_TRIALS + at];
+    }
+    return 0.0;
+}
+
+// A11: adjoint of the injected current, which is the same in every step.
+fn add_adj_current(neuron: u32, trial: u32, adj_drive: f32) {
+    if (HAS_POTENTIAL_SEEDS) { adj_state[plane_index(ADJ_CURRENT, neuron, trial)] += step.current_gate * adj_drive; }
+}
+
 // E5: derivative of the voltage penalty by u_s', and its value for the loss.
 fn voltage_penalty(u_mv: f32, scale_mv: f32) -> vec2<f32> {
     let x = u_mv / scale_mv;

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::{Constants, Mode, N_PAIR_TYPES, Parameters, Problem, State, Step, step_forward, transmit};
+use crate::model::Dynamics;
 use crate::model::cell::{
     CellConstants, CellMode, CellState, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
 };
-use crate::model::real::Dual;
+use crate::model::real::{Dual, Real};
 use crate::network::N_CLASSES;
 
 /// Derivative of the loss by every learnable parameter: shapes of [`Parameters`].
@@ -58,11 +59,12 @@ pub fn record(
 /// The whole gradient, with every step on the tape.
 pub fn adjoint(problem: &Problem, parameters: &Parameters<f64>, mode: Mode) -> Gradient {
     let mut pass = AdjointPass::new(problem, parameters);
-    let mut state = State::at_rest(problem);
+    let mut state = State::at_start(problem, &pass.constants);
     let tape = record(problem, &pass.constants, mode, &mut state, 0..problem.n_steps);
     for (step, tape_step) in tape.iter().enumerate().rev() {
         pass.undo_step(step, tape_step);
     }
+    pass.undo_start(parameters);
     pass.into_gradient()
 }
 
@@ -76,7 +78,7 @@ pub fn adjoint_checkpointed(
     segment_steps: usize,
 ) -> Gradient {
     let mut pass = AdjointPass::new(problem, parameters);
-    let mut state = State::at_rest(problem);
+    let mut state = State::at_start(problem, &pass.constants);
     let mut checkpoints = Vec::new();
     let mut transmitted = Vec::new();
     for step in 0..problem.n_steps {
@@ -95,6 +97,7 @@ pub fn adjoint_checkpointed(
             pass.undo_step(step, tape_step);
         }
     }
+    pass.undo_start(parameters);
     pass.into_gradient()
 }
 
@@ -180,6 +183,8 @@ pub struct AdjointPass<'a> {
     pub leak_slopes: Vec<LeakSlopes>,
     /// Derivative by the state after the step that is undone next.
     pub state: AdjointState,
+    /// Derivative by the holding currents, `[n_neurons][n_trials]` 1/pA.
+    pub hold: Vec<f64>,
     /// The gradient so far; its weights are the scaled ones until [`AdjointPass::into_gradient`].
     pub gradient: Gradient,
 }
@@ -192,6 +197,7 @@ impl<'a> AdjointPass<'a> {
             constants: Constants::new(problem, parameters),
             leak_slopes: leak_slopes(problem, parameters),
             state: AdjointState::at_end(problem),
+            hold: vec![0.0; problem.n_cells()],
             gradient: Gradient {
                 weights: vec![0.0; problem.network.rows.n_edges()],
                 theta: vec![[0.0; N_CELL_PARAMETERS]; problem.network.cell_models.len()],
@@ -270,7 +276,7 @@ impl<'a> AdjointPass<'a> {
         // A4/A3: through the reset, the spike and the voltage penalty to u_s' and u_d'.
         let mut out_s = 0.0;
         if !held {
-            out_s = if spiked { 0.0 } else { adj.u_s } + psi * adj_z;
+            out_s = if spiked { 0.0 } else { adj.u_s } + psi * adj_z + problem.potential_seed(step, cell_ix);
             if let Some(voltage) = &problem.voltage {
                 let scale_mv = cell.threshold_scale_mv;
                 out_s +=
@@ -280,7 +286,7 @@ impl<'a> AdjointPass<'a> {
         }
 
         // A2 and A7.
-        let mut drive_pa = problem.current_pa(step, cell_ix);
+        let mut drive_pa = problem.current_pa(step, cell_ix) + self.constants.hold_pa[cell_ix];
         for k in 0..2 {
             drive_pa += cell.asc_mean[k] * before.asc_pa[k];
         }
@@ -289,6 +295,8 @@ impl<'a> AdjointPass<'a> {
             CellMode::Point => undo_point(&membrane, &self.leak_slopes[model_ix], out_s, adj, grad),
             CellMode::TwoCompartment { .. } => undo_two_compartments(&membrane, out_s, adj, grad),
         };
+
+        self.hold[cell_ix] += adj_drive;
 
         // A6: through the jump and the decay of the after-spike currents.
         if !held {
@@ -299,6 +307,28 @@ impl<'a> AdjointPass<'a> {
                     adj_asc *= cell.asc_keep[k];
                 }
                 adj.asc[k] = cell.asc_decay[k] * adj_asc + cell.asc_mean[k] * adj_drive;
+            }
+        }
+    }
+
+    /// A11: the holding currents and the dendrites' potentials at the start follow from the cell parameters. After the first
+    /// step has been undone.
+    pub fn undo_start(&mut self, parameters: &Parameters<f64>) {
+        let problem = &self.problem;
+        let Dynamics { mode, dt_ms, .. } = problem.dynamics;
+        for k in 0..N_CELL_PARAMETERS {
+            let models = problem.network.cell_models.iter().zip(&parameters.theta);
+            let cells: Vec<CellConstants<Dual>> = models
+                .map(|(model, theta)| {
+                    let mut theta = theta.map(Dual::of);
+                    theta[k].d = 1.0;
+                    cell_constants(model, *mode, *dt_ms, &theta)
+                })
+                .collect();
+            for (cell_ix, adj) in self.state.cells.iter().enumerate() {
+                let (hold_pa, start) = problem.held_start(&cells, cell_ix);
+                self.gradient.theta[problem.model_ix(cell_ix / problem.n_trials)][k] +=
+                    self.hold[cell_ix] * hold_pa.d + adj.u_d * start.u_d_mv.d;
             }
         }
     }

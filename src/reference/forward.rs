@@ -16,10 +16,10 @@ pub struct State<T> {
 }
 
 impl<T: Real> State<T> {
-    /// All at rest, nothing on its way.
-    pub fn at_rest(problem: &Problem) -> Self {
+    /// All at rest or held, nothing on its way.
+    pub fn at_start(problem: &Problem, constants: &Constants<T>) -> Self {
         Self {
-            cells: vec![CellState::at_rest(problem.dynamics.ports.n_ports); problem.n_cells()],
+            cells: (0..problem.n_cells()).map(|i| problem.held_start(&constants.cells, i).1).collect(),
             arrivals: vec![T::of(0.0); problem.ring_len()],
         }
     }
@@ -87,7 +87,7 @@ fn advance_cell<T: Real>(
     let cell_state = &mut state.cells[cell_ix];
 
     let held = cell_state.refractory > 0;
-    let current_pa = T::of(problem.current_pa(step, cell_ix));
+    let current_pa = T::of(problem.current_pa(step, cell_ix)) + constants.hold_pa[cell_ix];
     let u_mv = advance_membrane(dynamics.mode, cell, ports, cell_state, dynamics.dt_ms, current_pa);
 
     let (threshold_mv, scale_mv) = (cell.threshold_mv, cell.threshold_scale_mv);
@@ -180,31 +180,36 @@ pub struct Forward<T> {
     pub counts: Vec<T>,
     /// Voltage term of the loss.
     pub voltage: T,
-    /// Sum of seeds times counts, plus the voltage term: the function that the adjoint differentiates.
+    /// Sum of seeds times counts and of potential seeds times potentials, plus the voltage term: the function that the
+    /// adjoint differentiates.
     pub loss: T,
     /// Cells that were reset, `[n_steps][n_neurons]`, bit k for trial k.
     pub spikes: Vec<u32>,
 }
 
-/// The forward pass from rest.
+/// The forward pass from the start.
 pub fn forward<T: Real>(problem: &Problem, parameters: &Parameters<T>, mode: Mode) -> Forward<T> {
     forward_observed(problem, &Constants::new(problem, parameters), mode, |_, _, _| ())
 }
 
-/// The forward pass from rest; `observe` gets every step, the state it ended in and what it did.
+/// The forward pass from the start; `observe` gets every step, the state it ended in and what it did.
 pub fn forward_observed<T: Real>(
     problem: &Problem,
     constants: &Constants<T>,
     mode: Mode,
     mut observe: impl FnMut(usize, &State<T>, &Step<T>),
 ) -> Forward<T> {
-    let mut state = State::at_rest(problem);
+    let mut state = State::at_start(problem, constants);
     let mut counts = vec![T::of(0.0); problem.n_cells()];
     let mut penalty = T::of(0.0);
+    let mut potentials = T::of(0.0);
     let mut spikes = Vec::with_capacity(problem.n_steps * problem.n_neurons());
     for step in 0..problem.n_steps {
         let out = step_forward(problem, constants, mode, &mut state, step);
         penalty = penalty + out.penalty;
+        for (cell_ix, u_mv) in out.u_mv.iter().enumerate() {
+            potentials = potentials + T::of(problem.potential_seed(step, cell_ix)) * *u_mv;
+        }
         if problem.count_steps.contains(&step) {
             for (count, z) in counts.iter_mut().zip(&out.z) {
                 *count = *count + *z;
@@ -214,8 +219,10 @@ pub fn forward_observed<T: Real>(
         observe(step, &state, &out);
     }
     let voltage = T::of(problem.voltage_scale()) * penalty;
-    let loss =
-        counts.iter().zip(problem.seeds).fold(voltage, |sum, (count, seed)| sum + T::of(*seed) * *count);
+    let loss = counts
+        .iter()
+        .zip(problem.seeds)
+        .fold(voltage + potentials, |sum, (count, seed)| sum + T::of(*seed) * *count);
     Forward { counts, voltage, loss, spikes }
 }
 

@@ -20,7 +20,9 @@ pub use forward::{Forward, State, Step, forward, forward_observed, step_forward,
 use std::ops::Range;
 
 use crate::model::Dynamics;
-use crate::model::cell::{CellConstants, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants};
+use crate::model::cell::{
+    CellConstants, CellState, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants, resting_state,
+};
 use crate::model::kinetics::N_TARGET_TYPES;
 use crate::model::real::{Dual, Real};
 use crate::network::{
@@ -53,6 +55,20 @@ pub struct Problem<'a> {
     pub count_steps: Range<usize>,
     /// Voltage term of the loss.
     pub voltage: Option<VoltagePenalty>,
+    /// Potential above E_L at which each cell starts, held there by a steady current that flows throughout and follows from
+    /// the cell's parameters, `[n_neurons][n_trials]` mV; None: at rest.
+    pub hold_u_mv: Option<&'a [f64]>,
+    /// Potentials that the loss looks at.
+    pub potential_seeds: Option<PotentialSeeds<'a>>,
+}
+
+/// A linear term of the loss: value x u_s' of one step of each cell, both `[n_neurons][n_trials]`.
+#[derive(Clone, Copy, Debug)]
+pub struct PotentialSeeds<'a> {
+    /// The step.
+    pub steps: &'a [u32],
+    /// The derivative of the loss by u_s' of that step, 1/mV.
+    pub values: &'a [f64],
 }
 
 /// A current into the somata, constant over a window of steps.
@@ -134,6 +150,21 @@ impl Problem<'_> {
     /// dL/dz of a spike in a step, by the count alone.
     fn seed(&self, step: usize, cell_ix: usize) -> f64 {
         if self.count_steps.contains(&step) { self.seeds[cell_ix] } else { 0.0 }
+    }
+
+    /// dL/du_s' of a step, by the potential seeds alone.
+    fn potential_seed(&self, step: usize, cell_ix: usize) -> f64 {
+        match &self.potential_seeds {
+            Some(seeds) if seeds.steps[cell_ix] as usize == step => seeds.values[cell_ix],
+            _ => 0.0,
+        }
+    }
+
+    /// The current that holds a cell (0 where none does), pA, and the state that it starts from.
+    fn held_start<T: Real>(&self, cells: &[CellConstants<T>], cell_ix: usize) -> (T, CellState<T>) {
+        let u_mv = self.hold_u_mv.map_or(0.0, |u| u[cell_ix]);
+        let cell = &cells[self.model_ix(cell_ix / self.n_trials)];
+        resting_state(self.dynamics.mode, cell, T::of(u_mv), self.dynamics.ports.n_ports)
     }
 
     /// Current into a cell in a step, pA.
@@ -230,6 +261,8 @@ pub struct Constants<T> {
     pub weights: Vec<T>,
     /// Pair scales, `[N_PAIR_TYPES]`.
     pub scales: Vec<T>,
+    /// Holding currents, `[n_neurons][n_trials]` pA.
+    pub hold_pa: Vec<T>,
 }
 
 impl<T: Real> Constants<T> {
@@ -250,8 +283,11 @@ impl<T: Real> Constants<T> {
                 gain_per_ms.extend((0..ports.n_ports).map(|p| ports.gain_per_ms(type_ix, class_ix, p)));
             }
         }
+        let cells: Vec<_> =
+            models().map(|(cell, theta)| cell_constants(cell, *mode, *dt_ms, theta)).collect();
         Self {
-            cells: models().map(|(cell, theta)| cell_constants(cell, *mode, *dt_ms, theta)).collect(),
+            hold_pa: (0..problem.n_cells()).map(|i| problem.held_start(&cells, i).0).collect(),
+            cells,
             ports: models().map(|(cell, theta)| port_constants(cell, ports, *dt_ms, theta)).collect(),
             gain_per_ms,
             weights,

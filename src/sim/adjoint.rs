@@ -18,28 +18,79 @@ pub struct AdjointReport {
     pub wall_ms: f64,
 }
 
+/// A loss that is linear in one somatic potential of each neuron and trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PotentialSeeds {
+    /// The step after which the loss looks at the potential, `[n_neurons][n_trials]`.
+    pub steps: Vec<u32>,
+    /// The derivative of the loss by that potential, `[n_neurons][n_trials]` 1/mV.
+    pub values: Vec<f32>,
+}
+
+/// What an adjoint pass from potentials returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PotentialAdjoint {
+    /// As of any adjoint pass.
+    pub report: AdjointReport,
+    /// Derivative of the loss by the injected current, `[n_neurons][n_trials]` 1/pA.
+    pub current_per_pa: Vec<f32>,
+    /// Derivative of the loss by the dendritic potential at the start, `[n_neurons][n_trials]` 1/mV; zeros in point mode.
+    pub start_u_d_per_mv: Vec<f32>,
+}
+
 impl Simulation {
     /// Walks the last forward pass backwards. `seeds` is the derivative of the loss by each spike count,
-    /// `[n_neurons][n_trials]`.
+    /// `[n_neurons][n_trials]`. It may be called several times after one forward pass, with different seeds.
     ///
     /// # Errors
     /// [`Error::Failed`] without a forward pass before it, [`Error::Kernel`] if an adjoint is not finite.
     pub fn adjoint(&mut self, seeds: &[f32]) -> Result<AdjointReport> {
-        if !std::mem::take(&mut self.last_segment_on_tape) {
-            return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
-        }
         let start = Instant::now();
         self.clear_adjoint(seeds);
+        self.walk_all()?;
+        self.report(start)
+    }
+
+    /// Walks the last forward pass backwards from a loss that looks at one potential of each neuron and trial (A11).
+    ///
+    /// # Errors
+    /// Those of [`Simulation::adjoint`], and [`Error::Failed`] for a simulation made without potential seeds or other shapes.
+    pub fn adjoint_of_potentials(&mut self, seeds: &PotentialSeeds) -> Result<PotentialAdjoint> {
+        let plane = self.layout.plane_words();
+        let shapes_fit = seeds.steps.len() == plane && seeds.values.len() == plane;
+        let (true, Some(current)) = (shapes_fit, self.layout.adjoint_plane("CURRENT")) else {
+            return Err(Error::Failed("this simulation takes no potential seeds of that shape".to_owned()));
+        };
+        let start = Instant::now();
+        self.clear_adjoint(&[]);
+        let steps: Vec<f32> = seeds.steps.iter().map(|step| *step as f32).collect();
+        self.device.adj_spike.write(2 * plane, &steps);
+        self.device.adj_spike.write(3 * plane, &seeds.values);
+        self.walk_all()?;
+        let u_d = match self.layout.adjoint_plane("U_D") {
+            Some(at) => self.device.adj_state.read(at, plane)?,
+            None => vec![0.0; plane],
+        };
+        let current_per_pa = self.device.adj_state.read(current, plane)?;
+        Ok(PotentialAdjoint { report: self.report(start)?, current_per_pa, start_u_d_per_mv: u_d })
+    }
+
+    /// Walks all segments back, the last one first.
+    fn walk_all(&mut self) -> Result<()> {
+        let Some(mut on_tape) = self.segment_on_tape else {
+            return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
+        };
         let n_segments = self.device.checkpoints.len();
         for segment in (0..n_segments).rev() {
-            if segment + 1 < n_segments {
+            if segment != on_tape {
                 self.restore_checkpoint(segment)?;
                 self.run_segment(segment, true)?;
+                on_tape = segment;
             }
             self.walk_back(segment)?;
         }
-        self.check_status()?;
-        self.report(start)
+        self.segment_on_tape = Some(on_tape);
+        self.check_status()
     }
 
     /// The adjoint after the last step: nothing but the seeds.

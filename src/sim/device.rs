@@ -77,6 +77,8 @@ pub(super) struct Device {
     /// Spikes of the longest delay's steps before a segment, spread again when its ring is rebuilt.
     pub(super) history: Vec<(Buffer, Vec<BindGroup>)>,
     pub(super) current_pa: Vec<f32>,
+    /// Somatic, then dendritic potentials at the start; empty where all start at rest.
+    pub(super) start_mv: [Vec<f32>; 2],
 }
 
 impl Device {
@@ -99,7 +101,7 @@ impl Device {
         let arrivals = Buffer::storage(gpu, "arrivals ring", layout.ring_words())?;
         let adj_state = Buffer::storage(gpu, "adjoint state", layout.adjoint_words())?;
         let adj_arrivals = Buffer::storage(gpu, "adjoint arrivals ring", layout.ring_words())?;
-        let adj_spike = Buffer::storage(gpu, "adjoint spikes and seeds", 2 * layout.plane_words())?;
+        let adj_spike = Buffer::storage(gpu, "adjoint spikes and seeds", layout.adj_spike_words())?;
         let shards = make_shards(gpu, network, layout.n_trials, settings.learn_weights)?;
 
         let mut device = Self {
@@ -118,6 +120,7 @@ impl Device {
             checkpoints: Vec::new(),
             history: Vec::new(),
             current_pa: vec![0.0; layout.plane_words()],
+            start_mv: [Vec::new(), Vec::new()],
         };
         for _ in 0..settings.steps_between_checkpoints {
             let slot = device.make_slot(gpu, layout)?;

@@ -17,7 +17,7 @@ pub struct ForwardReport {
 }
 
 impl Simulation {
-    /// Runs the batch from rest and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
+    /// Runs the batch from rest (or from [`Simulation::set_held`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
     /// random numbers of LGN and background spikes: step n of presentation k draws as step `k * n_steps + n`.
     ///
     /// # Errors
@@ -42,6 +42,11 @@ impl Simulation {
         if let Some(plane) = self.layout.state_plane("CURRENT") {
             self.device.state.write(plane, &self.device.current_pa);
         }
+        for (name, start_mv) in ["U_S", "U_D"].into_iter().zip(&self.device.start_mv) {
+            if let Some(plane) = self.layout.state_plane(name) {
+                self.device.state.write(plane, start_mv);
+            }
+        }
         let n_segments = self.device.checkpoints.len();
         for segment in 0..n_segments {
             self.save_checkpoint(segment);
@@ -52,7 +57,7 @@ impl Simulation {
                 recorder.read(self, self.segment_steps(segment))?;
             }
         }
-        self.last_segment_on_tape = true;
+        self.segment_on_tape = Some(n_segments - 1);
         self.check_status()?;
         let spike_counts = self.device.state.read(0, self.layout.plane_words())?;
         Ok(ForwardReport { spike_counts, wall_ms: start.elapsed().as_secs_f64() * 1e3 })

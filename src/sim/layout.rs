@@ -125,6 +125,8 @@ pub struct Layout {
     pub has_current: bool,
     /// Whether the membrane has two compartments.
     pub two_compartment: bool,
+    /// Whether neurons start held at a potential and the loss looks at potentials (A11).
+    pub has_potential_seeds: bool,
     dt_ms: f64,
     half_width: f64,
     height: f64,
@@ -143,10 +145,17 @@ impl Layout {
             n_ports: dynamics.ports.n_ports,
             has_current,
             two_compartment: matches!(dynamics.mode, CellMode::TwoCompartment { .. }),
+            has_potential_seeds: false,
             dt_ms: dynamics.dt_ms,
             half_width: dynamics.surrogate.half_width,
             height: dynamics.surrogate.height,
         }
+    }
+
+    /// The same for neurons that start held at a potential, with a loss that looks at potentials.
+    #[must_use]
+    pub fn with_potential_seeds(self) -> Self {
+        Self { has_potential_seeds: true, ..self }
     }
 
     /// Number of sources.
@@ -201,8 +210,21 @@ impl Layout {
         if self.two_compartment {
             planes.push("U_D");
         }
+        if self.has_potential_seeds {
+            planes.push("CURRENT");
+        }
         planes.extend(GRADIENT_PLANES);
         planes
+    }
+
+    /// First word of a plane of the adjoint, if it has it.
+    pub(super) fn adjoint_plane(&self, name: &str) -> Option<usize> {
+        self.adjoint_planes().iter().position(|p| *p == name).map(|plane| plane * self.plane_words())
+    }
+
+    /// Words of the adjoint of the spikes: gathered, seeds of the counts, then step and value of the potential seeds.
+    pub fn adj_spike_words(&self) -> usize {
+        (if self.has_potential_seeds { 4 } else { 2 }) * self.plane_words()
     }
 
     /// Words of the adjoint of the state.
@@ -212,7 +234,7 @@ impl Layout {
 
     /// First word of the plane that adds up the voltage penalty.
     pub fn voltage_loss_plane(&self) -> usize {
-        self.adjoint_planes().iter().position(|p| *p == "VOLTAGE_LOSS").unwrap_or(0) * self.plane_words()
+        self.adjoint_plane("VOLTAGE_LOSS").unwrap_or(0)
     }
 
     /// First word of the gradient planes, which lie one after the other in the order of `CELL_PARAMETERS`.
@@ -321,7 +343,11 @@ impl Layout {
             // Named in a branch that is never taken.
             number("STATE_CURRENT", 0);
         }
+        if !self.has_potential_seeds {
+            number("ADJ_CURRENT", 0);
+        }
         let _ = writeln!(text, "const HAS_CURRENT: bool = {};", self.has_current);
+        let _ = writeln!(text, "const HAS_POTENTIAL_SEEDS: bool = {};", self.has_potential_seeds);
         let _ = writeln!(text, "const DT_MS: f32 = {:?};", self.dt_ms as f32);
         let _ = writeln!(text, "const SURROGATE_HALF_WIDTH: f32 = {:?};", self.half_width as f32);
         let _ = writeln!(text, "const SURROGATE_HEIGHT: f32 = {:?};", self.height as f32);

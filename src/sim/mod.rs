@@ -6,6 +6,7 @@
 mod adjoint;
 mod device;
 mod forward;
+mod held;
 pub mod layout;
 pub mod optimiser;
 mod profile;
@@ -23,7 +24,7 @@ use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::{CellModel, Network, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN};
 
-pub use adjoint::AdjointReport;
+pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
 use device::Device;
 pub use forward::ForwardReport;
 use layout::Layout;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub learn_cells: bool,
     /// Steps during which the injected current is on, if neurons get one.
     pub current: Option<Range<usize>>,
+    /// Whether neurons start held at a potential and the loss looks at potentials (A11).
+    pub potential_seeds: bool,
 }
 
 /// A network on the device.
@@ -88,7 +91,8 @@ pub struct Simulation {
     arrival_scale: f64,
     /// Largest of the weights that are not learned.
     largest_fixed_weight: f32,
-    last_segment_on_tape: bool,
+    /// The segment whose steps lie in the slots with their tape, once a forward pass has run.
+    segment_on_tape: Option<usize>,
 }
 
 impl Simulation {
@@ -103,7 +107,10 @@ impl Simulation {
         sources: SourceSpikes<'_>,
         settings: Settings,
     ) -> Result<Self> {
-        let layout = Layout::new(network, dynamics, settings.n_trials, settings.current.is_some());
+        let mut layout = Layout::new(network, dynamics, settings.n_trials, settings.current.is_some());
+        if settings.potential_seeds {
+            layout = layout.with_potential_seeds();
+        }
         let theta = vec![[0.0; N_CELL_PARAMETERS]; network.cell_models.len()];
         let tables = layout.tables(network, dynamics, &theta);
         let device = Device::new(gpu, &layout, &settings, network, &tables, sources)?;
@@ -118,7 +125,7 @@ impl Simulation {
             neuron_cell_type_ix: network.neurons.cell_type_ix.clone(),
             arrival_scale: 1.0,
             largest_fixed_weight: 0.0,
-            last_segment_on_tape: false,
+            segment_on_tape: None,
         };
         simulation.set_weights(&network.rows.weights)?;
         Ok(simulation)

@@ -35,7 +35,7 @@ impl Simulation {
     /// # Errors
     /// [`crate::Error::Device`] if the adapter has no timestamps.
     pub fn profile(&mut self, seeds: &[f32]) -> Result<Vec<KernelTime>> {
-        self.last_segment_on_tape = false;
+        self.segment_on_tape = None;
         self.clear_adjoint(seeds);
         let segment = self.device.checkpoints.len() - 1;
         self.restore_checkpoint(segment)?;

@@ -360,6 +360,7 @@ fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
         learn_weights: weights,
         learn_cells: learn_cells(learn).contains(&true),
         current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
+        potential_seeds: false,
     })
 }
 

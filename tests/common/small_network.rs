@@ -139,6 +139,8 @@ impl Case {
             seeds: &self.seeds,
             count_steps: n_steps / 4..n_steps - 3,
             voltage: Some(VoltagePenalty { weight: 2.0, x_low: 0.1, x_high: 0.7 }),
+            hold_u_mv: None,
+            potential_seeds: None,
         }
     }
 
