@@ -25,18 +25,20 @@ const MAX_BINDING_BYTES: usize = 128 << 20;
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
 const MAX_INVOCATIONS: u32 = 256;
 
-/// Cell modes x ports x injected current x trials.
+/// Cell modes x ports x (injected current, potential seeds) x trials.
 fn layouts() -> Vec<Layout> {
     let circuit = circuit::Circuit::random(Mode::Point, 1);
     let mut layouts = Vec::new();
     for n_trials in [1, 10, 32] {
-        for has_current in [false, true] {
+        // A rig of held cells has both.
+        for (has_current, has_potential_seeds) in [(false, false), (true, false), (true, true)] {
             for ports_of in [Mode::Point, Mode::TwoCompartment] {
                 let dynamics = circuit::dynamics(ports_of);
                 let layout = Layout::new(&circuit.network, &dynamics, n_trials, has_current);
                 for two_compartment in [false, true] {
                     let mut layout = layout.clone();
                     layout.two_compartment = two_compartment;
+                    layout.has_potential_seeds = has_potential_seeds;
                     layouts.push(layout);
                 }
             }
@@ -96,8 +98,8 @@ fn for_each_form(mut visit: impl FnMut(&str, &Module, &ModuleInfo)) {
             }
         }
     }
-    // 24 layouts x (2 neuron kernels of 2 x 2 forms + those for both modes of 2 forms).
-    assert_eq!(n_forms, 24 * (2 * 4 + (KERNELS.len() - 4) * 2));
+    // 36 layouts x (2 neuron kernels of 2 x 2 forms + those for both modes of 2 forms).
+    assert_eq!(n_forms, 36 * (2 * 4 + (KERNELS.len() - 4) * 2));
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! The voltage term (E5 of MODEL.md) is not here: it is a sum over all steps, so it stays where the potentials are, on the
 //! device (`src/sim`), with its f64 definition in `src/reference`.
 
+pub mod electrophysiology;
 pub mod rate;
 pub mod selectivity;
 pub mod statistics;

@@ -25,6 +25,8 @@ pub enum Stream {
     Trials = 8,
     /// Everything the losses draw.
     Loss = 9,
+    /// Pairs that are recorded.
+    Pairs = 10,
 }
 
 /// The four random words of a counter and key.

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::error::Result;
-use crate::scene::Scene;
+use crate::scene::{NetworkScene, Scene};
 
 impl Check<'_> {
     pub(super) fn losses(&self, scene: &Scene) -> Result<()> {
@@ -20,6 +20,15 @@ impl Check<'_> {
             self.hold((0.0..1.0).contains(&decay), "losses.selectivity.rate_mean_decay", decay, limit)?;
             let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
             self.hold(scene.trials.n_evoked > 0, "trials.n_evoked", scene.trials.n_evoked, limit)?;
+        }
+        if let Some(electrophysiology) = &scene.losses.electrophysiology {
+            self.within("losses.electrophysiology.weight", electrophysiology.weight, 0.0, 1e9, "")?;
+            let n = electrophysiology.pairs_per_type;
+            let limit = || "must be from 2 to 1000".to_owned();
+            self.hold((2..=1000).contains(&n), "losses.electrophysiology.pairs_per_type", n, limit)?;
+            let is_v1 = matches!(scene.network, NetworkScene::V1(_));
+            let limit = || "the electrophysiology loss needs a network with synapses".to_owned();
+            self.hold(is_v1, "losses.electrophysiology.weight", electrophysiology.weight, limit)?;
         }
         if let Some(voltage) = &scene.losses.voltage {
             self.within("losses.voltage.weight", voltage.weight, 0.0, 1e9, "")?;

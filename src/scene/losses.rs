@@ -25,6 +25,32 @@ pub struct LossesScene {
     pub selectivity: Option<SelectivityLossScene>,
     /// Membrane potentials far from their working range; keeps silent cells trainable.
     pub voltage: Option<VoltageLossScene>,
+    /// Amplitudes of paired recordings between cell groups.
+    pub electrophysiology: Option<ElectrophysiologyLossScene>,
+}
+
+/// Loss on the peaks of simulated paired recordings: mean and standard deviation of their logarithms per measured pair of cell
+/// groups, each pair counting by its recorded pairs. A fifth of the measured pairs is held out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElectrophysiologyLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Edges recorded of each measured pair in a training step, in 2..=1000.
+    #[serde(default = "default_pairs_per_type")]
+    pub pairs_per_type: u32,
+    /// Which amplitude of a recorded pair is meant.
+    #[serde(default = "percentile_90")]
+    pub amplitude: AmplitudeScene,
+}
+
+/// Amplitude of a recorded pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AmplitudeScene {
+    /// After a long rest.
+    Resting,
+    /// 90th percentile over the trials of the pair, from which the network's weights are drawn.
+    Percentile90,
 }
 
 /// Quantile Huber loss between a cell type's rates and the recorded quantiles.
@@ -82,6 +108,14 @@ pub struct VoltageLossScene {
 
 fn half() -> f64 {
     0.5
+}
+
+fn default_pairs_per_type() -> u32 {
+    16
+}
+
+fn percentile_90() -> AmplitudeScene {
+    AmplitudeScene::Percentile90
 }
 
 fn default_rate_mean_decay() -> f64 {

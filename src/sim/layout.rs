@@ -13,7 +13,7 @@ use crate::model::kinetics::N_TARGET_TYPES;
 use crate::model::real::Dual;
 use crate::model::rng::Stream;
 use crate::network::{
-    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
+    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons,
     SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, TARGET_NEURON_BITS,
 };
 
@@ -354,6 +354,17 @@ impl Layout {
         text
     }
 
+    /// The neurons' words, with which the tables start: cell model, target type, cell type.
+    pub fn neuron_words(&self, neurons: &Neurons) -> Vec<u32> {
+        (0..self.n_neurons)
+            .map(|i| {
+                let cell_type = u32::from(neurons.cell_type_ix[i]);
+                let target_type = CLASS_OF_SOURCE_TYPE[cell_type as usize] as u32;
+                u32::from(neurons.model_ix[i]) | target_type << 16 | cell_type << 24
+            })
+            .collect()
+    }
+
     /// The tables for the device: neurons, classes, delays, gains, then cells and ports ([`Layout::cell_tables`]).
     pub fn tables(
         &self,
@@ -361,14 +372,7 @@ impl Layout {
         dynamics: &Dynamics,
         theta: &[[f64; N_CELL_PARAMETERS]],
     ) -> Vec<u32> {
-        let neurons = &network.neurons;
-        let mut words: Vec<u32> = (0..self.n_neurons)
-            .map(|i| {
-                let cell_type = u32::from(neurons.cell_type_ix[i]);
-                let target_type = CLASS_OF_SOURCE_TYPE[cell_type as usize] as u32;
-                u32::from(neurons.model_ix[i]) | target_type << 16 | cell_type << 24
-            })
-            .collect();
+        let mut words = self.neuron_words(&network.neurons);
         words.extend(CLASS_OF_SOURCE_TYPE.iter().map(|c| *c as u32));
         words.extend(&dynamics.delay_steps);
         for target_type in 0..N_TARGET_TYPES {

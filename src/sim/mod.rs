@@ -5,6 +5,7 @@
 
 mod adjoint;
 mod device;
+mod edge_sample;
 mod forward;
 mod held;
 pub mod layout;
@@ -26,6 +27,7 @@ use crate::network::{CellModel, Network, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN
 
 pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
 use device::Device;
+pub use edge_sample::EdgeSample;
 pub use forward::ForwardReport;
 use layout::Layout;
 pub use profile::KernelTime;

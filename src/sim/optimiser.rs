@@ -199,6 +199,11 @@ impl Optimiser {
         })
     }
 
+    /// Offsets of the cell models learned so far, `[n_models]`, in the order of `model::cell::CELL_PARAMETERS`.
+    pub fn cell_parameters(&self) -> &[[f64; N_CELL_PARAMETERS]] {
+        &self.learned.cell_parameters
+    }
+
     fn scale_words(&self) -> Vec<f32> {
         self.learned.log_scales.iter().map(|s| s.exp() as f32).collect()
     }

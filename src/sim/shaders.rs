@@ -18,8 +18,12 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "weight_gradient",
     "source_forward",
     "source_replay_forward",
+    "sample_weights_forward",
+    "sample_weights_adjoint",
     "gradient_sums",
     "update_weights",
+    "sample_weights_forward",
+    "sample_weights_adjoint",
 ];
 
 /// Threads of a workgroup in kernels with one thread a neuron or source.
