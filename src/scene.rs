@@ -18,7 +18,8 @@ mod trials;
 
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use losses::{
-    LossesScene, RatesLossScene, SelectivityLossScene, SharesScene, SurrogateScene, VoltageLossScene,
+    AmplitudeScene, ElectrophysiologyLossScene, LossesScene, RatesLossScene, SelectivityLossScene,
+    SharesScene, SurrogateScene, VoltageLossScene,
 };
 pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, V1Scene};
 pub use trials::{DirectionsScene, GratingScene, TimeScene, TrialsScene};

@@ -67,11 +67,11 @@ fn prepared(terms: &LossesScene, types: &[usize], n: usize) -> FunctionLosses {
 }
 
 fn only_rates() -> LossesScene {
-    LossesScene { rates: Some(RATES), selectivity: None, voltage: None }
+    LossesScene { rates: Some(RATES), ..LossesScene::default() }
 }
 
 fn only_selectivity() -> LossesScene {
-    LossesScene { rates: None, selectivity: Some(SELECTIVITY), voltage: None }
+    LossesScene { selectivity: Some(SELECTIVITY), ..LossesScene::default() }
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn terms_that_cannot_be_computed_say_so() {
     let without_dsi = FunctionTargets { dsi: vec![], ..recorded };
     assert!(error(&without_dsi).contains("losses.selectivity.weight = 1"));
     // Switched off, nothing is asked for, and nothing is computed.
-    let off = LossesScene { rates: None, selectivity: None, voltage: None };
+    let off = LossesScene::default();
     let off = prepare(&off, &FunctionTargets::default(), &network, 1e9, Path::new("a.ron")).unwrap();
     let grey = [TrialKind::Spontaneous];
     let responses = Responses { counts: &[1u32; 4], trials: &grey, window_ms: 500.0 };

@@ -55,7 +55,7 @@ pub struct Tables {
     /// `psp_measured.csv`: what was measured between groups of cells.
     pub psp_measured: Vec<MeasuredPsp>,
     /// `psp_pair_of_cell_type.csv`: index into `psp_measured`, `[source cell type][target cell type]`.
-    psp_pair_ix: [[usize; N_CELL_TYPES]; N_CELL_TYPES],
+    pub psp_pair_ix: [[usize; N_CELL_TYPES]; N_CELL_TYPES],
     /// `lgn_units.csv`, one entry a class.
     pub lgn_units: Vec<LgnUnitClass>,
     /// `lgn_weights.csv`, in the order of `cells`.
@@ -156,6 +156,24 @@ impl Tables {
     /// The measured PSPs that stand in for a pair of cell types.
     pub fn psp(&self, source_cell_type: usize, target_cell_type: usize) -> &MeasuredPsp {
         &self.psp_measured[self.psp_pair_ix[source_cell_type][target_cell_type]]
+    }
+
+    /// Which rows of `psp_measured` are held out from training: of those that stand in for a pair of cell types, ordered by
+    /// sha256 of "1:source->target", the first fifth (rounded half up). The same for every network and seed.
+    pub fn held_out_psps(&self) -> Vec<bool> {
+        let mut used: Vec<usize> = self.psp_pair_ix.iter().flatten().copied().collect();
+        used.sort_unstable();
+        used.dedup();
+        let n_held_out = (2 * used.len() + 5) / 10;
+        used.sort_by_cached_key(|&ix| {
+            let psp = &self.psp_measured[ix];
+            Sha256::digest(format!("1:{}->{}", psp.source, psp.target))
+        });
+        let mut held_out = vec![false; self.psp_measured.len()];
+        for ix in &used[..n_held_out] {
+            held_out[*ix] = true;
+        }
+        held_out
     }
 
     /// The recorded distribution of a quantity for a cell type, or `None` where too few units were recorded.

@@ -16,7 +16,7 @@ pub struct SurrogateScene {
 }
 
 /// Terms of the loss.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossesScene {
     /// Distribution of firing rates per cell type, under gratings and under grey screens, as far as the batch has them.
