@@ -14,6 +14,7 @@ use crate::output::{Adapter, Checkpoint, Progress, Provenance, RunFolder};
 use crate::plan::Plan;
 use crate::setup;
 
+mod assay;
 mod dry_run;
 pub mod schedule;
 mod session;

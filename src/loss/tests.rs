@@ -82,7 +82,7 @@ fn seeds_meet_central_differences_of_the_total() {
     let terms = LossesScene {
         rates: Some(RatesLossScene { weight: 1.5, huber_hz: 3.0, ..RATES }),
         selectivity: Some(SelectivityLossScene { weight: 2.0, shares: SharesScene::PerType, ..SELECTIVITY }),
-        voltage: None,
+        ..LossesScene::default()
     };
     let losses = prepared(&terms, &types, n);
     let mut draws = Draws(7);

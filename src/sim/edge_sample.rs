@@ -7,6 +7,7 @@ use super::Simulation;
 use super::shaders::{NEURON_WORKGROUP, assemble};
 use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
+use crate::network::Neurons;
 
 /// Ties the edges of a rig to sampled edges between the neurons of a network: rig edge i is sampled edge i.
 #[derive(Debug)]
@@ -101,22 +102,21 @@ impl Simulation {
         self.device.shards.iter().filter_map(|shard| shard.grad.as_ref()).for_each(Buffer::clear);
     }
 
-    /// Makes other neurons of the same number: their cell models, their cell types and the targets of the edges that leave them,
-    /// which must be as many as before.
+    /// Puts other neurons, as many as before, in the place of the simulation's: their cell models and cell types, and the targets of
+    /// the edges that leave them.
     ///
     /// # Errors
     /// [`Error::Failed`] for other shapes, or edges in more than one shard.
-    pub fn set_neurons(&mut self, model_ix: &[u16], cell_type_ix: &[u8], targets: &[u32]) -> Result<()> {
+    pub fn exchange_neurons(&mut self, neurons: &Neurons, targets: &[u32]) -> Result<()> {
         let n = self.layout.n_neurons;
-        let fits = |shard: &super::device::Shard| shard.n_edges == targets.len();
-        let shapes_fit = model_ix.len() == n && cell_type_ix.len() == n;
+        let shapes_fit = neurons.model_ix.len() == n && neurons.cell_type_ix.len() == n;
         match self.device.shards.as_slice() {
-            [shard] if shapes_fit && fits(shard) => shard.targets.write(0, targets),
+            [shard] if shapes_fit && shard.n_edges == targets.len() => shard.targets.write(0, targets),
             _ => return Err(Error::Failed("other neurons do not have the simulation's shape".to_owned())),
         }
-        self.device.tables.write(0, &super::layout::neuron_words(model_ix, cell_type_ix));
-        self.neuron_model_ix.copy_from_slice(model_ix);
-        self.neuron_cell_type_ix.copy_from_slice(cell_type_ix);
+        self.device.tables.write(0, &self.layout.neuron_words(neurons));
+        self.neuron_model_ix.copy_from_slice(&neurons.model_ix);
+        self.neuron_cell_type_ix.copy_from_slice(&neurons.cell_type_ix);
         Ok(())
     }
 }

@@ -153,7 +153,7 @@ impl Assay {
             potential_seeds: true,
         };
         let rig = Simulation::new(gpu, &rig_network, dynamics, SourceSpikes::None, settings)?;
-        let sample = EdgeSample::new(simulation, &rig)?;
+        let sample = EdgeSample::new(gpu, simulation, &rig)?;
         Ok(Some(Self {
             weight: scene.weight,
             seed,
@@ -199,7 +199,10 @@ impl Assay {
             value += pair_term(&pair.law, &peaks.mv[places.clone()], &mut by_peak[places]);
         }
         let scale = self.weight * factor;
-        let mut seeds = PotentialSeeds { steps: vec![0; 2 * N_TRIALS * n_pairs], values: vec![0.0; 2 * N_TRIALS * n_pairs] };
+        let mut seeds = PotentialSeeds {
+            steps: vec![0; 2 * N_TRIALS * n_pairs],
+            values: vec![0.0; 2 * N_TRIALS * n_pairs],
+        };
         for (i, (by_peak, step)) in by_peak.iter().zip(&peaks.steps).enumerate() {
             let at = N_TRIALS * (n_pairs + i);
             seeds.steps[at..at + N_TRIALS].fill(*step);
@@ -207,7 +210,7 @@ impl Assay {
             seeds.values[at + 1] = (scale * by_peak) as f32;
         }
         let adjoint = self.rig.adjoint_of_potentials(&seeds)?;
-        self.sample.return_gradients(simulation)?;
+        self.sample.add_gradients(simulation)?;
         let n_models = self.cell_models.len();
         let mut cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; n_models];
         if self.rig.settings().learn_cells {
@@ -326,8 +329,8 @@ impl Assay {
             hold_u_mv[at..at + N_TRIALS].fill(hold_mv.map_or(0.0, |v| v - cell.e_l_mv));
         }
         self.rig.set_held(&rig_theta, &hold_u_mv, &extra_pa)?;
-        let edges: Vec<usize> = recorded.iter().map(|r| r.edge_ix).collect();
-        self.sample.lend(simulation, &mut self.rig, &edges)?;
+        let edges: Vec<u32> = recorded.iter().map(|r| r.edge_ix as u32).collect();
+        self.sample.fetch_weights(simulation, &mut self.rig, &edges)?;
         let (_, recording) = self.rig.forward_recorded(0, 0, n_pairs..2 * n_pairs)?;
         Ok((rig_theta, hold_u_mv, peaks(&recording.u_s_mv, n_pairs)))
     }
@@ -380,7 +383,11 @@ fn measured_pairs(
             target: measured.target.clone(),
             n_recorded: psp.n_pairs,
             held_out,
-            law: PairTarget { log_mean: psp.lognormal_scale_mv.ln(), log_sd: psp.lognormal_shape, share: 0.0 },
+            law: PairTarget {
+                log_mean: psp.lognormal_scale_mv.ln(),
+                log_sd: psp.lognormal_shape,
+                share: 0.0,
+            },
             edges,
             places: first..last,
         });
