@@ -164,6 +164,12 @@ mod tests {
             ("losses.selectivity.min_rate_hz=0", "losses.selectivity.min_rate_hz"),
             ("losses.selectivity.rate_mean_decay=1", "losses.selectivity.rate_mean_decay"),
             ("losses.voltage.x_low=NaN", "losses.voltage.x_low"),
+            ("losses.electrophysiology=(weight: -1)", "losses.electrophysiology.weight"),
+            ("losses.electrophysiology=(weight: NaN)", "losses.electrophysiology.weight"),
+            (
+                "losses.electrophysiology=(weight: 1, pairs_per_type: 1)",
+                "losses.electrophysiology.pairs_per_type",
+            ),
             ("losses.voltage.x_high=0", "losses.voltage.x_high"),
             ("trials.n_evoked=0", "trials.n_evoked"),
             ("optimiser.learning_rate=0", "optimiser.learning_rate"),

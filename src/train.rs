@@ -22,6 +22,7 @@ mod session;
 use dry_run::NetworkSize;
 pub use dry_run::dry_run;
 
+pub use assay::PairErrors;
 pub use session::Session;
 
 /// Where a run writes.

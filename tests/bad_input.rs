@@ -51,6 +51,17 @@ fn refused_edit(from: &str, to: &str, words: &[&str]) {
 }
 
 #[test]
+fn cells_without_synapses_have_no_pairs_to_record() {
+    let words = ["losses.electrophysiology.weight", "synapses"];
+    refused_edit("voltage: (weight: 0.001)", "electrophysiology: (weight: 2)", &words);
+    refused_edit(
+        "voltage: (weight: 0.001)",
+        "electrophysiology: (weight: 2, amplitude: Median)",
+        &["Median"],
+    );
+}
+
+#[test]
 fn the_scenes_of_the_project_pass() {
     let scenes: Vec<String> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes"))
         .unwrap()

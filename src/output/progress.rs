@@ -16,6 +16,8 @@ pub struct PhaseMs {
     pub forward: f64,
     /// Losses and adjoint pass, with recomputation.
     pub adjoint: f64,
+    /// Paired recordings, forward and back; 0 without their term.
+    pub pairs: f64,
     /// Update of the parameters.
     pub update: f64,
 }
@@ -126,7 +128,7 @@ fn describe(metrics: &StepMetrics) -> String {
         metrics.mean_rate_evoked_hz,
         metrics.mean_rate_spontaneous_hz,
         ms.stimulus + ms.forward,
-        ms.adjoint,
+        ms.adjoint + ms.pairs,
         ms.update,
     )
 }

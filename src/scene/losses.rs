@@ -44,6 +44,12 @@ pub struct ElectrophysiologyLossScene {
     pub amplitude: AmplitudeScene,
 }
 
+impl Default for ElectrophysiologyLossScene {
+    fn default() -> Self {
+        Self { weight: 1.0, pairs_per_type: default_pairs_per_type(), amplitude: percentile_90() }
+    }
+}
+
 /// Amplitude of a recorded pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AmplitudeScene {

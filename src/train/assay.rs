@@ -24,7 +24,9 @@ use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, Network, Neurons, Rows, pack_target, target_cell_type,
     target_neuron,
 };
-use crate::scene::{AmplitudeScene, ElectrophysiologyLossScene};
+use crate::plan::Plan;
+use crate::scene::{AmplitudeScene, CellsScene, ElectrophysiologyLossScene, PortsScene};
+use crate::setup;
 use crate::sim::{
     EdgeSample, LearnWeights, PotentialSeeds, Settings, Simulation, SourceSpikes, VoltagePenalty,
 };
@@ -32,13 +34,15 @@ use crate::sim::{
 /// Length of a recording after the spike, ms.
 const RECORDING_MS: f64 = 50.0;
 /// Current that makes the stimulator spike in the first step, pA.
-const STIMULUS_PA: f32 = 1e5;
+const STIMULUS_PA: f32 = 1e6;
 /// What puts the threshold of the recorded cells out of reach, mV.
 const OUT_OF_REACH_MV: f64 = 1e3;
 /// Index of the threshold in `model::cell::CELL_PARAMETERS`.
 const THRESHOLD: usize = 1;
 /// Trials: without and with the spike.
 const N_TRIALS: usize = 2;
+/// Most steps that are kept on the device at once.
+const SEGMENT_STEPS: usize = 512;
 
 /// A measured pair of cell groups and the edges of the network that it stands for.
 struct MeasuredPair {
@@ -70,7 +74,7 @@ struct Peaks {
 }
 
 /// The rig with its pairs.
-pub struct Assay {
+pub(super) struct Assay {
     weight: f64,
     seed: u64,
     dynamics: Dynamics,
@@ -88,7 +92,7 @@ pub struct Assay {
 }
 
 /// What a training step's recordings gave.
-pub struct AssayStep {
+pub(super) struct AssayStep {
     /// Value of the term, its weight included.
     pub value: f64,
     /// Gradient of the learned offsets of each cell model.
@@ -110,6 +114,8 @@ pub struct PairErrors {
     pub recorded_log_mean: f64,
     /// See `recorded_log_mean`.
     pub recorded_log_sd: f64,
+    /// Edges of the network that were recorded; those without a deflection are not in `model`.
+    pub n_sampled: usize,
     /// The same of the network's edges.
     pub model: LogStatistics,
     /// Median time from the presynaptic spike to the peak, ms.
@@ -120,15 +126,17 @@ pub struct PairErrors {
 
 impl Assay {
     /// Sets the rig up for a network that lies on the device as `simulation`. None if no measured pair has an edge.
-    pub fn new(
+    ///
+    /// # Errors
+    /// [`crate::Error::AdapterTooSmall`] and [`crate::Error::Device`], as of any simulation.
+    pub(super) fn new(
         gpu: &Arc<Gpu>,
+        plan: &Plan,
         scene: &ElectrophysiologyLossScene,
-        seed: u64,
         tables: &Tables,
         network: &Network,
         dynamics: &Dynamics,
         simulation: &Simulation,
-        exact_ports: Ports,
     ) -> Result<Option<Self>> {
         let pairs = measured_pairs(scene, tables, network);
         let n_pairs = pairs.last().map_or(0, |pair| pair.places.end);
@@ -137,26 +145,14 @@ impl Assay {
         }
         let n_neurons = network.neurons.len();
         let n_edges = network.rows.offsets[n_neurons] as usize;
-        let learn = simulation.settings().learn_weights;
-        let rig_network = rig_network(network, n_pairs);
-        let n_steps = 1 + (RECORDING_MS / dynamics.dt_ms).round() as usize;
-        let settings = Settings {
-            n_trials: N_TRIALS,
-            n_steps,
-            window: 0..n_steps,
-            steps_between_checkpoints: n_steps.max(dynamics.max_delay_steps() as usize),
-            voltage: VoltagePenalty::default(),
-            // The rig always has gradients; they are returned where the network has some.
-            learn_weights: LearnWeights { recurrent: true, ..learn },
-            learn_cells: simulation.settings().learn_cells,
-            current: Some(0..n_steps),
-            potential_seeds: true,
-        };
-        let rig = Simulation::new(gpu, &rig_network, dynamics, SourceSpikes::None, settings)?;
+        let settings = rig_settings(simulation.settings(), dynamics);
+        let rig =
+            Simulation::new(gpu, &rig_network(network, n_pairs), dynamics, SourceSpikes::None, settings)?;
         let sample = EdgeSample::new(gpu, simulation, &rig)?;
+        let exact = CellsScene { ports: PortsScene::Exact, ..plan.scene.cells.clone() };
         Ok(Some(Self {
             weight: scene.weight,
-            seed,
+            seed: plan.scene.seed,
             dynamics: dynamics.clone(),
             cell_models: network.cell_models.clone(),
             neuron_model_ix: network.neurons.model_ix.clone(),
@@ -164,7 +160,7 @@ impl Assay {
             offsets: network.rows.offsets[..=n_neurons].to_vec(),
             targets: network.rows.targets[..n_edges].to_vec(),
             pairs,
-            exact_ports,
+            exact_ports: setup::ports(&exact, tables),
             delays_ms: (0..N_CELL_TYPES)
                 .map(|source| std::array::from_fn(|target| tables.delay_ms(source, target)))
                 .collect(),
@@ -173,16 +169,11 @@ impl Assay {
         }))
     }
 
-    /// Neurons times trials times steps of a recording, for comparison with the network's.
-    pub fn n_neuron_steps(&self) -> usize {
-        self.rig.layout().plane_words() * self.rig.settings().n_steps
-    }
-
     /// Records a new sample of edges and adds `factor` times the term's gradient to the weights' gradients of `simulation`.
     ///
     /// # Errors
     /// Those of the rig's forward and adjoint passes.
-    pub fn step(
+    pub(super) fn step(
         &mut self,
         simulation: &Simulation,
         theta: &[[f64; N_CELL_PARAMETERS]],
@@ -229,7 +220,7 @@ impl Assay {
     ///
     /// # Errors
     /// Those of the rig's forward pass.
-    pub fn evaluate(
+    pub(super) fn evaluate(
         &mut self,
         simulation: &Simulation,
         theta: &[[f64; N_CELL_PARAMETERS]],
@@ -258,6 +249,7 @@ impl Assay {
             n_recorded: pair.n_recorded,
             recorded_log_mean: pair.law.log_mean,
             recorded_log_sd: pair.law.log_sd,
+            n_sampled: peaks_mv[k].len(),
             model: log_statistics(&peaks_mv[k]),
             time_to_peak_ms: median(&mut times_ms[k]),
             measured_time_to_peak_ms: median(&mut measured_ms[k]),
@@ -401,6 +393,22 @@ fn measured_pairs(
     pairs
 }
 
+/// The rig always has gradients of its weights; they are added where the network has some.
+fn rig_settings(of_network: &Settings, dynamics: &Dynamics) -> Settings {
+    let n_steps = 1 + (RECORDING_MS / dynamics.dt_ms).round() as usize;
+    Settings {
+        n_trials: N_TRIALS,
+        n_steps,
+        window: 0..n_steps,
+        steps_between_checkpoints: SEGMENT_STEPS.max(dynamics.max_delay_steps() as usize).min(n_steps),
+        voltage: VoltagePenalty::default(),
+        learn_weights: LearnWeights { recurrent: true, ..LearnWeights::default() },
+        learn_cells: of_network.learn_cells,
+        current: Some(0..n_steps),
+        potential_seeds: true,
+    }
+}
+
 /// A network of the rig's shape: which cells and edges is told before every recording.
 fn rig_network(network: &Network, n_pairs: usize) -> Network {
     let stimulator = CellModel {
@@ -458,3 +466,6 @@ fn median(values: &mut [f64]) -> f64 {
         n => 0.5 * (values[n / 2 - 1] + values[n / 2]),
     }
 }
+
+#[cfg(test)]
+mod tests;

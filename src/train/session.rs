@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::assay::{Assay, PairErrors};
 use super::schedule;
 use crate::error::{Error, Result};
 use crate::evaluate::{CellTypeSummary, Tuning, summarise};
@@ -19,13 +20,17 @@ use crate::network::tables::{Split, Tables};
 use crate::network::{CELL_TYPES, CellModel, Network};
 use crate::output::{Checkpoint, PhaseMs, StepMetrics, Tensor, TensorData};
 use crate::plan::Plan;
-use crate::scene::{BoundsScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene, StepsBetween};
+use crate::scene::{
+    BoundsScene, ElectrophysiologyLossScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene,
+    StepsBetween,
+};
 use crate::setup;
 use crate::sim::KernelTime;
 use crate::sim::layout::Layout;
 use crate::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
 use crate::sim::{
-    LearnWeights, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, VoltagePenalty,
+    AdjointReport, LearnWeights, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
+    VoltagePenalty,
 };
 use crate::stimulus::TrialCondition;
 use crate::stimulus::drive::{self, Filters};
@@ -40,6 +45,8 @@ pub struct Session {
     /// What LGN and background see; none in a network without them.
     stimulus: Option<Stimulus>,
     losses: FunctionLosses,
+    /// Paired recordings; none where they are not asked for.
+    assay: Option<Assay>,
     train_targets: FunctionTargets,
     held_out_targets: FunctionTargets,
     /// Neurons of the core by cell type.
@@ -82,6 +89,30 @@ impl Session {
         network: Network,
         dynamics: &Dynamics,
     ) -> Result<Self> {
+        Self::with_pairs(plan, gpu, tables, network, dynamics, plan.scene.losses.electrophysiology)
+    }
+
+    /// As [`Session::new`], with the rig of paired recordings even where the scene's loss has no electrophysiology term, for
+    /// [`Session::record_pairs`].
+    pub fn new_with_pairs(
+        plan: &Plan,
+        gpu: &Arc<Gpu>,
+        tables: &Tables,
+        network: Network,
+        dynamics: &Dynamics,
+    ) -> Result<Self> {
+        let pairs = plan.scene.losses.electrophysiology.unwrap_or_default();
+        Self::with_pairs(plan, gpu, tables, network, dynamics, Some(pairs))
+    }
+
+    fn with_pairs(
+        plan: &Plan,
+        gpu: &Arc<Gpu>,
+        tables: &Tables,
+        network: Network,
+        dynamics: &Dynamics,
+        pairs: Option<ElectrophysiologyLossScene>,
+    ) -> Result<Self> {
         let scene = &plan.scene;
         let core_radius_um = match &scene.network {
             NetworkScene::V1(v1) => v1.core_radius_um,
@@ -102,6 +133,15 @@ impl Session {
             let n_values = network.neurons.len() * plan.n_trials as usize;
             simulation.set_current(&vec![cells.current_pa as f32; n_values])?;
         }
+        let assay = match &pairs {
+            Some(pairs) => Assay::new(gpu, plan, pairs, tables, &network, dynamics, &simulation)?,
+            None => None,
+        };
+        if let (Some(term), None) = (&plan.scene.losses.electrophysiology, &assay) {
+            let limit = "the term is on, but no measured pair of cell groups has a synapse in the network";
+            let field = "losses.electrophysiology.weight";
+            return Err(Error::field(&plan.scene_file, field, term.weight, limit));
+        }
         let optimiser = Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models))?;
         Ok(Self {
             plan: plan.clone(),
@@ -110,6 +150,7 @@ impl Session {
             optimiser,
             stimulus,
             losses,
+            assay,
             train_targets,
             held_out_targets: FunctionTargets::from_tables(tables, Split::HeldOut)?,
             core: loss::core_neurons(&network.neurons, core_radius_um),
@@ -136,22 +177,29 @@ impl Session {
             Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
         let values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
         let seeds = self.seeds(&values);
-        let adjoint = self.simulation.adjoint(&seeds)?;
+        let mut adjoint = self.simulation.adjoint(&seeds)?;
         if let Some(term) = &self.plan.scene.losses.selectivity {
             update_rate_mean(&mut self.rate_mean_hz, term, &responses);
         }
         let adjoint_ms = ms_since(start);
+        let start = Instant::now();
+        let recorded = self.add_pair_recordings(training_step, &mut adjoint)?;
+        let pairs_ms = ms_since(start);
         let rate_factor = schedule::learning_rate_factor(&self.plan.scene.optimiser, training_step);
         let update = self.optimiser.step(&mut self.simulation, &adjoint, rate_factor)?;
         let ms = PhaseMs {
             stimulus: stimulus_ms,
             forward: forward.wall_ms,
             adjoint: adjoint_ms,
+            pairs: pairs_ms,
             update: update.wall_ms,
         };
         let mut losses = terms(&values);
         if self.plan.scene.losses.voltage.is_some() {
             losses.insert("voltage".to_owned(), adjoint.voltage_loss);
+        }
+        if let Some(value) = recorded {
+            losses.insert("electrophysiology".to_owned(), value);
         }
         Ok(StepMetrics {
             step: training_step,
@@ -164,6 +212,32 @@ impl Session {
             ms,
             device_bytes: self.gpu.allocated_bytes(),
         })
+    }
+
+    /// Adds the gradient of the electrophysiology term to that of the others; its value, if it is on.
+    fn add_pair_recordings(
+        &mut self,
+        training_step: u32,
+        adjoint: &mut AdjointReport,
+    ) -> Result<Option<f64>> {
+        let (Some(_), Some(assay)) = (&self.plan.scene.losses.electrophysiology, &mut self.assay) else {
+            return Ok(None);
+        };
+        let step = assay.step(&self.simulation, self.optimiser.cell_parameters(), training_step, 1.0)?;
+        let sums = adjoint.cell_gradient.iter_mut().flatten();
+        sums.zip(step.cell_gradient.iter().flatten()).for_each(|(sum, g)| *sum += g);
+        Ok(Some(step.value))
+    }
+
+    /// Records `n_samples` samples of pairs from the network as it is, beside what was measured; held-out pairs are marked. Empty
+    /// without a rig ([`Session::new_with_pairs`]). The same samples in every evaluation of a run.
+    ///
+    /// # Errors
+    /// Those of a forward pass.
+    pub fn record_pairs(&mut self, n_samples: u32) -> Result<Vec<PairErrors>> {
+        let Some(assay) = &mut self.assay else { return Ok(Vec::new()) };
+        let seed = schedule::evaluation_seed(self.plan.scene.seed);
+        assay.evaluate(&self.simulation, self.optimiser.cell_parameters(), seed, n_samples)
     }
 
     /// Device time by kernel in the last segment of the last training step; weights stay as they are. For benches.
