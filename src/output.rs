@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scene.ron` | the scene as it ran, overrides applied and defaults written out |
 //! | `provenance.json` | program version and revision, adapter and driver, seed, sha256 of every table |
+//! | `gradients.json` | norm of each loss term's gradient at the first training step, and its factor |
 //! | `metrics.jsonl` | one object a training step ([`StepMetrics`]) |
 //! | `checkpoint.safetensors` | what was learned so far ([`Checkpoint`]) |
 //! | `summary.json` | the last evaluation |
@@ -94,6 +95,11 @@ impl RunFolder {
     /// Replaces `checkpoint.safetensors`.
     pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.write(&self.dir.join("checkpoint.safetensors"))
+    }
+
+    /// Writes `gradients.json`.
+    pub fn write_gradients(&self, gradients: &impl Serialize) -> Result<()> {
+        write_json(&self.dir.join("gradients.json"), gradients)
     }
 
     /// Replaces `summary.json`.

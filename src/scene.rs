@@ -19,7 +19,7 @@ mod trials;
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use losses::{
     AmplitudeScene, ElectrophysiologyLossScene, LossesScene, RatesLossScene, SelectivityLossScene,
-    SharesScene, SurrogateScene, VoltageLossScene,
+    SharesScene, SurrogateScene, VoltageLossScene, WeightingScene,
 };
 pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, V1Scene};
 pub use trials::{DirectionsScene, GratingScene, TimeScene, TrialsScene};

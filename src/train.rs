@@ -18,9 +18,11 @@ mod assay;
 mod dry_run;
 pub mod schedule;
 mod session;
+pub mod weighting;
 
 use dry_run::NetworkSize;
 pub use dry_run::dry_run;
+use weighting::Gradients;
 
 pub use assay::PairErrors;
 pub use session::Session;
@@ -82,12 +84,21 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
         }
     };
     drop(earlier);
+    let left = (plan.scene.optimiser.training_steps + 1).saturating_sub(first_step);
+    let n_steps = options.n_steps.map_or(left, |n| n.min(left));
+    // A term that no training would change is refused before anything is written.
+    let gradients = (first_step == 1 && n_steps > 0)
+        .then(|| Gradients::weigh(plan, session.term_gradients()?))
+        .transpose()?;
     let folder = match &options.destination {
         Destination::New(dir) => RunFolder::create(dir, plan, &provenance(plan, &gpu)?)?,
         Destination::Resume(dir) => RunFolder::reopen(dir, first_step - 1)?,
     };
-    let left = (plan.scene.optimiser.training_steps + 1).saturating_sub(first_step);
-    let n_steps = options.n_steps.map_or(left, |n| n.min(left));
+    if let Some(gradients) = gradients {
+        progress.say(gradients.table().trim_end());
+        folder.write_gradients(&gradients)?;
+        session.set_factors(gradients.factors());
+    }
     let mut run = Run { plan, session, folder, progress };
     run.progress.say(&format!("run folder {}", run.folder.dir().display()));
     run.train(first_step, n_steps, stop)

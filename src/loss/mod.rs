@@ -101,6 +101,14 @@ pub struct TermValue {
     pub seeds: Vec<f64>,
 }
 
+impl TermValue {
+    /// Multiplies the term.
+    pub fn scale(&mut self, factor: f64) {
+        self.value *= factor;
+        self.seeds.iter_mut().for_each(|seed| *seed *= factor);
+    }
+}
+
 /// The switched-on terms in one batch; their values add up to the total.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LossValues {

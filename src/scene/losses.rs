@@ -19,6 +19,9 @@ pub struct SurrogateScene {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossesScene {
+    /// How the terms are weighed against each other.
+    #[serde(default)]
+    pub weighting: WeightingScene,
     /// Distribution of firing rates per cell type, under gratings and under grey screens, as far as the batch has them.
     pub rates: Option<RatesLossScene>,
     /// Orientation and direction selectivity per cell type; needs evoked trials.
@@ -48,6 +51,17 @@ impl Default for ElectrophysiologyLossScene {
     fn default() -> Self {
         Self { weight: 1.0, pairs_per_type: default_pairs_per_type(), amplitude: percentile_90() }
     }
+}
+
+/// How the terms of the loss are weighed against each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightingScene {
+    /// Each term's value is multiplied by its weight.
+    #[default]
+    AsGiven,
+    /// Each term is scaled so that the norm of its gradient at the first training step is its weight: terms whose values have
+    /// different units then pull in the ratio of their weights.
+    Normalised,
 }
 
 /// Amplitude of a recorded pair.

@@ -33,7 +33,8 @@ impl Simulation {
         mut recorder: Option<&mut Recorder>,
     ) -> Result<ForwardReport> {
         let start = Instant::now();
-        self.write_uniforms(seed, presentation);
+        self.draws = (seed, presentation);
+        self.write_uniforms();
         self.device.state.clear();
         self.device.arrivals.clear();
         if let Some(sources) = &self.device.sources {
@@ -74,8 +75,9 @@ impl Simulation {
         self.settings.n_steps + segment * (self.layout.n_slots - 1) + j
     }
 
-    fn write_uniforms(&self, seed: u64, presentation: u32) {
+    pub(super) fn write_uniforms(&self) {
         let s = &self.settings;
+        let (seed, presentation) = self.draws;
         let mean = (self.layout.n_neurons * s.n_steps * s.n_trials) as f64;
         let uniform = |step: usize, first_arrival_step: usize| StepUniform {
             step: step as u32,
@@ -88,7 +90,7 @@ impl Simulation {
             current_gate: f32::from(u8::from(s.current.as_ref().is_some_and(|c| c.contains(&step)))),
             arrival_scale: self.arrival_scale as f32,
             arrival_unit: (1.0 / self.arrival_scale) as f32,
-            voltage_weight: (s.voltage.weight / mean) as f32,
+            voltage_weight: (self.voltage_factor * s.voltage.weight / mean) as f32,
             x_low: s.voltage.x_low as f32,
             x_high: s.voltage.x_high as f32,
             time_ms: (step as f64 * self.dynamics.dt_ms) as f32,

@@ -95,6 +95,10 @@ pub struct Simulation {
     largest_fixed_weight: f32,
     /// The segment whose steps lie in the slots with their tape, once a forward pass has run.
     segment_on_tape: Option<usize>,
+    /// Seed and presentation of the last forward pass.
+    draws: (u64, u32),
+    /// Factor on the weight of the voltage penalty.
+    voltage_factor: f64,
 }
 
 impl Simulation {
@@ -128,6 +132,8 @@ impl Simulation {
             arrival_scale: 1.0,
             largest_fixed_weight: 0.0,
             segment_on_tape: None,
+            draws: (0, 0),
+            voltage_factor: 1.0,
         };
         simulation.set_weights(&network.rows.weights)?;
         Ok(simulation)
@@ -152,6 +158,12 @@ impl Simulation {
     pub fn set_cell_parameters(&mut self, theta: &[[f64; N_CELL_PARAMETERS]]) {
         let words = self.layout.cell_tables(&self.cell_models, &self.dynamics, theta);
         self.device.tables.write(self.layout.table_cells(), &words);
+    }
+
+    /// Sets a factor on the weight of the voltage penalty, 1 at first, for the adjoint passes to come.
+    pub fn set_voltage_factor(&mut self, factor: f64) {
+        self.voltage_factor = factor;
+        self.write_uniforms();
     }
 
     /// Sets the current injected into each neuron in each trial while it is on, `[n_neurons][n_trials]` pA.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde::Serialize;
+
 use super::device::Shard;
 use super::layout::{N_PAIR_TYPES, UNIFORM_STRIDE, UpdateUniform};
 use super::profile::{KernelTime, Timed};
@@ -78,6 +80,24 @@ pub struct UpdateReport {
     pub scale_gradient_norm: f64,
     /// Wall time, ms.
     pub wall_ms: f64,
+}
+
+/// Norms of a gradient by group of what is learned, 0 where a group is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct GradientNorms {
+    /// By the base weights, per nS (pA in point mode).
+    pub weights: f64,
+    /// By the cell parameters, in the units of their steps.
+    pub cells: f64,
+    /// By the logarithms of the pair factors.
+    pub scales: f64,
+}
+
+impl GradientNorms {
+    /// Norm of the whole gradient.
+    pub fn total(&self) -> f64 {
+        [self.weights, self.cells, self.scales].iter().map(|x| x * x).sum::<f64>().sqrt()
+    }
 }
 
 /// Moments and bind groups of one learned shard.
@@ -208,7 +228,7 @@ impl Optimiser {
         self.learned.log_scales.iter().map(|s| s.exp() as f32).collect()
     }
 
-    /// Norm of the base weights' gradient, and the gradient of the logarithms of the pair factors, `[N_PAIR_TYPES]`, of
+    /// Norm of the gradient of the base weights that move, and the gradient of the logarithms of the pair factors, `[N_PAIR_TYPES]`, of
     /// the last adjoint pass.
     pub fn gradient_sums(&self, simulation: &Simulation) -> Result<(f64, Vec<f64>)> {
         let device = &simulation.device;
@@ -229,10 +249,35 @@ impl Optimiser {
                 for (cell_type, sum) in sums[..N_CELL_TYPES].iter().enumerate() {
                     scale_gradient[pair_first + cell_type] += f64::from(*sum);
                 }
-                squared += f64::from(sums[N_CELL_TYPES]);
+                if shard.uniform_offset == 0 {
+                    squared += f64::from(sums[N_CELL_TYPES]);
+                }
             }
         }
         Ok((squared.sqrt(), scale_gradient))
+    }
+
+    /// Norms of the gradient that the last adjoint pass left, of what is learned.
+    pub fn gradient_norms(
+        &self,
+        simulation: &Simulation,
+        cell_gradient: &[[f64; N_CELL_PARAMETERS]],
+    ) -> Result<GradientNorms> {
+        let (weights, scale_gradient) = self.gradient_sums(simulation)?;
+        let of_scales = scale_gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let mut squared = 0.0;
+        for (model, gradient) in cell_gradient.iter().enumerate() {
+            for k in (0..N_CELL_PARAMETERS).filter(|k| self.settings.learn_cells[*k]) {
+                squared += (gradient[k] * self.cell_unit(model, k)).powi(2);
+            }
+        }
+        let scales = if self.settings.log_scale_bound.is_some() { of_scales } else { 0.0 };
+        Ok(GradientNorms { weights, cells: squared.sqrt(), scales })
+    }
+
+    /// Unit of the step of a cell parameter: the offset forms are in mV and pA, so it is a share of how far they may go.
+    fn cell_unit(&self, model: usize, k: usize) -> f64 {
+        if matches!(k, 0 | 4) { 1.0 } else { self.settings.cell_bounds[model][k] }
     }
 
     fn step_scales(&mut self, gradient: &[f64], t: u32, rate_factor: f64) -> f64 {
@@ -255,9 +300,8 @@ impl Optimiser {
                 let bound = self.settings.cell_bounds[model][k];
                 let move_by =
                     self.settings.adam.advance(t, gradient[k], &mut self.learned.cell_moments[model][k]);
+                let unit = self.cell_unit(model, k);
                 let theta = &mut self.learned.cell_parameters[model][k];
-                // The offset forms are in mV and pA: their step is a share of how far they may go.
-                let unit = if matches!(k, 0 | 4) { 1.0 } else { bound };
                 *theta = (*theta - rate * unit * move_by).clamp(-bound, bound);
                 squared += gradient[k] * gradient[k];
             }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::assay::{Assay, PairErrors};
 use super::schedule;
+use super::weighting::TermGradient;
 use crate::error::{Error, Result};
 use crate::evaluate::{CellTypeSummary, Tuning, summarise};
 use crate::gpu::Gpu;
@@ -25,16 +26,18 @@ use crate::scene::{
     StepsBetween,
 };
 use crate::setup;
-use crate::sim::KernelTime;
 use crate::sim::layout::Layout;
 use crate::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
 use crate::sim::{
-    AdjointReport, LearnWeights, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
-    VoltagePenalty,
+    AdjointReport, ForwardReport, KernelTime, LearnWeights, Settings, Simulation, SourceDrive, SourceFilters,
+    SourceSpikes, VoltagePenalty,
 };
 use crate::stimulus::TrialCondition;
 use crate::stimulus::drive::{self, Filters};
 use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
+
+/// Tensors of a checkpoint that hold the factors of the terms.
+const FACTOR_PREFIX: &str = "term_factor.";
 
 /// A network on the device and everything that trains it.
 pub struct Session {
@@ -52,6 +55,8 @@ pub struct Session {
     /// Neurons of the core by cell type.
     core: Vec<Vec<usize>>,
     rate_mean_hz: Vec<f32>,
+    /// Factors of the terms; a term that is not named has 1.
+    factors: BTreeMap<String, f64>,
 }
 
 /// The sources that are not neurons.
@@ -155,6 +160,7 @@ impl Session {
             held_out_targets: FunctionTargets::from_tables(tables, Split::HeldOut)?,
             core: loss::core_neurons(&network.neurons, core_radius_um),
             rate_mean_hz: vec![0.0; network.neurons.len()],
+            factors: BTreeMap::new(),
         })
     }
 
@@ -163,19 +169,66 @@ impl Session {
         self.simulation.settings().steps_between_checkpoints
     }
 
-    /// Takes a training step (from 1).
-    pub fn step(&mut self, training_step: u32) -> Result<StepMetrics> {
+    /// Sets what each term is multiplied by in training.
+    pub fn set_factors(&mut self, factors: BTreeMap<String, f64>) {
+        self.simulation.set_voltage_factor(factors.get("voltage").copied().unwrap_or(1.0));
+        self.factors = factors;
+    }
+
+    fn factor(&self, term: &str) -> f64 {
+        self.factors.get(term).copied().unwrap_or(1.0)
+    }
+
+    /// The gradient of each term alone in the batch of the first training step, before anything is learned.
+    pub fn term_gradients(&mut self) -> Result<Vec<TermGradient>> {
+        let (trials, forward) = self.run_batch(1)?;
+        let values = {
+            let responses =
+                Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
+            loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?
+        };
+        let mut terms = Vec::new();
+        self.simulation.set_voltage_factor(0.0);
+        for term in &values.terms {
+            let seeds: Vec<f32> = term.seeds.iter().map(|seed| *seed as f32).collect();
+            let adjoint = self.simulation.adjoint(&seeds)?;
+            terms.push(self.term_gradient(term.name, term.value, &adjoint)?);
+        }
+        self.simulation.set_voltage_factor(1.0);
+        if self.plan.scene.losses.voltage.is_some() {
+            let adjoint = self.simulation.adjoint(&vec![0.0; self.simulation.layout().plane_words()])?;
+            terms.push(self.term_gradient("voltage", adjoint.voltage_loss, &adjoint)?);
+        }
+        Ok(terms)
+    }
+
+    /// The gradient that an adjoint pass of one term left.
+    fn term_gradient(&self, name: &str, value: f64, adjoint: &AdjointReport) -> Result<TermGradient> {
+        let norms = self.optimiser.gradient_norms(&self.simulation, &adjoint.cell_gradient)?;
+        Ok(TermGradient { name: name.to_owned(), value, norm: norms.total(), norms, factor: 1.0 })
+    }
+
+    /// Shows the network the trials of a training step.
+    fn run_batch(&mut self, training_step: u32) -> Result<(Vec<TrialKind>, ForwardReport)> {
         let scene = &self.plan.scene;
-        let start = Instant::now();
         let conditions = schedule::conditions(&scene.trials, scene.seed, training_step);
         self.set_stimulus(&conditions)?;
-        let stimulus_ms = ms_since(start);
         let forward = self.simulation.forward(self.plan.scene.seed, training_step)?;
+        Ok((kinds(&conditions), forward))
+    }
+
+    /// Takes a training step (from 1).
+    pub fn step(&mut self, training_step: u32) -> Result<StepMetrics> {
         let start = Instant::now();
-        let trials = kinds(&conditions);
+        let (trials, forward) = self.run_batch(training_step)?;
+        let stimulus_ms = ms_since(start) - forward.wall_ms;
+        let start = Instant::now();
         let responses =
             Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
-        let values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
+        let mut values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
+        for term in &mut values.terms {
+            term.scale(self.factor(term.name));
+        }
         let seeds = self.seeds(&values);
         let mut adjoint = self.simulation.adjoint(&seeds)?;
         if let Some(term) = &self.plan.scene.losses.selectivity {
@@ -303,7 +356,12 @@ impl Session {
             ("log_scales", f64s(&[learned.log_scales.len()], learned.log_scales)),
             ("scale_moments", f64s(&[learned.scale_moments.len(), 2], learned.scale_moments.concat())),
         ];
-        let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
+        let factors = self
+            .factors
+            .iter()
+            .map(|(term, factor)| (format!("{FACTOR_PREFIX}{term}"), f64s(&[1], vec![*factor])));
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor));
+        let tensors = tensors.chain(factors).collect();
         Ok(Checkpoint::new(&self.plan, training_step, tensors))
     }
 
@@ -317,6 +375,15 @@ impl Session {
             )));
         }
         self.rate_mean_hz = rate_mean_hz.to_vec();
+        let mut factors = BTreeMap::new();
+        for name in checkpoint.tensors.keys() {
+            if let (Some(term), [factor, ..]) =
+                (name.strip_prefix(FACTOR_PREFIX), checkpoint.f64s(name).unwrap_or(&[]))
+            {
+                factors.insert(term.to_owned(), *factor);
+            }
+        }
+        self.set_factors(factors);
         let learned = Learned {
             n_updates: checkpoint.training_step,
             weights: checkpoint.f32s("weights")?.to_vec(),

@@ -1,0 +1,90 @@
+//! How the terms of the loss are weighed: the gradient norms of the first step, normalised weighting, terms without gradient.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const SMALL: [&str; 8] = [
+    "scenes/smoke.ron",
+    "--quiet",
+    "--set",
+    "time.duration_ms=150",
+    "--set",
+    "losses.voltage.x_low=0.5",
+    "--set",
+    "optimiser.training_steps=2",
+];
+
+fn simrun(more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    command.args(SMALL).args(more).current_dir(common::root()).output().unwrap()
+}
+
+fn succeeded(more: &[&str]) {
+    let output = simrun(more);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn normalised_terms_pull_by_their_weights_and_a_resumed_run_keeps_their_factors() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, halves, given] = ["whole", "halves", "given"].map(|name| dir.path().join(name));
+    let [whole_arg, halves_arg, given_arg] = [&whole, &halves, &given].map(|p| p.to_str().unwrap());
+    let normalised = [
+        "--set",
+        "losses.weighting=Normalised",
+        "--set",
+        "losses.rates.weight=2.5",
+        "--set",
+        "losses.voltage.weight=0.5",
+    ];
+    succeeded(&[&normalised[..], &["--out", whole_arg]].concat());
+    let gradients = json(&whole.join("gradients.json"));
+    let terms = gradients["terms"].as_array().unwrap();
+    let names: Vec<&str> = terms.iter().map(|t| t["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["rate_evoked", "rate_spontaneous", "voltage"]);
+    for (term, weight) in terms.iter().zip([2.5, 2.5, 0.5]) {
+        let [norm, factor] = ["norm", "factor"].map(|key| term[key].as_f64().unwrap());
+        assert!(norm > 0.0 && (norm * factor / weight - 1.0).abs() < 1e-12, "{term}");
+    }
+    // As given, the same gradients have the factor 1.
+    succeeded(&[&normalised[2..], &["--out", given_arg]].concat());
+    for (given, normalised) in
+        json(&given.join("gradients.json"))["terms"].as_array().unwrap().iter().zip(terms)
+    {
+        assert_eq!((&given["norm"], given["factor"].as_f64()), (&normalised["norm"], Some(1.0)));
+    }
+
+    succeeded(&[&normalised[..], &["--out", halves_arg, "--steps", "1"]].concat());
+    succeeded(&[&normalised[..], &["--resume", halves_arg]].concat());
+    let checkpoint = |run: &Path| fs::read(run.join("checkpoint.safetensors")).unwrap();
+    assert!(checkpoint(&whole) == checkpoint(&halves), "a resumed run differs from one that was not stopped");
+    assert!(checkpoint(&whole) != checkpoint(&given));
+}
+
+#[test]
+fn a_term_without_gradient_is_refused_by_its_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    // There are no edges whose pair factors could be learned.
+    let learn =
+        ["leak_conductance=false", "threshold=false", "pair_scale=true"].map(|s| format!("learn.{s}"));
+    let settings: Vec<&str> = learn.iter().flat_map(|s| ["--set", s.as_str()]).collect();
+    let output = simrun(&[&settings[..], &["--out", run.to_str().unwrap()]].concat());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for words in ["scenes/smoke.ron", "losses.rates.weight", "rate_evoked", "gradient", "zero"] {
+        assert!(message.contains(words), "'{words}' is not in:\n{message}");
+    }
+    assert!(!run.exists());
+}
