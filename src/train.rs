@@ -18,6 +18,7 @@ mod assay;
 mod dry_run;
 pub mod schedule;
 mod session;
+mod settings;
 pub mod weighting;
 
 use dry_run::NetworkSize;

@@ -88,3 +88,39 @@ fn a_term_without_gradient_is_refused_by_its_field() {
     }
     assert!(!run.exists());
 }
+
+#[test]
+fn electrophysiology_alone_trains_without_running_the_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    let settings = [
+        "network.radius_um=40",
+        "network.core_radius_um=40",
+        "losses.rates=None",
+        "losses.selectivity=None",
+        "losses.voltage=None",
+        "losses.electrophysiology=(weight: 1.0)",
+        "learn.pair_scale=true",
+        "optimiser.training_steps=3",
+        "optimiser.warmup_steps=0",
+        "evaluate.every_steps=0",
+        "evaluate.n_trials=1",
+        "evaluate.directions_deg=[0]",
+        "time.duration_ms=100",
+    ];
+    command.arg("scenes/v1_4k.ron").args(["--quiet", "--out", run.to_str().unwrap()]);
+    command.args(settings.iter().flat_map(|s| ["--set", s])).current_dir(common::root());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let terms = json(&run.join("gradients.json"));
+    assert_eq!(terms["terms"][0]["name"], "electrophysiology");
+    assert!(terms["terms"][0]["scales"].as_f64().unwrap() > 0.0);
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let steps: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(steps.len(), 3);
+    for step in &steps {
+        assert!(step["losses"]["electrophysiology"].as_f64().unwrap() > 0.0, "{step}");
+        assert_eq!((&step["ms"]["forward"], &step["ms"]["adjoint"]), (&Value::from(0.0), &Value::from(0.0)));
+    }
+}

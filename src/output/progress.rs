@@ -23,7 +23,7 @@ pub struct PhaseMs {
 }
 
 /// One line of `metrics.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepMetrics {
     /// Training step, from 1.
     pub step: u32,

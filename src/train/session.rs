@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::assay::{Assay, PairErrors};
 use super::schedule;
+use super::settings::{optimiser_settings, settings};
 use super::weighting::TermGradient;
 use crate::error::{Error, Result};
 use crate::evaluate::{CellTypeSummary, Tuning, summarise};
@@ -14,27 +15,24 @@ use crate::loss::selectivity::update_rate_mean;
 use crate::loss::targets::FunctionTargets;
 use crate::loss::{self, FunctionLosses, LossValues, Responses, TrialKind};
 use crate::model::Dynamics;
-use crate::model::adam::AdamRule;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::lgn_units;
 use crate::network::tables::{Split, Tables};
-use crate::network::{CELL_TYPES, CellModel, Network};
+use crate::network::{CELL_TYPES, Network};
 use crate::output::{Checkpoint, PhaseMs, StepMetrics, Tensor, TensorData};
 use crate::plan::Plan;
-use crate::scene::{
-    BoundsScene, ElectrophysiologyLossScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene,
-    StepsBetween,
-};
-use crate::setup;
+use crate::scene::{ElectrophysiologyLossScene, NetworkScene, StepsBetween};
 use crate::sim::layout::Layout;
-use crate::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
+use crate::sim::optimiser::{Learned, Optimiser};
 use crate::sim::{
-    AdjointReport, ForwardReport, KernelTime, LearnWeights, Settings, Simulation, SourceDrive, SourceFilters,
-    SourceSpikes, VoltagePenalty,
+    AdjointReport, ForwardReport, KernelTime, Simulation, SourceDrive, SourceFilters, SourceSpikes,
 };
 use crate::stimulus::TrialCondition;
 use crate::stimulus::drive::{self, Filters};
 use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
+
+/// Name of the term of the paired recordings.
+const ELECTROPHYSIOLOGY: &str = "electrophysiology";
 
 /// Tensors of a checkpoint that hold the factors of the terms.
 const FACTOR_PREFIX: &str = "term_factor.";
@@ -181,25 +179,42 @@ impl Session {
 
     /// The gradient of each term alone in the batch of the first training step, before anything is learned.
     pub fn term_gradients(&mut self) -> Result<Vec<TermGradient>> {
-        let (trials, forward) = self.run_batch(1)?;
-        let values = {
+        let mut terms = Vec::new();
+        if self.needs_network() {
+            let (trials, forward) = self.run_batch(1)?;
             let responses =
                 Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
-            loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?
-        };
-        let mut terms = Vec::new();
-        self.simulation.set_voltage_factor(0.0);
-        for term in &values.terms {
-            let seeds: Vec<f32> = term.seeds.iter().map(|seed| *seed as f32).collect();
-            let adjoint = self.simulation.adjoint(&seeds)?;
-            terms.push(self.term_gradient(term.name, term.value, &adjoint)?);
+            let values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
+            self.simulation.set_voltage_factor(0.0);
+            for term in &values.terms {
+                let seeds: Vec<f32> = term.seeds.iter().map(|seed| *seed as f32).collect();
+                let adjoint = self.simulation.adjoint(&seeds)?;
+                terms.push(self.term_gradient(term.name, term.value, &adjoint)?);
+            }
+            self.simulation.set_voltage_factor(1.0);
+            if self.plan.scene.losses.voltage.is_some() {
+                let adjoint = self.simulation.adjoint(&vec![0.0; self.simulation.layout().plane_words()])?;
+                terms.push(self.term_gradient("voltage", adjoint.voltage_loss, &adjoint)?);
+            }
         }
-        self.simulation.set_voltage_factor(1.0);
-        if self.plan.scene.losses.voltage.is_some() {
-            let adjoint = self.simulation.adjoint(&vec![0.0; self.simulation.layout().plane_words()])?;
-            terms.push(self.term_gradient("voltage", adjoint.voltage_loss, &adjoint)?);
+        self.simulation.clear_weight_gradient();
+        let mut adjoint = self.no_gradient();
+        if let Some(value) = self.add_pair_recordings(1, &mut adjoint)? {
+            terms.push(self.term_gradient(ELECTROPHYSIOLOGY, value, &adjoint)?);
         }
         Ok(terms)
+    }
+
+    /// Whether a term of the loss looks at the network's spikes or potentials; the others need no simulation of it.
+    fn needs_network(&self) -> bool {
+        let losses = &self.plan.scene.losses;
+        losses.rates.is_some() || losses.selectivity.is_some() || losses.voltage.is_some()
+    }
+
+    /// The report of an adjoint pass that found nothing.
+    fn no_gradient(&self) -> AdjointReport {
+        let cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; self.optimiser.cell_parameters().len()];
+        AdjointReport { voltage_loss: 0.0, cell_gradient, wall_ms: 0.0 }
     }
 
     /// The gradient that an adjoint pass of one term left.
@@ -219,6 +234,29 @@ impl Session {
 
     /// Takes a training step (from 1).
     pub fn step(&mut self, training_step: u32) -> Result<StepMetrics> {
+        let (mut metrics, mut adjoint) = if self.needs_network() {
+            self.network_gradient(training_step)?
+        } else {
+            self.simulation.clear_weight_gradient();
+            (StepMetrics::default(), self.no_gradient())
+        };
+        let start = Instant::now();
+        if let Some(value) = self.add_pair_recordings(training_step, &mut adjoint)? {
+            metrics.losses.insert(ELECTROPHYSIOLOGY.to_owned(), value);
+        }
+        metrics.ms.pairs = ms_since(start);
+        let rate_factor = schedule::learning_rate_factor(&self.plan.scene.optimiser, training_step);
+        let update = self.optimiser.step(&mut self.simulation, &adjoint, rate_factor)?;
+        metrics.ms.update = update.wall_ms;
+        metrics.step = training_step;
+        metrics.total_loss = metrics.losses.values().sum();
+        metrics.gradient_norm = update.weight_gradient_norm;
+        metrics.device_bytes = self.gpu.allocated_bytes();
+        Ok(metrics)
+    }
+
+    /// Runs the network over a training step's trials and back: what it showed, and the gradient of the terms that look at it.
+    fn network_gradient(&mut self, training_step: u32) -> Result<(StepMetrics, AdjointReport)> {
         let start = Instant::now();
         let (trials, forward) = self.run_batch(training_step)?;
         let stimulus_ms = ms_since(start) - forward.wall_ms;
@@ -230,41 +268,29 @@ impl Session {
             term.scale(self.factor(term.name));
         }
         let seeds = self.seeds(&values);
-        let mut adjoint = self.simulation.adjoint(&seeds)?;
+        let adjoint = self.simulation.adjoint(&seeds)?;
         if let Some(term) = &self.plan.scene.losses.selectivity {
             update_rate_mean(&mut self.rate_mean_hz, term, &responses);
         }
-        let adjoint_ms = ms_since(start);
-        let start = Instant::now();
-        let recorded = self.add_pair_recordings(training_step, &mut adjoint)?;
-        let pairs_ms = ms_since(start);
-        let rate_factor = schedule::learning_rate_factor(&self.plan.scene.optimiser, training_step);
-        let update = self.optimiser.step(&mut self.simulation, &adjoint, rate_factor)?;
         let ms = PhaseMs {
             stimulus: stimulus_ms,
             forward: forward.wall_ms,
-            adjoint: adjoint_ms,
-            pairs: pairs_ms,
-            update: update.wall_ms,
+            adjoint: ms_since(start),
+            ..PhaseMs::default()
         };
         let mut losses = terms(&values);
         if self.plan.scene.losses.voltage.is_some() {
             losses.insert("voltage".to_owned(), adjoint.voltage_loss);
         }
-        if let Some(value) = recorded {
-            losses.insert("electrophysiology".to_owned(), value);
-        }
-        Ok(StepMetrics {
-            step: training_step,
-            total_loss: losses.values().sum(),
+        let metrics = StepMetrics {
             losses,
             mean_rate_hz: self.mean_rates_hz(&responses),
             mean_rate_evoked_hz: mean_rate_hz(&responses, true),
             mean_rate_spontaneous_hz: mean_rate_hz(&responses, false),
-            gradient_norm: update.weight_gradient_norm,
             ms,
-            device_bytes: self.gpu.allocated_bytes(),
-        })
+            ..StepMetrics::default()
+        };
+        Ok((metrics, adjoint))
     }
 
     /// Adds the gradient of the electrophysiology term to that of the others; its value, if it is on.
@@ -276,7 +302,8 @@ impl Session {
         let (Some(_), Some(assay)) = (&self.plan.scene.losses.electrophysiology, &mut self.assay) else {
             return Ok(None);
         };
-        let step = assay.step(&self.simulation, self.optimiser.cell_parameters(), training_step, 1.0)?;
+        let factor = self.factors.get(ELECTROPHYSIOLOGY).copied().unwrap_or(1.0);
+        let step = assay.step(&self.simulation, self.optimiser.cell_parameters(), training_step, factor)?;
         let sums = adjoint.cell_gradient.iter_mut().flatten();
         sums.zip(step.cell_gradient.iter().flatten()).for_each(|(sum, g)| *sum += g);
         Ok(Some(step.value))
@@ -476,74 +503,4 @@ fn drawn(filters: &Filters) -> SourceFilters<'_> {
         baseline_hz: &filters.baseline_hz,
         second_ix: &filters.second_ix,
     }
-}
-
-fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
-    let (scene, n_steps) = (&plan.scene, plan.n_steps as usize);
-    let learn = &scene.learn;
-    // A pair factor's gradient is the sum of its weights' gradients.
-    let weights = LearnWeights {
-        recurrent: learn.recurrent_weights || learn.pair_scale,
-        lgn: learn.lgn_weights || learn.pair_scale,
-        background: learn.background_weights || learn.pair_scale,
-    };
-    let voltage = scene.losses.voltage.map_or(VoltagePenalty::default(), |v| VoltagePenalty {
-        weight: v.weight,
-        x_low: v.x_low,
-        x_high: v.x_high,
-    });
-    Ok(Settings {
-        n_trials: plan.n_trials as usize,
-        n_steps,
-        window: plan.analysis_start_step as usize..n_steps,
-        steps_between_checkpoints: setup::steps_between_checkpoints(plan, dynamics)?,
-        voltage,
-        learn_weights: weights,
-        learn_cells: learn_cells(learn).contains(&true),
-        current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
-        potential_seeds: false,
-    })
-}
-
-/// Which cell parameters are learned, in the order of `model::cell::CELL_PARAMETERS`.
-fn learn_cells(learn: &LearnScene) -> [bool; N_CELL_PARAMETERS] {
-    let amplitudes = learn.after_spike_amplitudes;
-    [learn.leak_conductance, learn.threshold, amplitudes, amplitudes, learn.coupling_conductance]
-}
-
-fn optimiser_settings(plan: &Plan, models: &[CellModel]) -> OptimiserSettings {
-    let OptimiserScene { kind, learning_rate, cell_learning_rate, scale_learning_rate, .. } =
-        plan.scene.optimiser;
-    let (optimiser, learn) = (&plan.scene.optimiser, &plan.scene.learn);
-    OptimiserSettings {
-        weight_rule: match kind {
-            OptimiserKind::Adam => WeightRule::Adam,
-            OptimiserKind::ExponentiatedAdam => WeightRule::ExponentiatedAdam,
-        },
-        adam: AdamRule { beta_1: optimiser.beta1, beta_2: optimiser.beta2, epsilon: optimiser.epsilon },
-        learning_rate,
-        cell_learning_rate,
-        scale_learning_rate,
-        learn_weights: LearnWeights {
-            recurrent: learn.recurrent_weights,
-            lgn: learn.lgn_weights,
-            background: learn.background_weights,
-        },
-        clip_norm: optimiser.clip_norm,
-        learn_cells: learn_cells(learn),
-        cell_bounds: models.iter().map(|model| cell_bounds(model, &learn.bounds)).collect(),
-        log_scale_bound: learn.pair_scale.then(|| learn.bounds.pair_scale_factor.ln()),
-    }
-}
-
-/// How far each learned form of a cell's parameters may go, in the order of `model::cell::CELL_PARAMETERS`.
-fn cell_bounds(model: &CellModel, bounds: &BoundsScene) -> [f64; N_CELL_PARAMETERS] {
-    let [amplitude_1, amplitude_2] = model.asc_amp_pa.map(|amp| bounds.after_spike_fraction * amp.abs());
-    [
-        bounds.leak_conductance_factor.ln(),
-        bounds.threshold_mv,
-        amplitude_1,
-        amplitude_2,
-        bounds.coupling_factor.ln(),
-    ]
 }

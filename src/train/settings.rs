@@ -1,0 +1,84 @@
+//! What the simulation and the optimiser are told of a plan.
+
+use crate::error::Result;
+use crate::model::Dynamics;
+use crate::model::adam::AdamRule;
+use crate::model::cell::N_CELL_PARAMETERS;
+use crate::network::CellModel;
+use crate::plan::Plan;
+use crate::scene::{BoundsScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
+use crate::setup;
+use crate::sim::optimiser::{OptimiserSettings, WeightRule};
+use crate::sim::{LearnWeights, Settings, VoltagePenalty};
+
+/// Settings of the simulation.
+pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
+    let (scene, n_steps) = (&plan.scene, plan.n_steps as usize);
+    let learn = &scene.learn;
+    // A pair factor's gradient is the sum of its weights' gradients.
+    let weights = LearnWeights {
+        recurrent: learn.recurrent_weights || learn.pair_scale,
+        lgn: learn.lgn_weights || learn.pair_scale,
+        background: learn.background_weights || learn.pair_scale,
+    };
+    let voltage = scene.losses.voltage.map_or(VoltagePenalty::default(), |v| VoltagePenalty {
+        weight: v.weight,
+        x_low: v.x_low,
+        x_high: v.x_high,
+    });
+    Ok(Settings {
+        n_trials: plan.n_trials as usize,
+        n_steps,
+        window: plan.analysis_start_step as usize..n_steps,
+        steps_between_checkpoints: setup::steps_between_checkpoints(plan, dynamics)?,
+        voltage,
+        learn_weights: weights,
+        learn_cells: learn_cells(learn).contains(&true),
+        current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
+        potential_seeds: false,
+    })
+}
+
+/// Which cell parameters are learned, in the order of `model::cell::CELL_PARAMETERS`.
+fn learn_cells(learn: &LearnScene) -> [bool; N_CELL_PARAMETERS] {
+    let amplitudes = learn.after_spike_amplitudes;
+    [learn.leak_conductance, learn.threshold, amplitudes, amplitudes, learn.coupling_conductance]
+}
+
+/// Settings of the optimiser of a network with these cell models.
+pub(super) fn optimiser_settings(plan: &Plan, models: &[CellModel]) -> OptimiserSettings {
+    let OptimiserScene { kind, learning_rate, cell_learning_rate, scale_learning_rate, .. } =
+        plan.scene.optimiser;
+    let (optimiser, learn) = (&plan.scene.optimiser, &plan.scene.learn);
+    OptimiserSettings {
+        weight_rule: match kind {
+            OptimiserKind::Adam => WeightRule::Adam,
+            OptimiserKind::ExponentiatedAdam => WeightRule::ExponentiatedAdam,
+        },
+        adam: AdamRule { beta_1: optimiser.beta1, beta_2: optimiser.beta2, epsilon: optimiser.epsilon },
+        learning_rate,
+        cell_learning_rate,
+        scale_learning_rate,
+        learn_weights: LearnWeights {
+            recurrent: learn.recurrent_weights,
+            lgn: learn.lgn_weights,
+            background: learn.background_weights,
+        },
+        clip_norm: optimiser.clip_norm,
+        learn_cells: learn_cells(learn),
+        cell_bounds: models.iter().map(|model| cell_bounds(model, &learn.bounds)).collect(),
+        log_scale_bound: learn.pair_scale.then(|| learn.bounds.pair_scale_factor.ln()),
+    }
+}
+
+/// How far each learned form of a cell's parameters may go, in the order of `model::cell::CELL_PARAMETERS`.
+fn cell_bounds(model: &CellModel, bounds: &BoundsScene) -> [f64; N_CELL_PARAMETERS] {
+    let [amplitude_1, amplitude_2] = model.asc_amp_pa.map(|amp| bounds.after_spike_fraction * amp.abs());
+    [
+        bounds.leak_conductance_factor.ln(),
+        bounds.threshold_mv,
+        amplitude_1,
+        amplitude_2,
+        bounds.coupling_factor.ln(),
+    ]
+}
