@@ -236,6 +236,10 @@ fn compare_held(mode: Mode, seed: u64) {
         let column = |rows: &[[f64; N_CELL_PARAMETERS]]| rows.iter().map(|r| r[k]).collect::<Vec<f64>>();
         check(CELL_PARAMETERS[k], &column(&cells), &column(&gradient.theta));
     }
+    let optimiser =
+        Optimiser::new(&simulation, optimiser_settings(circuit.network.cell_models.len())).unwrap();
+    let (_, log_scale) = optimiser.gradient_sums(&simulation).unwrap();
+    check("log_pair_scale", &log_scale, &gradient.log_scale);
 }
 
 /// A second adjoint pass repeats the first but for its wall time.

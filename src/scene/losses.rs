@@ -131,7 +131,7 @@ fn half() -> f64 {
 }
 
 fn default_pairs_per_type() -> u32 {
-    16
+    32
 }
 
 fn percentile_90() -> AmplitudeScene {

@@ -80,7 +80,7 @@ fn samples_are_distinct_edges_of_their_pairs_and_follow_from_seed_and_step() {
         }
         seen.extend(chosen);
     }
-    // Twenty draws of 16 reach most edges of a pair that has 100 of them.
+    // Twenty draws of 32 reach most edges of a pair that has up to 200 of them.
     let pair = assay.pairs.iter().find(|pair| (80..200).contains(&pair.edges.len())).unwrap();
     let reached = pair.edges.iter().filter(|e| seen.contains(&(**e as usize))).count();
     assert!(2 * reached > pair.edges.len(), "{reached} of {}", pair.edges.len());
@@ -188,7 +188,7 @@ fn a_perturbed_pair_is_found_and_undone() {
         let all = bench.assay.evaluate(&bench.simulation, &bench.theta, 9, 8).unwrap();
         let is_it = |e: &&PairErrors| (&e.source, &e.target) == (&source, &target);
         let pair = all.iter().find(is_it).unwrap();
-        assert_eq!(pair.n_sampled, 128);
+        assert_eq!(pair.n_sampled, 8 * 32);
         pair.model.log_mean - pair.recorded_log_mean
     };
     let before = errors(&mut bench);
