@@ -1,13 +1,15 @@
 // Sums over each row of a shard: the squared gradient of the base weights (for the norm), and per target cell type
-// w grad_w (A10: the gradient of the logarithm of the pair type's factor). A workgroup walks rows; its threads share the
+// w grad_w (A10: the gradient of the logarithm of the pair type's factor). With STRUCTURE it adds the structure terms' slope/w. A workgroup walks rows; its threads share the
 // edges of a row and add up their sums in a fixed order. The host adds the rows up in f64.
 //!include shared/tables.wgsl
 //!include shared/rows.wgsl
-@group(0) @binding(2) var<storage, read> pairs: array<u32>;       // [pair type] factor (f32 bits), ...
+@group(0) @binding(2) var<storage, read> pairs: array<u32>;       // [pair type] factor (f32 bits), ..., [pair type][bin] slopes (f32 bits)
 @group(0) @binding(5) var<storage, read> weights: array<f32>;     // [edge] nS (pA in point mode)
 @group(0) @binding(6) var<storage, read> grad: array<f32>;        // [edge] loss per nS
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;  // [row][N_CELL_TYPES + 1]
 override WORKGROUP_SIZE: u32 = 64u;
+override STRUCTURE: bool = false;
+//!include shared/structure.wgsl
 const N_SUMS: u32 = N_CELL_TYPES + 1u;
 var<workgroup> partial: array<f32, WORKGROUP_SIZE * N_SUMS>;
 
@@ -24,8 +26,12 @@ fn main(
         var sum = array<f32, N_SUMS>();
         for (var edge = row_first(source) + lane; edge < last; edge += WORKGROUP_SIZE) {
             let cell_type = target_cell_type(targets[edge]);
-            let base_gradient = bitcast<f32>(pairs[pair_first + cell_type]) * grad[edge];
-            sum[cell_type] += weights[edge] * grad[edge];
+            let pair = pair_first + cell_type;
+            let weight = weights[edge];
+            var gradient = grad[edge];
+            if (in_structure(weight)) { gradient += bitcast<f32>(pairs[PAIRS_SLOPES + weight_cell(pair, weight)]) / weight; }
+            let base_gradient = bitcast<f32>(pairs[pair]) * gradient;
+            sum[cell_type] += weight * gradient;
             sum[N_CELL_TYPES] += base_gradient * base_gradient;
         }
         for (var k = 0u; k < N_SUMS; k++) { partial[k * WORKGROUP_SIZE + lane] = sum[k]; }

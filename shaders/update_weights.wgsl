@@ -1,7 +1,7 @@
 // One optimiser step of the weights of a shard: Adam with projection on w >= 0, or exponentiated Adam, on the base weight
 // w_0 = w / s with s the factor of its pair type (A10); then the new factor is put in. Kingma and Ba 2015; exponentiated
 // gradient: Kivinen and Warmuth 1997. A workgroup walks rows; its threads share the edges of a row. No adjoint: it is the
-// end of the chain. Hazards: none, each edge has one owner; the largest weight is an integer maximum of its bits.
+// end of the chain. With STRUCTURE it adds the structure terms' slope/w to the gradient and counts the new weights. Hazards: none, each edge has one owner; the largest weight is an integer maximum of its bits.
 struct Update {
     learning_rate: f32,  // this step's, schedule included
     beta_1: f32,         // decay of the first moment
@@ -15,13 +15,16 @@ struct Update {
 @group(0) @binding(0) var<uniform> update: Update;
 //!include shared/tables.wgsl
 //!include shared/rows.wgsl
-// [pair type] factor before, [pair type] factor after (f32 bits), then the largest weight (f32 bits).
+// [pair type] factor before, [pair type] factor after (f32 bits), the largest weight (f32 bits), then [pair type][bin] slopes
+// (f32 bits) and counts.
 @group(0) @binding(2) var<storage, read_write> pairs: array<atomic<u32>>;
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>;  // [edge] nS (pA in point mode)
 @group(0) @binding(6) var<storage, read> grad: array<f32>;           // [edge] loss per nS
 @group(0) @binding(7) var<storage, read_write> moment_1: array<f32>; // [edge]
 @group(0) @binding(8) var<storage, read_write> moment_2: array<f32>; // [edge]
 override WORKGROUP_SIZE: u32 = 64u;
+override STRUCTURE: bool = false;
+//!include shared/structure.wgsl
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -38,19 +41,26 @@ fn main(
             let pair = pair_first + target_cell_type(targets[edge]);
             let factor_before = bitcast<f32>(atomicLoad(&pairs[pair]));
             let factor_after = bitcast<f32>(atomicLoad(&pairs[N_PAIR_TYPES + pair]));
-            let gradient = update.clip * factor_before * grad[edge];
+            let weight_before = weights[edge];
+            var loss_gradient = grad[edge];
+            if (in_structure(weight_before)) {
+                let slope = bitcast<f32>(atomicLoad(&pairs[PAIRS_SLOPES + weight_cell(pair, weight_before)]));
+                loss_gradient += slope / weight_before;
+            }
+            let gradient = update.clip * factor_before * loss_gradient;
             let first = update.beta_1 * moment_1[edge] + (1.0 - update.beta_1) * gradient;
             let second = update.beta_2 * moment_2[edge] + (1.0 - update.beta_2) * gradient * gradient;
             moment_1[edge] = first;
             moment_2[edge] = second;
             let move_by = update.learning_rate * first * update.bias_1 / (sqrt(second * update.bias_2) + update.epsilon);
-            let base = weights[edge] / factor_before;
+            let base = weight_before / factor_before;
             var moved = max(0.0, base - move_by);
             if (update.exponentiated == 1u) { moved = base * exp(-move_by); }
             let weight = moved * factor_after;
             weights[edge] = weight;
+            if (in_structure(weight)) { atomicAdd(&pairs[PAIRS_COUNTS + weight_cell(pair, weight)], 1u); }
             largest = max(largest, weight);
         }
     }
-    atomicMax(&pairs[2u * N_PAIR_TYPES], bitcast<u32>(largest));
+    atomicMax(&pairs[PAIRS_LARGEST], bitcast<u32>(largest));
 }

@@ -18,8 +18,9 @@ mod trials;
 
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use losses::{
-    AmplitudeScene, ElectrophysiologyLossScene, LossesScene, RatesLossScene, SelectivityLossScene,
-    SharesScene, SurrogateScene, VoltageLossScene, WeightingScene,
+    AmplitudeScene, ElectrophysiologyLossScene, LossesScene, RatesLossScene, ScalePriorScene,
+    SelectivityLossScene, SharesScene, StructureLossScene, SurrogateScene, VoltageLossScene,
+    WeightDistributionScene, WeightTargetScene, WeightingScene,
 };
 pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, V1Scene};
 pub use trials::{DirectionsScene, GratingScene, TimeScene, TrialsScene};

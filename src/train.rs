@@ -19,6 +19,7 @@ mod dry_run;
 pub mod schedule;
 mod session;
 mod settings;
+mod structure;
 pub mod weighting;
 
 use dry_run::NetworkSize;
@@ -27,6 +28,7 @@ use weighting::Gradients;
 
 pub use assay::PairErrors;
 pub use session::Session;
+pub use structure::PairTypeWeights;
 
 /// Where a run writes.
 #[derive(Clone, Debug, PartialEq, Eq)]

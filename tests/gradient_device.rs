@@ -152,6 +152,7 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
         learn_cells: [true; N_CELL_PARAMETERS],
         cell_bounds: vec![[1.0; N_CELL_PARAMETERS]; n_models],
         log_scale_bound: Some(1.0),
+        structure: false,
     }
 }
 

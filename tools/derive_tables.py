@@ -422,6 +422,50 @@ def neuropixels_tables(data):
 
 # ----------------------------------------------------------------------------------------------------------------------
 
+# ---------------------------------------------------------------------------------------------- sizes of EM connections
+
+EM_CELL_TYPES = {"23P": "L2/3_Exc", "L2/3": "L2/3_Exc", "L4": "L4_Exc", "4P": "L4_Exc", "5P-ET": "L5_ET", "5P-IT": "L5_IT", "5P-NP": "L5_NP",
+                 "6P": "L6_Exc"}
+# A spread from fewer connections says little: its own error would be more than a fifth.
+MIN_CONNECTIONS = 15
+
+
+def em_synapse_size(data):
+    """Spread of log size of EM connections between excitatory types, and its slope against how alike the two cells respond."""
+    studies = (("minnie65", "minnie65_connections_corr_vs_synsize.csv", "correlation", "response_correlation"),
+               ("v1dd", "v1dd_connections_dpd_vs_synsize.csv", "delta_pref_direction", "direction_difference_deg"))
+    rows, left_out = [], []
+    for study, file, column, covariate in studies:
+        groups = {}
+        for r in rows_of(data / "structure" / file, ","):
+            groups.setdefault(r["pair"], []).append((float(r[column]), math.log(float(r["weight"]))))
+        for pair, points in groups.items():
+            n = len(points)
+            if n < MIN_CONNECTIONS:
+                continue
+            mean_x, mean_y = (sum(p[k] for p in points) / n for k in (0, 1))
+            xx = sum((x - mean_x) ** 2 for x, _ in points)
+            xy = sum((x - mean_x) * (y - mean_y) for x, y in points)
+            yy = sum((y - mean_y) ** 2 for _, y in points)
+            slope = xy / xx
+            source, target = (EM_CELL_TYPES.get(t) for t in pair.split("->"))
+            if source is None or target is None:
+                left_out.append(f"{study} {pair} ({n})")
+                continue
+            rows.append([study, source, target, n, number(math.sqrt(yy / (n - 1)), 6), covariate, number(slope, 6),
+                         number(math.sqrt((yy - slope * xy) / (n - 2) / xx), 6)])
+    yield table(
+        "em_synapse_size.csv",
+        "structure/minnie65_connections_corr_vs_synsize.csv and structure/v1dd_connections_dpd_vs_synsize.csv of biorealistic-v1-model "
+        "(MICrONS Consortium 2025; V1DD: electron microscopy with calcium imaging of the same cells)",
+        "log_sd dimensionless (natural logarithm); slope per unit of response correlation or per deg", ALLEN,
+        ["one row a pair of excitatory cell types with at least " + str(MIN_CONNECTIONS) + " connections; sizes of inhibitory synapses are not published",
+         "log_sd: standard deviation of ln(size) over connections; size as published (PSD size)",
+         "left out since their type is not told (n): " + "; ".join(left_out or ["nothing"]),
+         "slope: least squares of ln(size) against the covariate; slope_se: its standard error"],
+        "study source target n_connections log_sd covariate slope slope_se".split(), rows)
+
+
 def derive(data):
     """All tables as (file name, text)."""
     scheme = naming(data)
@@ -429,7 +473,7 @@ def derive(data):
     order = [line.split(",")[0] for line in cell_table[1].splitlines() if line[0].isdigit()]
     return [populations(data, scheme), cell_table, *connection_tables(data), kinetics(data), delays(data),
             *psp_tables(data, scheme), lgn_units(data), lgn_weights(data, order), background_weights(data, order),
-            *neuropixels_tables(data)]
+            *em_synapse_size(data), *neuropixels_tables(data)]
 
 
 def check(out, tables):

@@ -17,6 +17,7 @@ pub mod electrophysiology;
 pub mod rate;
 pub mod selectivity;
 pub mod statistics;
+pub mod structure;
 pub mod targets;
 
 use std::path::{Path, PathBuf};

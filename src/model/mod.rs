@@ -10,6 +10,7 @@ pub mod recording;
 pub mod rng;
 pub mod surrogate;
 pub mod vocabulary;
+pub mod weight_bins;
 
 use cell::CellMode;
 use kinetics::Ports;

@@ -19,7 +19,7 @@ pub use build::{NetworkSpec, build, cells_only, connect};
 pub use cache::{build_or_load, cache_folder};
 pub use connection::{EdgeCount, ExpectedEdges, expected_edges};
 pub use positions::place_neurons;
-pub use weights::{PspLaw, UnitPsps, psp_laws};
+pub use weights::{PspLaw, UnitPsps, normal_quantile, psp_laws};
 
 pub use crate::model::vocabulary::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES,

@@ -5,6 +5,7 @@
 //! folder, so nothing that uses a [`Tables`] has to check again.
 
 mod cells;
+mod em;
 mod lgn;
 mod sheet;
 mod synapses;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
+pub use em::{Covariate, EmConnections};
 pub use lgn::{LgnUnitClass, SecondSubfield, TemporalFilter};
 pub use synapses::{Connection, MeasuredPsp, PspStatistics};
 pub use targets::{PROBABILITIES, Quantity, Session, Split, Target};
@@ -66,6 +68,11 @@ pub struct Tables {
     pub targets: Vec<Target>,
     /// `neuropixels_sessions.csv`.
     pub sessions: Vec<Session>,
+    /// `em_synapse_size.csv`.
+    pub em_connections: Vec<EmConnections>,
+    /// Spread of the logarithm of the size of EM connections, `[source cell type][target cell type]`; None where a cell is
+    /// inhibitory. Pairs without connections of their own have that of all excitatory pairs.
+    pub em_log_sds: [[Option<f64>; N_CELL_TYPES]; N_CELL_TYPES],
     digest: String,
 }
 
@@ -89,6 +96,7 @@ impl Tables {
         let background_weights = cells::read_background_weights(&mut folder, &cells)?;
         let sessions = targets::read_sessions(&mut folder)?;
         let targets = targets::read_targets(&mut folder, &sessions)?;
+        let em_connections = em::read_em_connections(&mut folder)?;
         Ok(Self {
             populations,
             cells,
@@ -102,6 +110,8 @@ impl Tables {
             background_weights,
             targets,
             sessions,
+            em_log_sds: em::em_log_sds(&em_connections),
+            em_connections,
             digest: digest_of(&folder.contents),
             folder: folder.path,
         })
@@ -193,6 +203,11 @@ fn digest_of(contents: &[(String, Vec<u8>)]) -> String {
         hasher.update(bytes);
     }
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the connections that a cell type makes are excitatory.
+fn connection_is_excitatory(cell_type_ix: usize) -> bool {
+    !super::class_is_inhibitory(super::CLASS_OF_SOURCE_TYPE[cell_type_ix])
 }
 
 /// Names of the target classes, the first [`N_TARGET_CLASSES`] of [`CLASSES`].

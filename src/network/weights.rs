@@ -151,7 +151,7 @@ pub(crate) fn input_weights(tables: &Tables, unit_psps: &UnitPsps) -> Result<Vec
 
 /// Quantile of the standard normal distribution (Wichura 1988, algorithm AS 241, relative error about 1e-16), for
 /// p in (0, 1).
-pub(crate) fn normal_quantile(p: f64) -> f64 {
+pub fn normal_quantile(p: f64) -> f64 {
     let ratio = |numerator: [f64; 8], denominator: [f64; 7], r: f64| {
         let horner = |c: &[f64]| c.iter().rev().fold(0.0, |sum, c| sum * r + c);
         horner(&numerator) / (1.0 + r * horner(&denominator))

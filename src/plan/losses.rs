@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::error::Result;
-use crate::scene::{NetworkScene, Scene};
+use crate::scene::{NetworkScene, Scene, StructureLossScene};
 
 impl Check<'_> {
     pub(super) fn losses(&self, scene: &Scene) -> Result<()> {
@@ -30,6 +30,9 @@ impl Check<'_> {
             let limit = || "the electrophysiology loss needs a network with synapses".to_owned();
             self.hold(is_v1, "losses.electrophysiology.weight", electrophysiology.weight, limit)?;
         }
+        if let Some(structure) = &scene.losses.structure {
+            self.structure_loss(scene, structure)?;
+        }
         if let Some(voltage) = &scene.losses.voltage {
             self.within("losses.voltage.weight", voltage.weight, 0.0, 1e9, "")?;
             self.within("losses.voltage.x_low", voltage.x_low, -100.0, 100.0, "")?;
@@ -42,5 +45,21 @@ impl Check<'_> {
             )?;
         }
         Ok(())
+    }
+
+    fn structure_loss(&self, scene: &Scene, structure: &StructureLossScene) -> Result<()> {
+        if let Some(term) = &structure.weight_distribution {
+            self.within("losses.structure.weight_distribution.weight", term.weight, 0.0, 1e9, "")?;
+        }
+        if let Some(term) = &structure.scale_prior {
+            self.within("losses.structure.scale_prior.weight", term.weight, 0.0, 1e9, "")?;
+            let field = "losses.structure.scale_prior.n_pairs_probed";
+            self.within(field, term.n_pairs_probed, 1.0, 1e9, "pairs")?;
+            let limit = || "the prior on the pair factors needs learn.pair_scale".to_owned();
+            self.hold(scene.learn.pair_scale, "losses.structure.scale_prior.weight", term.weight, limit)?;
+        }
+        let is_v1 = matches!(scene.network, NetworkScene::V1(_));
+        let limit = || "the structure loss needs a network with synapses".to_owned();
+        self.hold(is_v1, "losses.structure", "on", limit)
     }
 }

@@ -30,6 +30,52 @@ pub struct LossesScene {
     pub voltage: Option<VoltageLossScene>,
     /// Amplitudes of paired recordings between cell groups.
     pub electrophysiology: Option<ElectrophysiologyLossScene>,
+    /// Sizes of the synapses as the connectome implies them.
+    pub structure: Option<StructureLossScene>,
+}
+
+/// Loss on the weights between neurons, against what electron microscopy shows of their synapses. `None` switches a part off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StructureLossScene {
+    /// Distribution of the logarithms of the weights of each pair type.
+    pub weight_distribution: Option<WeightDistributionScene>,
+    /// Prior on the pair factors.
+    pub scale_prior: Option<ScalePriorScene>,
+}
+
+/// Wasserstein-1 distance between the logarithms of the weights of a pair type and their target; each edge counts the same.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightDistributionScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// What the weights are compared with.
+    #[serde(default)]
+    pub target: WeightTargetScene,
+}
+
+/// Target of the distribution of weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightTargetScene {
+    /// A normal law of the logarithms with the spread of the sizes of EM connections, about the pair type's own mean: EM says
+    /// nothing of nS or pA. Between excitatory types only, since no sizes of inhibitory synapses are published.
+    #[default]
+    EmSpread,
+    /// The weights that the builder drew, for every pair type.
+    BuilderWeights,
+}
+
+/// Gaussian prior on the logarithms of the pair factors: the sampling error of EM connection probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScalePriorScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Pairs of cells of each pair type in which connections were looked for, in 1..=1e9. The publication gives probabilities p and
+    /// not counts; with n pairs the relative sampling error of p is sqrt((1 - p)/(p n)), the standard deviation of the prior.
+    #[serde(default = "default_pairs_probed")]
+    pub n_pairs_probed: f64,
 }
 
 /// Loss on the peaks of simulated paired recordings: mean and standard deviation of their logarithms per measured pair of cell
@@ -128,6 +174,10 @@ pub struct VoltageLossScene {
 
 fn half() -> f64 {
     0.5
+}
+
+fn default_pairs_probed() -> f64 {
+    1000.0
 }
 
 fn default_pairs_per_type() -> u32 {

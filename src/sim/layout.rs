@@ -12,6 +12,7 @@ use crate::model::cell::{
 use crate::model::kinetics::N_TARGET_TYPES;
 use crate::model::real::Dual;
 use crate::model::rng::Stream;
+use crate::model::weight_bins::{FIRST_WEIGHT_BIN, N_WEIGHT_BINS};
 use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons,
     SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, TARGET_NEURON_BITS,
@@ -57,6 +58,14 @@ pub struct UpdateUniform {
 
 /// Pair types: (source type, target cell type).
 pub const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
+
+/// Words of the pairs buffer: factors before and after an update, the largest weight, then for the structure terms the slopes
+/// and the counts of weights, `[N_PAIR_TYPES][N_WEIGHT_BINS]` each.
+pub const PAIRS_LARGEST: usize = 2 * N_PAIR_TYPES;
+/// First of the slopes.
+pub const PAIRS_SLOPES: usize = PAIRS_LARGEST + 1;
+/// First of the counts.
+pub const PAIRS_COUNTS: usize = PAIRS_SLOPES + N_PAIR_TYPES * N_WEIGHT_BINS;
 
 /// Distance between two uniforms, bytes: the alignment that every adapter accepts.
 pub const UNIFORM_STRIDE: usize = 256;
@@ -304,6 +313,11 @@ impl Layout {
         number("N_CLASSES", N_CLASSES);
         number("N_CELL_TYPES", N_CELL_TYPES);
         number("N_PAIR_TYPES", N_PAIR_TYPES);
+        number("N_WEIGHT_BINS", N_WEIGHT_BINS);
+        number("FIRST_WEIGHT_BIN", FIRST_WEIGHT_BIN);
+        number("PAIRS_LARGEST", PAIRS_LARGEST);
+        number("PAIRS_SLOPES", PAIRS_SLOPES);
+        number("PAIRS_COUNTS", PAIRS_COUNTS);
         number("SOURCE_TYPE_LGN", SOURCE_TYPE_LGN);
         number("SOURCE_TYPE_BACKGROUND", SOURCE_TYPE_BACKGROUND);
         number("TARGET_NEURON_BITS", TARGET_NEURON_BITS as usize);

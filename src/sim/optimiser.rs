@@ -1,11 +1,13 @@
 //! The optimiser: Adam on the device for the weights, on the host for cell parameters and pair factors.
 
+mod structure;
+
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::device::Shard;
-use super::layout::{N_PAIR_TYPES, UNIFORM_STRIDE, UpdateUniform};
+use super::layout::{N_PAIR_TYPES, PAIRS_COUNTS, PAIRS_LARGEST, PAIRS_SLOPES, UNIFORM_STRIDE, UpdateUniform};
 use super::profile::{KernelTime, Timed};
 use super::rows::row_workgroup_size;
 use super::shaders::assemble;
@@ -14,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Kernel, PassRecord};
 use crate::model::adam::AdamRule;
 use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::weight_bins::N_WEIGHT_BINS;
 use crate::network::N_CELL_TYPES;
 
 /// Update rule of the weights.
@@ -48,6 +51,8 @@ pub struct OptimiserSettings {
     pub cell_bounds: Vec<[f64; N_CELL_PARAMETERS]>,
     /// How far the logarithm of a pair factor may go from 0; `None` if they are not learned.
     pub log_scale_bound: Option<f64>,
+    /// Whether the weights are counted by size, and the loss has slopes by their logarithms.
+    pub structure: bool,
 }
 
 /// Everything that training has changed, on the host: a checkpoint's content.
@@ -122,6 +127,10 @@ pub struct Optimiser {
     uniform: Buffer,
     pairs: Buffer,
     learned: Learned,
+    /// Weights between neurons by size, `[N_PAIR_TYPES][N_WEIGHT_BINS]`; empty without structure terms.
+    weight_counts: Vec<u32>,
+    /// Gradient of the loss by the logarithms of the pair factors that does not pass the weights, `[N_PAIR_TYPES]`.
+    scale_gradient: Vec<f64>,
 }
 
 /// Numbers of a row in the sums: one for each target cell type, then the squared norm.
@@ -131,14 +140,17 @@ impl Optimiser {
     /// Makes the optimiser of the weights that `simulation` has gradients of.
     pub fn new(simulation: &Simulation, settings: OptimiserSettings) -> Result<Self> {
         let gpu = &simulation.gpu;
-        let per_row = [("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu)))];
+        let structure = f64::from(u8::from(settings.structure));
+        let per_row = [("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu))), ("STRUCTURE", structure)];
+        let table = N_PAIR_TYPES * N_WEIGHT_BINS;
+        let n_words = if settings.structure { PAIRS_COUNTS + table } else { PAIRS_SLOPES };
         let kernel = |name: &str| Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, &per_row);
         let mut optimiser = Self {
             shards: Vec::new(),
             update: kernel("update_weights")?,
             sums: kernel("gradient_sums")?,
             uniform: Buffer::uniform(gpu, "update uniforms", 2 * UNIFORM_STRIDE)?,
-            pairs: Buffer::storage(gpu, "pair factors", 2 * N_PAIR_TYPES + 1)?,
+            pairs: Buffer::storage(gpu, "pair factors", n_words)?,
             learned: Learned {
                 cell_parameters: vec![[0.0; N_CELL_PARAMETERS]; simulation.cell_models.len()],
                 cell_moments: vec![[[0.0; 2]; N_CELL_PARAMETERS]; simulation.cell_models.len()],
@@ -147,7 +159,12 @@ impl Optimiser {
                 ..Learned::default()
             },
             settings,
+            weight_counts: Vec::new(),
+            scale_gradient: vec![0.0; N_PAIR_TYPES],
         };
+        if optimiser.settings.structure {
+            optimiser.weight_counts = Self::count_weights(simulation)?;
+        }
         for (shard_ix, shard) in simulation.device.shards.iter().enumerate() {
             if let Some(grad) = &shard.grad {
                 let update = optimiser.bind_shard(simulation, shard_ix, shard, grad)?;
@@ -200,7 +217,8 @@ impl Optimiser {
     ) -> Result<UpdateReport> {
         let start = Instant::now();
         let t = self.learned.n_updates + 1;
-        let (norm, scale_gradient) = self.gradient_sums(simulation)?;
+        let (norm, mut scale_gradient) = self.gradient_sums(simulation)?;
+        scale_gradient.iter_mut().zip(&self.scale_gradient).for_each(|(sum, g)| *sum += g);
         let scale_gradient_norm = self.step_scales(&scale_gradient, t, rate_factor);
         let cell_gradient_norm = self.step_cells(&adjoint.cell_gradient, t, rate_factor);
         if !(norm.is_finite() && scale_gradient_norm.is_finite() && cell_gradient_norm.is_finite()) {
@@ -263,7 +281,8 @@ impl Optimiser {
         simulation: &Simulation,
         cell_gradient: &[[f64; N_CELL_PARAMETERS]],
     ) -> Result<GradientNorms> {
-        let (weights, scale_gradient) = self.gradient_sums(simulation)?;
+        let (weights, mut scale_gradient) = self.gradient_sums(simulation)?;
+        scale_gradient.iter_mut().zip(&self.scale_gradient).for_each(|(sum, g)| *sum += g);
         let of_scales = scale_gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         let mut squared = 0.0;
         for (model, gradient) in cell_gradient.iter().enumerate() {
@@ -309,7 +328,13 @@ impl Optimiser {
         squared.sqrt()
     }
 
-    fn step_weights(&self, simulation: &mut Simulation, norm: f64, t: u32, rate_factor: f64) -> Result<()> {
+    fn step_weights(
+        &mut self,
+        simulation: &mut Simulation,
+        norm: f64,
+        t: u32,
+        rate_factor: f64,
+    ) -> Result<()> {
         let s = &self.settings;
         let [bias_1, bias_2] = s.adam.bias(t);
         let clip = s.clip_norm.filter(|limit| norm > *limit).map_or(1.0, |limit| limit / norm);
@@ -326,18 +351,22 @@ impl Optimiser {
         self.uniform.write(0, &[uniform]);
         self.uniform.write(UNIFORM_STRIDE / 4, &[UpdateUniform { learning_rate: 0.0, ..uniform }]);
         self.pairs.write(N_PAIR_TYPES, &self.scale_words());
-        self.pairs.write(2 * N_PAIR_TYPES, &[0_u32]);
+        self.pairs.write(PAIRS_LARGEST, &[0_u32]);
+        self.pairs.write(PAIRS_COUNTS, &vec![0_u32; self.weight_counts.len()]);
         simulation.gpu.submit("update weights", |pass| {
             for shard in &self.shards {
                 let n_workgroups = simulation.device.shards[shard.shard_ix].n_workgroups;
                 self.update.dispatch(pass, &shard.update_group, shard.uniform_offset, n_workgroups);
             }
         })?;
-        let largest: Vec<f32> = self.pairs.read(2 * N_PAIR_TYPES, 1)?;
+        let largest: Vec<f32> = self.pairs.read(PAIRS_LARGEST, 1)?;
         if !largest[0].is_finite() {
             return Err(Error::Failed(format!("a weight is not finite after update {t}")));
         }
         simulation.arrival_scale = arrival_scale(largest[0].max(simulation.largest_fixed_weight));
+        if self.settings.structure {
+            self.weight_counts = self.pairs.read(PAIRS_COUNTS, self.weight_counts.len())?;
+        }
         Ok(())
     }
 
@@ -406,6 +435,9 @@ impl Optimiser {
         simulation.set_cell_parameters(&learned.cell_parameters);
         // Weights and moments live on the device from here on.
         self.learned = Learned { weights: Vec::new(), weight_moments: [Vec::new(), Vec::new()], ..learned };
+        if self.settings.structure {
+            self.weight_counts = Self::count_weights(simulation)?;
+        }
         Ok(())
     }
 

@@ -44,6 +44,7 @@ pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/neuron_forward",
     "shared/neuron_adjoint",
     "shared/list_source",
+    "shared/structure",
 ];
 
 fn find(table: &[(&str, &'static str)], name: &str) -> Result<&'static str> {

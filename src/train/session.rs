@@ -1,5 +1,7 @@
 //! A network on the device with its losses, optimiser and stimulus: one training step, one evaluation, one checkpoint.
 
+mod checkpoint;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,6 +9,7 @@ use std::time::Instant;
 use super::assay::{Assay, PairErrors};
 use super::schedule;
 use super::settings::{optimiser_settings, settings};
+use super::structure::{PairTypeWeights, SCALE_PRIOR, Structure, WEIGHT_DISTRIBUTION, weights_beside_em};
 use super::weighting::TermGradient;
 use crate::error::{Error, Result};
 use crate::evaluate::{CellTypeSummary, Tuning, summarise};
@@ -34,9 +37,6 @@ use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
 /// Name of the term of the paired recordings.
 const ELECTROPHYSIOLOGY: &str = "electrophysiology";
 
-/// Tensors of a checkpoint that hold the factors of the terms.
-const FACTOR_PREFIX: &str = "term_factor.";
-
 /// A network on the device and everything that trains it.
 pub struct Session {
     plan: Plan,
@@ -48,6 +48,8 @@ pub struct Session {
     losses: FunctionLosses,
     /// Paired recordings; none where they are not asked for.
     assay: Option<Assay>,
+    /// Structure terms; none where they are off.
+    structure: Option<Structure>,
     train_targets: FunctionTargets,
     held_out_targets: FunctionTargets,
     /// Neurons of the core by cell type.
@@ -146,6 +148,8 @@ impl Session {
             return Err(Error::field(&plan.scene_file, field, term.weight, limit));
         }
         let optimiser = Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models))?;
+        let structure =
+            scene.losses.structure.map(|terms| Structure::new(&terms, tables, optimiser.weight_counts()));
         Ok(Self {
             plan: plan.clone(),
             gpu: Arc::clone(gpu),
@@ -154,6 +158,7 @@ impl Session {
             stimulus,
             losses,
             assay,
+            structure,
             train_targets,
             held_out_targets: FunctionTargets::from_tables(tables, Split::HeldOut)?,
             core: loss::core_neurons(&network.neurons, core_radius_um),
@@ -202,6 +207,13 @@ impl Session {
         if let Some(value) = self.add_pair_recordings(1, &mut adjoint)? {
             terms.push(self.term_gradient(ELECTROPHYSIOLOGY, value, &adjoint)?);
         }
+        self.simulation.clear_weight_gradient();
+        for term in [WEIGHT_DISTRIBUTION, SCALE_PRIOR] {
+            let values = self.add_structure(|name| f64::from(u8::from(name == term)))?;
+            if let Some((_, value)) = values.iter().find(|(name, _)| *name == term) {
+                terms.push(self.term_gradient(term, *value, &self.no_gradient())?);
+            }
+        }
         Ok(terms)
     }
 
@@ -245,6 +257,9 @@ impl Session {
             metrics.losses.insert(ELECTROPHYSIOLOGY.to_owned(), value);
         }
         metrics.ms.pairs = ms_since(start);
+        let factors = self.factors.clone();
+        let structure = self.add_structure(|term| factors.get(term).copied().unwrap_or(1.0))?;
+        metrics.losses.extend(structure.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let rate_factor = schedule::learning_rate_factor(&self.plan.scene.optimiser, training_step);
         let update = self.optimiser.step(&mut self.simulation, &adjoint, rate_factor)?;
         metrics.ms.update = update.wall_ms;
@@ -293,6 +308,14 @@ impl Session {
         Ok((metrics, adjoint))
     }
 
+    /// Tells the optimiser the slopes of the structure terms; their values.
+    fn add_structure(&mut self, factor: impl Fn(&str) -> f64) -> Result<Vec<(&'static str, f64)>> {
+        match &self.structure {
+            Some(structure) => structure.apply(&mut self.optimiser, factor),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Adds the gradient of the electrophysiology term to that of the others; its value, if it is on.
     fn add_pair_recordings(
         &mut self,
@@ -318,6 +341,14 @@ impl Session {
         let Some(assay) = &mut self.assay else { return Ok(Vec::new()) };
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
         assay.evaluate(&self.simulation, self.optimiser.cell_parameters(), seed, n_samples)
+    }
+
+    /// The weights between excitatory types beside the spread of EM connections.
+    ///
+    /// # Errors
+    /// Those of reading the weights back.
+    pub fn weights_beside_em(&self, tables: &Tables) -> Result<Vec<PairTypeWeights>> {
+        Ok(weights_beside_em(&Optimiser::count_weights(&self.simulation)?, tables))
     }
 
     /// Device time by kernel in the last segment of the last training step; weights stay as they are. For benches.
@@ -363,67 +394,6 @@ impl Session {
             // A spike's time is the end of its step.
             spikes: spikes.iter().map(|s| (s.trial, s.neuron, f64::from(s.step + 1) * dt_ms)).collect(),
         })
-    }
-
-    /// What was learned up to `training_step`.
-    pub fn checkpoint(&self, training_step: u32) -> Result<Checkpoint> {
-        let learned = self.optimiser.learned(&self.simulation)?;
-        let n_models = learned.cell_parameters.len();
-        let [moment_1, moment_2] = learned.weight_moments;
-        let f32s = |data: Vec<f32>| Tensor { shape: vec![data.len()], data: TensorData::F32(data) };
-        let f64s =
-            |shape: &[usize], data: Vec<f64>| Tensor { shape: shape.to_vec(), data: TensorData::F64(data) };
-        let tensors = [
-            ("weights", f32s(learned.weights)),
-            ("weight_moment_1", f32s(moment_1)),
-            ("weight_moment_2", f32s(moment_2)),
-            ("rate_mean_hz", f32s(self.rate_mean_hz.clone())),
-            ("cell_parameters", f64s(&[n_models, N_CELL_PARAMETERS], learned.cell_parameters.concat())),
-            ("cell_moments", f64s(&[n_models, N_CELL_PARAMETERS, 2], learned.cell_moments.concat().concat())),
-            ("log_scales", f64s(&[learned.log_scales.len()], learned.log_scales)),
-            ("scale_moments", f64s(&[learned.scale_moments.len(), 2], learned.scale_moments.concat())),
-        ];
-        let factors = self
-            .factors
-            .iter()
-            .map(|(term, factor)| (format!("{FACTOR_PREFIX}{term}"), f64s(&[1], vec![*factor])));
-        let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor));
-        let tensors = tensors.chain(factors).collect();
-        Ok(Checkpoint::new(&self.plan, training_step, tensors))
-    }
-
-    /// Goes on from a checkpoint.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let rate_mean_hz = checkpoint.f32s("rate_mean_hz")?;
-        if rate_mean_hz.len() != self.rate_mean_hz.len() {
-            let (found, own) = (rate_mean_hz.len(), self.rate_mean_hz.len());
-            return Err(Error::Failed(format!(
-                "the checkpoint is of {found} neurons, the network has {own}"
-            )));
-        }
-        self.rate_mean_hz = rate_mean_hz.to_vec();
-        let mut factors = BTreeMap::new();
-        for name in checkpoint.tensors.keys() {
-            if let (Some(term), [factor, ..]) =
-                (name.strip_prefix(FACTOR_PREFIX), checkpoint.f64s(name).unwrap_or(&[]))
-            {
-                factors.insert(term.to_owned(), *factor);
-            }
-        }
-        self.set_factors(factors);
-        let learned = Learned {
-            n_updates: checkpoint.training_step,
-            weights: checkpoint.f32s("weights")?.to_vec(),
-            weight_moments: [
-                checkpoint.f32s("weight_moment_1")?.to_vec(),
-                checkpoint.f32s("weight_moment_2")?.to_vec(),
-            ],
-            cell_parameters: checkpoint.f64s("cell_parameters")?.as_chunks().0.to_vec(),
-            cell_moments: checkpoint.f64s("cell_moments")?.as_chunks().0.as_chunks().0.to_vec(),
-            log_scales: checkpoint.f64s("log_scales")?.to_vec(),
-            scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
-        };
-        self.optimiser.restore(&mut self.simulation, learned)
     }
 
     fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {

@@ -68,6 +68,7 @@ pub(super) fn optimiser_settings(plan: &Plan, models: &[CellModel]) -> Optimiser
         learn_cells: learn_cells(learn),
         cell_bounds: models.iter().map(|model| cell_bounds(model, &learn.bounds)).collect(),
         log_scale_bound: learn.pair_scale.then(|| learn.bounds.pair_scale_factor.ln()),
+        structure: plan.scene.losses.structure.is_some(),
     }
 }
 

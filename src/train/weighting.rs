@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::structure::{SCALE_PRIOR, WEIGHT_DISTRIBUTION};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::scene::{LossesScene, WeightingScene};
@@ -45,6 +46,14 @@ fn field(losses: &LossesScene, term: &str) -> (&'static str, f64) {
         "selectivity" => ("selectivity", weight(losses.selectivity.map(|t| t.weight))),
         "voltage" => ("voltage", weight(losses.voltage.map(|t| t.weight))),
         "electrophysiology" => ("electrophysiology", weight(losses.electrophysiology.map(|t| t.weight))),
+        WEIGHT_DISTRIBUTION => {
+            let term = losses.structure.and_then(|t| t.weight_distribution);
+            ("structure.weight_distribution", weight(term.map(|t| t.weight)))
+        }
+        SCALE_PRIOR => {
+            let term = losses.structure.and_then(|t| t.scale_prior);
+            ("structure.scale_prior", weight(term.map(|t| t.weight)))
+        }
         _ => ("rates", weight(losses.rates.map(|t| t.weight))),
     }
 }

@@ -204,6 +204,7 @@ fn a_perturbed_pair_is_found_and_undone() {
         learn_cells: [false; N_CELL_PARAMETERS],
         cell_bounds: vec![[0.0; N_CELL_PARAMETERS]; bench.theta.len()],
         log_scale_bound: Some(10_f64.ln()),
+        structure: false,
     };
     let mut optimiser = Optimiser::new(&bench.simulation, settings).unwrap();
     let mut values = Vec::new();

@@ -1,0 +1,62 @@
+//! What the structure terms of the loss need of the optimiser (L4, L5): counts of the weights by size, and their slopes.
+
+use super::Optimiser;
+use crate::error::{Error, Result};
+use crate::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
+use crate::network::{N_CELL_TYPES, target_cell_type};
+use crate::sim::Simulation;
+use crate::sim::layout::{N_PAIR_TYPES, PAIRS_SLOPES};
+
+/// Words before the offsets of a shard's rows.
+const OFFSETS_HEADER: usize = 3;
+
+impl Optimiser {
+    /// Logarithms of the pair factors learned so far, `[N_PAIR_TYPES]`.
+    pub fn log_scales(&self) -> &[f64] {
+        &self.learned.log_scales
+    }
+
+    /// The weights between neurons by size, `[N_PAIR_TYPES][N_WEIGHT_BINS]`; empty without structure terms.
+    pub fn weight_counts(&self) -> &[u32] {
+        &self.weight_counts
+    }
+
+    /// Sets what the structure terms add to the gradient until they are set anew: the derivative of the loss by the logarithm of a
+    /// weight, `[N_PAIR_TYPES][N_WEIGHT_BINS]`, and by the logarithms of the pair factors, `[N_PAIR_TYPES]`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] for other shapes, or an optimiser without structure terms.
+    pub fn set_structure_gradient(&mut self, slopes: &[f32], by_log_scale: &[f64]) -> Result<()> {
+        let fits = slopes.len() == self.weight_counts.len() && by_log_scale.len() == N_PAIR_TYPES;
+        if !fits || !self.settings.structure {
+            return Err(Error::Failed("the optimiser takes no structure terms of that shape".to_owned()));
+        }
+        self.pairs.write(PAIRS_SLOPES, slopes);
+        self.scale_gradient = by_log_scale.to_vec();
+        Ok(())
+    }
+
+    /// Counts the weights between neurons by size, `[N_PAIR_TYPES][N_WEIGHT_BINS]`, as `update_weights.wgsl` counts them when it
+    /// writes them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] what the driver refused.
+    pub fn count_weights(simulation: &Simulation) -> Result<Vec<u32>> {
+        let mut counts = vec![0; N_PAIR_TYPES * N_WEIGHT_BINS];
+        for shard in simulation.device.shards.iter().filter(|shard| shard.kind == 0) {
+            let weights: Vec<f32> = shard.weights.read(0, shard.n_edges)?;
+            let targets: Vec<u32> = shard.targets.read(0, shard.n_edges)?;
+            let offsets: Vec<u32> = shard.offsets.read(OFFSETS_HEADER, shard.n_rows + 1)?;
+            for (row, edges) in offsets.windows(2).enumerate() {
+                let pair_first = simulation.source_type(shard.first_source + row) * N_CELL_TYPES;
+                for edge in edges[0] as usize..edges[1] as usize {
+                    let pair = pair_first + target_cell_type(targets[edge]);
+                    if let Some(bin) = weight_bin(weights[edge]) {
+                        counts[pair * N_WEIGHT_BINS + bin] += 1;
+                    }
+                }
+            }
+        }
+        Ok(counts)
+    }
+}

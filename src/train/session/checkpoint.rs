@@ -1,0 +1,75 @@
+//! What a session has learned, as a checkpoint and back.
+
+use std::collections::BTreeMap;
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::model::cell::N_CELL_PARAMETERS;
+use crate::output::{Checkpoint, Tensor, TensorData};
+use crate::sim::optimiser::Learned;
+
+/// Tensors of a checkpoint that hold the factors of the terms.
+const FACTOR_PREFIX: &str = "term_factor.";
+
+impl Session {
+    /// What was learned up to `training_step`.
+    pub fn checkpoint(&self, training_step: u32) -> Result<Checkpoint> {
+        let learned = self.optimiser.learned(&self.simulation)?;
+        let n_models = learned.cell_parameters.len();
+        let [moment_1, moment_2] = learned.weight_moments;
+        let f32s = |data: Vec<f32>| Tensor { shape: vec![data.len()], data: TensorData::F32(data) };
+        let f64s =
+            |shape: &[usize], data: Vec<f64>| Tensor { shape: shape.to_vec(), data: TensorData::F64(data) };
+        let tensors = [
+            ("weights", f32s(learned.weights)),
+            ("weight_moment_1", f32s(moment_1)),
+            ("weight_moment_2", f32s(moment_2)),
+            ("rate_mean_hz", f32s(self.rate_mean_hz.clone())),
+            ("cell_parameters", f64s(&[n_models, N_CELL_PARAMETERS], learned.cell_parameters.concat())),
+            ("cell_moments", f64s(&[n_models, N_CELL_PARAMETERS, 2], learned.cell_moments.concat().concat())),
+            ("log_scales", f64s(&[learned.log_scales.len()], learned.log_scales)),
+            ("scale_moments", f64s(&[learned.scale_moments.len(), 2], learned.scale_moments.concat())),
+        ];
+        let factors = self
+            .factors
+            .iter()
+            .map(|(term, factor)| (format!("{FACTOR_PREFIX}{term}"), f64s(&[1], vec![*factor])));
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor));
+        let tensors = tensors.chain(factors).collect();
+        Ok(Checkpoint::new(&self.plan, training_step, tensors))
+    }
+
+    /// Goes on from a checkpoint.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let rate_mean_hz = checkpoint.f32s("rate_mean_hz")?;
+        if rate_mean_hz.len() != self.rate_mean_hz.len() {
+            let (found, own) = (rate_mean_hz.len(), self.rate_mean_hz.len());
+            return Err(Error::Failed(format!(
+                "the checkpoint is of {found} neurons, the network has {own}"
+            )));
+        }
+        self.rate_mean_hz = rate_mean_hz.to_vec();
+        let mut factors = BTreeMap::new();
+        for name in checkpoint.tensors.keys() {
+            if let (Some(term), [factor, ..]) =
+                (name.strip_prefix(FACTOR_PREFIX), checkpoint.f64s(name).unwrap_or(&[]))
+            {
+                factors.insert(term.to_owned(), *factor);
+            }
+        }
+        self.set_factors(factors);
+        let learned = Learned {
+            n_updates: checkpoint.training_step,
+            weights: checkpoint.f32s("weights")?.to_vec(),
+            weight_moments: [
+                checkpoint.f32s("weight_moment_1")?.to_vec(),
+                checkpoint.f32s("weight_moment_2")?.to_vec(),
+            ],
+            cell_parameters: checkpoint.f64s("cell_parameters")?.as_chunks().0.to_vec(),
+            cell_moments: checkpoint.f64s("cell_moments")?.as_chunks().0.as_chunks().0.to_vec(),
+            log_scales: checkpoint.f64s("log_scales")?.to_vec(),
+            scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
+        };
+        self.optimiser.restore(&mut self.simulation, learned)
+    }
+}
