@@ -319,3 +319,23 @@ fn an_adapter_that_is_too_small_is_told_by_buffer_need_and_limit() {
     assert_refused(&output, 2, &["too small", "arrivals ring", "needs", "largest storage binding", &limit]);
     assert!(!Path::new(&run).exists());
 }
+
+#[test]
+fn structure_terms_that_cannot_be_are_refused() {
+    let edit = |losses: &str, words: &[&str]| {
+        refused_edit(
+            "rates: (weight: 1.0, huber_hz: 2)",
+            &format!("rates: (weight: 1.0, huber_hz: 2), {losses}"),
+            words,
+        );
+    };
+    edit(
+        "structure: (weight_distribution: (weight: -1))",
+        &["losses.structure.weight_distribution.weight", "-1"],
+    );
+    edit(
+        "structure: (scale_prior: (weight: 1))",
+        &["losses.structure.scale_prior.weight", "learn.pair_scale"],
+    );
+    edit("structure: (weight_distribution: (weight: 1))", &["losses.structure", "synapses"]);
+}

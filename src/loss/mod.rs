@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`rate`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
 //! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
+//! | [`structure`] | `weight_distribution`, `scale_prior` | weights and pair factors with EM; slopes by weight, none by counts |
 //! | [`electrophysiology`] | `electrophysiology` | peaks of simulated paired recordings with the measured PSPs; its seeds are of potentials |
 //!
 //! The voltage term (E5 of MODEL.md) is not here: it is a sum over all steps, so it stays where the potentials are, on the

@@ -22,11 +22,11 @@ use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::lgn_units;
 use crate::network::tables::{Split, Tables};
 use crate::network::{CELL_TYPES, Network};
-use crate::output::{Checkpoint, PhaseMs, StepMetrics, Tensor, TensorData};
+use crate::output::{PhaseMs, StepMetrics};
 use crate::plan::Plan;
 use crate::scene::{ElectrophysiologyLossScene, NetworkScene, StepsBetween};
 use crate::sim::layout::Layout;
-use crate::sim::optimiser::{Learned, Optimiser};
+use crate::sim::optimiser::Optimiser;
 use crate::sim::{
     AdjointReport, ForwardReport, KernelTime, Simulation, SourceDrive, SourceFilters, SourceSpikes,
 };

@@ -98,6 +98,7 @@ fn values_that_are_no_number_or_out_of_range_are_named_with_line_and_limit() {
     field_error("background_weights.csv", "weight_pa", "heavy");
     field_error("neuropixels_targets.csv", "n_sessions", "38");
     field_error("neuropixels_targets.csv", "q050", "0");
+    field_error("em_synapse_size.csv", "log_sd", "0");
 }
 
 #[test]
@@ -113,6 +114,7 @@ fn names_that_are_not_known_or_do_not_fit_are_named() {
     field_error("psp_pair_of_cell_type.csv", "measured_target", "l7_pyr");
     field_error("lgn_weights.csv", "model_id", "1");
     field_error("neuropixels_sessions.csv", "split", "test");
+    field_error("em_synapse_size.csv", "target", "L4_PV");
     field_error("neuropixels_targets.csv", "quantity", "fano");
 }
 
