@@ -22,7 +22,7 @@ pub use losses::{
     SelectivityLossScene, SharesScene, StructureLossScene, SurrogateScene, VoltageLossScene,
     WeightDistributionScene, WeightTargetScene, WeightingScene,
 };
-pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, V1Scene};
+pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, RecurrentWeightsScene, V1Scene};
 pub use trials::{DirectionsScene, GratingScene, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].

@@ -113,7 +113,7 @@ fn network_from(
         recurrent_weight_factor: v1.recurrent_weight_factor,
         lgn_weight_factor: v1.lgn.weight_factor,
         background_weight_factor: v1.background.weight_factor,
-        weights_follow_direction: true,
+        recurrent_weights: v1.recurrent_weights,
     };
     let models = tables.cell_models();
     // The published LGN and background weights are for the point model with the measured kinetics.

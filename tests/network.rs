@@ -9,9 +9,10 @@ use rayon::prelude::*;
 use simrun::network::tables::Tables;
 use simrun::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, ExpectedEdges, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
-    NetworkSpec, SOURCE_TYPE_BACKGROUND, UnitPsps, build, cells_only, expected_edges, place_neurons,
-    psp_laws, target_cell_type, target_neuron,
+    NetworkSpec, SOURCE_TYPE_BACKGROUND, UnitPsps, build, cells_only, class_is_inhibitory, expected_edges,
+    place_neurons, psp_laws, target_cell_type, target_neuron,
 };
+use simrun::scene::RecurrentWeightsScene;
 
 fn tables() -> Tables {
     Tables::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1"))
@@ -218,4 +219,64 @@ fn weights_make_the_psps_that_were_asked_for() {
         }
     }
     assert!(n_checked > 200, "only {n_checked} pairs have enough edges");
+}
+
+/// The same edges as with the measured weights, and one law for each sign: every pair type has the same median.
+#[test]
+fn pooled_weights_know_nothing_of_pair_types() {
+    let (tables, measured) = built(100.0);
+    let spec = NetworkSpec { recurrent_weights: RecurrentWeightsScene::Pooled, ..spec(100.0) };
+    let pooled = build(&spec, &tables, &unit_psps(&tables)).unwrap();
+    assert_eq!(
+        (&pooled.rows.offsets, &pooled.rows.targets),
+        (&measured.rows.offsets, &measured.rows.targets)
+    );
+    assert_eq!(pooled.neurons, measured.neurons);
+    let first_lgn = pooled.rows.offsets[pooled.neurons.len()] as usize;
+    assert_eq!(pooled.rows.weights[first_lgn..], measured.rows.weights[first_lgn..]);
+    // Log weight times relative size of the target, by sign and pair type; slope against the difference of directions.
+    let mut logs =
+        [vec![Vec::new(); N_CELL_TYPES * N_CELL_TYPES], vec![Vec::new(); N_CELL_TYPES * N_CELL_TYPES]];
+    let mut differences = Vec::new();
+    for_each_edge(&pooled, |source, target, weight| {
+        let source_type = pooled.source_type(source);
+        if source_type >= N_CELL_TYPES {
+            return;
+        }
+        let population = pooled.neurons.population_ix[target] as usize;
+        let size = f64::from(pooled.neurons.target_n_synapses[target])
+            / tables.populations[population].n_synapses_mean().floor();
+        let inhibitory = class_is_inhibitory(CLASS_OF_SOURCE_TYPE[source_type]);
+        let pair = source_type * N_CELL_TYPES + pooled.neurons.cell_type_ix[target] as usize;
+        let log = (weight * size).ln();
+        logs[usize::from(inhibitory)][pair].push(log);
+        if !inhibitory {
+            let [a, b] = [source, target].map(|i| f64::from(pooled.neurons.tuning_angle_deg[i]));
+            let apart = (a - b).rem_euclid(360.0);
+            differences.push((apart.min(360.0 - apart), log));
+        }
+    });
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    for of_sign in &logs {
+        let all = of_sign.concat();
+        let whole = mean(&all);
+        let sd = mean(&all.iter().map(|x| (x - whole).powi(2)).collect::<Vec<f64>>()).sqrt();
+        println!("mean of the logarithms {whole:.3}, sd {sd:.3}");
+        let pairs = of_sign.iter().filter(|pair| pair.len() >= 200);
+        assert!(pairs.clone().count() > 50);
+        for pair in pairs {
+            let off = (mean(pair) - whole).abs();
+            assert!(
+                off < 5.0 * sd / (pair.len() as f64).sqrt(),
+                "{off} off the mean of {} edges",
+                pair.len()
+            );
+        }
+    }
+    let (x, y): (Vec<f64>, Vec<f64>) = differences.iter().copied().unzip();
+    let (mx, my) = (mean(&x), mean(&y));
+    let xx: f64 = x.iter().map(|x| (x - mx).powi(2)).sum();
+    let slope = differences.iter().map(|(x, y)| (x - mx) * (y - my)).sum::<f64>() / xx;
+    let sd = mean(&y.iter().map(|y| (y - my).powi(2)).collect::<Vec<f64>>()).sqrt();
+    assert!(slope.abs() < 5.0 * sd / xx.sqrt(), "like-to-like slope {slope}");
 }

@@ -5,16 +5,17 @@
 
 use rayon::prelude::*;
 
-use super::connection::{LikeToLike, Site};
+use super::connection::{LikeToLike, Site, cell_type_is_inhibitory};
 use super::lgn_edges::{self, LgnSources, LgnTarget};
 use super::lgn_units::{self, LgnUnits};
 use super::positions::{one_of_each_model, place_neurons};
 use super::random::{Draws, Owner};
 use super::recurrent::{self, SourceGrid};
 use super::tables::Tables;
-use super::weights::{self, InputWeights, PspLaw, UnitPsps};
+use super::weights::{self, InputWeights, PooledLaw, PspLaw, UnitPsps};
 use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, TARGET_NEURON_BITS, pack_target};
 use crate::model::rng::Stream;
+use crate::scene::RecurrentWeightsScene;
 use crate::{Error, Result};
 
 /// What to build.
@@ -36,8 +37,8 @@ pub struct NetworkSpec {
     pub lgn_weight_factor: f64,
     /// Factor on every background weight, >= 0.
     pub background_weight_factor: f64,
-    /// Whether a recurrent weight's quantile follows the likeness of preferred directions (published) or is random.
-    pub weights_follow_direction: bool,
+    /// What recurrent weights are drawn from.
+    pub recurrent_weights: RecurrentWeightsScene,
 }
 
 impl NetworkSpec {
@@ -52,7 +53,7 @@ impl NetworkSpec {
             recurrent_weight_factor: 1.0,
             lgn_weight_factor: 1.0,
             background_weight_factor: 1.0,
-            weights_follow_direction: true,
+            recurrent_weights: RecurrentWeightsScene::Measured,
         }
     }
 }
@@ -91,6 +92,7 @@ pub fn connect(
         grid: SourceGrid::new(&neurons, spec.radius_um),
         lgn: LgnSources::new(tables, units)?,
         psp_laws: weights::psp_laws(tables),
+        pooled_laws: weights::pooled_laws(tables, unit_psps),
         input_weights: weights::input_weights(tables, unit_psps)?,
     };
     let incoming: Vec<Incoming> = (0..neurons.len())
@@ -133,6 +135,7 @@ struct Builder<'a> {
     grid: SourceGrid,
     lgn: LgnSources<'a>,
     psp_laws: Vec<[PspLaw; N_CELL_TYPES]>,
+    pooled_laws: [PooledLaw; 2],
     input_weights: Vec<InputWeights>,
 }
 
@@ -184,20 +187,24 @@ impl Builder<'_> {
         let mut connect_draws = self.draws(Stream::Connections, target_ix);
         let mut weight_draws = self.draws(Stream::Weights, target_ix);
         let connect = |source_ix: u32, source_type: usize, source_angle_deg: f64| {
-            let quantile = if self.spec.weights_follow_direction {
-                weights::quantile_by_direction(
-                    LikeToLike::between(connection, source_type, site.cell_type_ix),
-                    source_type,
-                    source_angle_deg,
-                    site.cell_type_ix,
-                    site.tuning_angle_deg,
-                    &mut weight_draws,
-                )
-            } else {
-                weight_draws.uniform()
+            let (law, quantile, unit_psp_mv) = match self.spec.recurrent_weights {
+                RecurrentWeightsScene::Measured => {
+                    let quantile = weights::quantile_by_direction(
+                        LikeToLike::between(connection, source_type, site.cell_type_ix),
+                        source_type,
+                        source_angle_deg,
+                        site.cell_type_ix,
+                        site.tuning_angle_deg,
+                        &mut weight_draws,
+                    );
+                    (&laws[source_type], quantile, unit_psps[CLASS_OF_SOURCE_TYPE[source_type]])
+                }
+                RecurrentWeightsScene::Pooled => {
+                    let pooled = &self.pooled_laws[usize::from(cell_type_is_inhibitory(source_type))];
+                    (&pooled.psp, weights::random_quantile(&mut weight_draws), pooled.unit_psp_mv)
+                }
             };
-            let psp_mv = weights::psp_mv(&laws[source_type], quantile, site.relative_size);
-            let weight = psp_mv / unit_psps[CLASS_OF_SOURCE_TYPE[source_type]];
+            let weight = weights::psp_mv(law, quantile, site.relative_size) / unit_psp_mv;
             edges.push(source_ix as usize, weight * self.spec.recurrent_weight_factor);
         };
         self.grid.draw_sources(connection, &site, target_ix, &mut connect_draws, scratch, connect);

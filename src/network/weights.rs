@@ -8,7 +8,7 @@
 use super::connection::{LikeToLike, cell_type_is_inhibitory, direction_difference_deg, whole_mean};
 use super::random::Draws;
 use super::tables::Tables;
-use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_CLASSES, SOURCE_TYPE_LGN};
+use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_CLASSES, SOURCE_TYPE_LGN, class_is_inhibitory};
 use crate::{Error, Result};
 
 /// Spread left where the synapse counts of a population alone spread PSPs more than was measured.
@@ -80,6 +80,48 @@ pub fn psp_laws(tables: &Tables) -> Vec<[PspLaw; N_CELL_TYPES]> {
         .collect()
 }
 
+/// One law of all edges of a sign.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct PooledLaw {
+    /// Log-normal law of the PSP, as [`PspLaw`].
+    pub(crate) psp: PspLaw,
+    /// Peak PSP of a synapse of weight 1, mV: geometric mean over the cells of the network and the classes of the sign.
+    pub(crate) unit_psp_mv: f64,
+}
+
+/// The laws of excitatory and of inhibitory edges, pooled over the measured pairs (each as often as it was recorded): mean of the
+/// logarithms, and their whole spread within and between pairs.
+pub(crate) fn pooled_laws(tables: &Tables, unit_psps: &UnitPsps) -> [PooledLaw; 2] {
+    [false, true].map(|inhibitory| {
+        let (mut n, mut sum, mut squares) = (0.0, 0.0, 0.0);
+        let mut used: Vec<usize> = Vec::new();
+        for source in (0..N_CELL_TYPES).filter(|source| cell_type_is_inhibitory(*source) == inhibitory) {
+            used.extend(tables.psp_pair_ix[source]);
+        }
+        used.sort_unstable();
+        used.dedup();
+        for measured in used.iter().map(|ix| &tables.psp_measured[*ix].p90) {
+            let (share, log) = (measured.n_pairs as f64, measured.lognormal_scale_mv.ln());
+            n += share;
+            sum += share * log;
+            squares += share * (log * log + measured.lognormal_shape.powi(2));
+        }
+        let mean = sum / n;
+        let (mut n_cells, mut log_unit) = (0.0, 0.0);
+        for (cell, of_model) in tables.cells.iter().zip(&unit_psps.of_mode_mv) {
+            let of_sign = (0..N_CLASSES - 1).filter(|class| class_is_inhibitory(*class) == inhibitory);
+            for class in of_sign {
+                n_cells += cell.n_cells_full as f64;
+                log_unit += cell.n_cells_full as f64 * of_model[class].ln();
+            }
+        }
+        PooledLaw {
+            psp: PspLaw { shape: (squares / n - mean * mean).sqrt(), median_mv: mean.exp() },
+            unit_psp_mv: (log_unit / n_cells).exp(),
+        }
+    })
+}
+
 /// Draws the quantile of a pair's weight: high where the preferred directions are alike.
 pub(crate) fn quantile_by_direction(
     like_to_like: Option<LikeToLike>,
@@ -99,6 +141,11 @@ pub(crate) fn quantile_by_direction(
         None => difference_deg / 180.0,
     };
     (1.0 - share_more_alike).clamp(QUANTILE_MARGIN, 1.0 - QUANTILE_MARGIN)
+}
+
+/// A quantile that knows nothing, within the same margins.
+pub(crate) fn random_quantile(draws: &mut Draws) -> f64 {
+    draws.uniform().clamp(QUANTILE_MARGIN, 1.0 - QUANTILE_MARGIN)
 }
 
 impl LikeToLike {

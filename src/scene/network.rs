@@ -26,10 +26,24 @@ pub struct V1Scene {
     /// Factor on every recurrent weight that the tables imply, >= 0.
     #[serde(default = "one")]
     pub recurrent_weight_factor: f64,
+    /// What recurrent weights are drawn from.
+    #[serde(default)]
+    pub recurrent_weights: RecurrentWeightsScene,
     /// Input from the thalamus.
     pub lgn: LgnScene,
     /// Input from the rest of the brain.
     pub background: BackgroundScene,
+}
+
+/// What recurrent weights are drawn from. The wiring is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecurrentWeightsScene {
+    /// The PSPs measured for each pair of cell types, the stronger the more alike the preferred directions (published).
+    #[default]
+    Measured,
+    /// One log-normal law for all excitatory and one for all inhibitory edges, pooled over the measured pairs, whatever the cell
+    /// types and directions: a start that knows nothing of pair types.
+    Pooled,
 }
 
 /// Input from the lateral geniculate nucleus. The 17,400 units are those of the table.
