@@ -13,13 +13,19 @@
 
 use serde::Serialize;
 
-use crate::loss::Responses;
 use crate::loss::statistics::{Quantiles, ks_against_table, mean};
 use crate::loss::targets::{FunctionTargets, Recorded};
+use crate::loss::{Responses, TrialKind};
 use crate::network::CELL_TYPES;
 
+mod contrast;
+mod curves;
 mod table;
 
+pub use contrast::{ContrastClass, ContrastResponses};
+pub use curves::{
+    ClassCounts, ContrastCurve, Curves, TuningCurve, contrast_classes, contrast_curves, tuning_curves,
+};
 pub use table::table;
 
 /// Rates by direction, gathered over any number of batches of trials.
@@ -59,9 +65,12 @@ impl Tuning {
     /// Adds a batch of trials with counts of `n_neurons` neurons.
     pub fn add<C: Copy + Into<f64>>(&mut self, responses: &Responses<'_, C>) {
         for (trial_ix, trial) in responses.trials.iter().enumerate() {
-            let condition = match trial.direction_deg() {
-                None => &mut self.grey,
-                Some(direction_deg) => condition_of(&mut self.directions, direction_deg, self.n_neurons),
+            let condition = match *trial {
+                TrialKind::Spontaneous => &mut self.grey,
+                TrialKind::Evoked { direction_deg } => {
+                    condition_of(&mut self.directions, direction_deg, self.n_neurons)
+                }
+                TrialKind::OtherContrast { .. } => continue,
             };
             condition.n_trials += 1;
             for (neuron_ix, sum_hz) in condition.sum_hz.iter_mut().enumerate() {
@@ -173,30 +182,43 @@ pub struct CellTypeSummary {
 /// Compares every cell type that has neurons in the core ([`crate::loss::core_neurons`]) with the recordings, in the order of
 /// [`CELL_TYPES`]; behind them come the types that were recorded as one.
 pub fn summarise(tuning: &Tuning, core: &[Vec<usize>], targets: &FunctionTargets) -> Vec<CellTypeSummary> {
-    let single = CELL_TYPES.iter().enumerate().map(|(ix, name)| ((*name).to_owned(), vec![ix]));
-    let mut groups: Vec<(String, Vec<usize>)> = single.collect();
     let all = [&targets.rate_evoked_hz, &targets.rate_spontaneous_hz, &targets.osi, &targets.dsi];
-    for recorded in all.into_iter().flatten().filter(|r| r.cell_types.len() > 1) {
-        if !groups.iter().any(|(name, _)| *name == recorded.name) {
-            groups.push((recorded.name.clone(), recorded.cell_types.clone()));
-        }
-    }
-    let rows = groups.into_iter().filter_map(|(cell_type, cell_types)| {
-        let neurons: Vec<usize> = cell_types.iter().flat_map(|&ix| core[ix].iter().copied()).collect();
+    let groups = groups(core, all.into_iter().flatten().map(|r| (&r.name, &r.cell_types)));
+    let rows = groups.into_iter().map(|(cell_type, cell_types, neurons)| {
         let compare = |recorded: &[Recorded], measure: &dyn Fn(usize) -> Option<f64>| {
             let sample: Vec<f64> = neurons.iter().filter_map(|&neuron_ix| measure(neuron_ix)).collect();
             compare(&sample, recorded.iter().find(|r| r.cell_types == cell_types))
         };
-        (!neurons.is_empty()).then(|| CellTypeSummary {
+        CellTypeSummary {
             n_neurons: neurons.len(),
             rate_evoked_hz: compare(&targets.rate_evoked_hz, &|i| tuning.evoked_hz(i)),
             rate_spontaneous_hz: compare(&targets.rate_spontaneous_hz, &|i| tuning.spontaneous_hz(i)),
             osi: compare(&targets.osi, &|i| tuning.osi(i)),
             dsi: compare(&targets.dsi, &|i| tuning.dsi(i)),
             cell_type,
-        })
+        }
     });
     rows.collect()
+}
+
+/// Every cell type, then those of the recorded ones (name, cell types) that cover several, as far as they have neurons in the core: name,
+/// cell types, neurons.
+fn groups<'a>(
+    core: &[Vec<usize>],
+    recorded: impl Iterator<Item = (&'a String, &'a Vec<usize>)>,
+) -> Vec<(String, Vec<usize>, Vec<usize>)> {
+    let single = CELL_TYPES.iter().enumerate().map(|(ix, name)| ((*name).to_owned(), vec![ix]));
+    let mut groups: Vec<(String, Vec<usize>)> = single.collect();
+    for (name, cell_types) in recorded.filter(|(_, cell_types)| cell_types.len() > 1) {
+        if !groups.iter().any(|(earlier, _)| earlier == name) {
+            groups.push((name.clone(), cell_types.clone()));
+        }
+    }
+    let with_neurons = groups.into_iter().map(|(name, cell_types)| {
+        let neurons: Vec<usize> = cell_types.iter().flat_map(|&ix| core[ix].iter().copied()).collect();
+        (name, cell_types, neurons)
+    });
+    with_neurons.filter(|(_, _, neurons)| !neurons.is_empty()).collect()
 }
 
 /// One sample beside its recording; None for an empty sample.

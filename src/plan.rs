@@ -157,6 +157,14 @@ mod tests {
             ("trials.n_evoked=28", "trials.n_evoked"),
             ("trials.n_evoked=4294967295", "trials.n_evoked"),
             ("trials.grating.contrast=1.1", "trials.grating.contrast"),
+            ("trials.grating.contrasts=[0.8, 1.5]", "trials.grating.contrasts[1]"),
+            ("trials.grating.contrasts=[0.1, 0.3]", "trials.grating.contrasts"),
+            ("trials.grating.contrasts=[0.1, 0.2, 0.3, 0.4, 0.5, 0.8]", "trials.n_evoked"),
+            ("losses.contrast=(weight: 1)", "trials.grating.contrasts"),
+            ("losses.contrast=(weight: -1)", "losses.contrast.weight"),
+            ("losses.tuning=(weight: 1, min_rate_hz: 0)", "losses.tuning.min_rate_hz"),
+            ("losses.tuning=(weight: NaN)", "losses.tuning.weight"),
+            ("evaluate.contrasts=[-0.1]", "evaluate.contrasts[0]"),
             ("trials.grating.onset_ms=501", "trials.grating.onset_ms"),
             ("trials.grating.directions=Degrees([0, 360])", "trials.grating.directions[1]"),
             ("surrogate.half_width=0", "surrogate.half_width"),
@@ -183,6 +191,10 @@ mod tests {
             ("evaluate.n_trials=0", "evaluate.n_trials"),
         ];
         assert!(plan(&[]).is_ok());
+        let contrasts = "trials.grating.contrasts=[0.8, 0.2]";
+        assert!(plan(&[contrasts, "losses.contrast=(weight: 1)", "evaluate.contrasts=[0.1]"]).is_ok());
+        let weaker = ["trials.grating.contrast=0.2", contrasts, "losses.contrast=(weight: 1)"];
+        assert!(plan(&weaker).unwrap_err().to_string().contains("trials.grating.contrast = 0.2"));
         for (setting, field) in cases {
             let error = plan(&[setting]).expect_err(setting);
             let message = error.to_string();

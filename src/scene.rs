@@ -18,12 +18,12 @@ mod trials;
 
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use losses::{
-    AmplitudeScene, ElectrophysiologyLossScene, LossesScene, RatesLossScene, ScalePriorScene,
+    AmplitudeScene, CurveLossScene, ElectrophysiologyLossScene, LossesScene, RatesLossScene, ScalePriorScene,
     SelectivityLossScene, SharesScene, StructureLossScene, SurrogateScene, VoltageLossScene,
     WeightDistributionScene, WeightTargetScene, WeightingScene,
 };
 pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, RecurrentWeightsScene, V1Scene};
-pub use trials::{DirectionsScene, GratingScene, TimeScene, TrialsScene};
+pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,7 +135,11 @@ pub struct EvaluateScene {
     pub every_steps: u32,
     /// Directions of the gratings, deg, in [0, 360), at least one; eight or more for selectivity.
     pub directions_deg: Vec<f64>,
-    /// Trials of each direction, and of the grey screen, 1..=1000.
+    /// Contrasts, in [0, 1], of further gratings for contrast-response curves, in four directions 45 deg apart as in the
+    /// recordings, where they were 0.04, 0.08, 0.13, 0.2, 0.35, 0.6 and 1. Empty: no such curves.
+    #[serde(default)]
+    pub contrasts: Vec<f64>,
+    /// Trials of each direction (and contrast), and of the grey screen, 1..=1000.
     pub n_trials: u32,
 }
 

@@ -420,6 +420,56 @@ def neuropixels_tables(data):
          + [sum(u["session_id"] == s and u["cell_type"].endswith(k) for u in units) for k in kinds] for s in sorted(split)])
 
 
+CONTRAST_MODELS = ("high", "band", "low")
+
+
+def pooled(units, cell_type, split):
+    """The units of the narrowest pool that has enough of them in both splits, as (pool, recorded types, {split: units}); or None."""
+    for pool, recorded in pools_of(cell_type):
+        of = {s: [u for u in units if u["cell_type"] in recorded and split[u["session_id"]] == s] for s in MIN_UNITS}
+        if all(len(of[s]) >= n for s, n in MIN_UNITS.items()):
+            return pool, "+".join(recorded), of
+    return None
+
+
+def curve_tables(data):
+    """The mean direction tuning curve of each cell type, and how its units' contrast-response curves were classed."""
+    all_units = rows_of(data / "function/neuropixels_units.csv", ",")
+    split = split_sessions(all_units)
+    classes = {r["unit_id"]: r for r in rows_of(data / "function/contrast_analysis.csv", ",")}
+    selective = [u for u in all_units if u["OSI"] and u["DSI"] and u["Ave_Rate(Hz)"]]
+    classed = [{**u, **classes[u["ecephys_unit_id"]]} for u in all_units if u["ecephys_unit_id"] in classes]
+    require(all(u["best_model"] in CONTRAST_MODELS and u["sig0.01"] in ("True", "False") for u in classed),
+            "contrast_analysis.csv: a class or a significance that is not known")
+    tuning, contrast = [], []
+    for cell_type in CELL_TYPES:
+        found = pooled(selective, cell_type, split)
+        for s, units in found[2].items() if found else ():
+            rates = [float(u["Ave_Rate(Hz)"]) for u in units]
+            # sum r_u index_u / sum r_u: the harmonics of the mean of the units' curves.
+            weighted = [sum(r * float(u[index]) for r, u in zip(rates, units)) / sum(rates) for index in ("DSI", "OSI")]
+            tuning.append([cell_type, s, found[0], found[1], len(units), len({u["session_id"] for u in units}),
+                           number(sum(rates) / len(rates), 6)] + [number(w, 6) for w in weighted])
+        found = pooled([u for u in classed if u["sig0.01"] == "True"], cell_type, split)
+        for s, units in found[2].items() if found else ():
+            n_tested = sum(u["cell_type"] in found[1].split("+") and split[u["session_id"]] == s for u in classed)
+            contrast.append([cell_type, s, found[0], found[1], n_tested, len(units)]
+                            + [sum(u["best_model"] == m for u in units) for m in CONTRAST_MODELS])
+    how = "splits and pools as in neuropixels_targets.csv"
+    recordings = "of biorealistic-v1-model: Allen Brain Observatory, Visual Coding Neuropixels (Siegle et al. 2021, Nature 592:86)"
+    yield table(
+        "tuning_curves.csv", f"function/neuropixels_units.csv {recordings}", "rate_hz Hz; dsi, osi dimensionless in [0, 1]", ALLEN,
+        [how, "mean curve of the units that have rate, OSI and DSI: rate_hz (1 + 2 dsi cos d + 2 osi cos 2d), d the angle from a unit's preferred direction",
+         "dsi, osi: means over the units, each weighted by its rate"],
+        "cell_type split pool recorded_types n_units n_sessions rate_hz dsi osi".split(), tuning)
+    yield table(
+        "contrast_classes.csv", f"function/contrast_analysis.csv and neuropixels_units.csv {recordings}", "n_* units", ALLEN,
+        [how + ", counted in responsive units", "n_tested: units with the contrast stimulus (functional_connectivity sessions only)",
+         "n_responsive: of these, those that respond to it at p < 0.01 (column sig0.01)",
+         "n_high, n_band, n_low: responsive units by best model (high, band or low pass; least AIC)"],
+        "cell_type split pool recorded_types n_tested n_responsive".split() + [f"n_{m}" for m in CONTRAST_MODELS], contrast)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 # ---------------------------------------------------------------------------------------------- sizes of EM connections
@@ -473,7 +523,7 @@ def derive(data):
     order = [line.split(",")[0] for line in cell_table[1].splitlines() if line[0].isdigit()]
     return [populations(data, scheme), cell_table, *connection_tables(data), kinetics(data), delays(data),
             *psp_tables(data, scheme), lgn_units(data), lgn_weights(data, order), background_weights(data, order),
-            *em_synapse_size(data), *neuropixels_tables(data)]
+            *em_synapse_size(data), *neuropixels_tables(data), *curve_tables(data)]
 
 
 def check(out, tables):

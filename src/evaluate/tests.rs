@@ -1,5 +1,4 @@
 use super::*;
-use crate::loss::TrialKind;
 
 const EIGHT: [f64; 8] = [0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0];
 

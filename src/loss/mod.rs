@@ -9,45 +9,67 @@
 //! | [`rate`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
 //! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
 //! | [`structure`] | `weight_distribution`, `scale_prior` | weights and pair factors with EM; slopes by weight, none by counts |
+//! | [`tuning`] | `tuning` | mean direction tuning curve per cell type, Hz, with the recorded one |
+//! | [`contrast`] | `contrast` | mean rate per cell type against contrast |
 //! | [`electrophysiology`] | `electrophysiology` | peaks of simulated paired recordings with the measured PSPs; its seeds are of potentials |
 //!
 //! The voltage term (E5 of MODEL.md) is not here: it is a sum over all steps, so it stays where the potentials are, on the
 //! device (`src/sim`), with its f64 definition in `src/reference`.
 
+pub mod contrast;
 pub mod electrophysiology;
 pub mod rate;
 pub mod selectivity;
 pub mod statistics;
 pub mod structure;
 pub mod targets;
+pub mod tuning;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::network::{N_CELL_TYPES, Neurons};
-use crate::scene::{LossesScene, SharesScene};
+use crate::scene::{LossesScene, RECORDED_CONTRAST, SharesScene};
+use contrast::ContrastGroup;
 use rate::RateGroup;
 use selectivity::SelectivityGroup;
 use targets::{FunctionTargets, Recorded};
+use tuning::TuningGroup;
 
 /// What a trial shows, as far as the losses go.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TrialKind {
-    /// A drifting grating; direction of drift in degrees, in the convention of `tuning_angle_deg`.
+    /// A drifting grating of the contrast of the recordings ([`RECORDED_CONTRAST`]); direction of drift in degrees, in the convention of `tuning_angle_deg`.
     Evoked {
         /// Direction of drift, degrees.
         direction_deg: f64,
     },
     /// A grey screen.
     Spontaneous,
+    /// A drifting grating of another contrast than that of the recordings: only contrast-response curves take it.
+    OtherContrast {
+        /// Direction of drift, degrees, as above.
+        direction_deg: f64,
+        /// Michelson contrast, in [0, 1].
+        contrast: f64,
+    },
 }
 
 impl TrialKind {
-    /// Direction of an evoked trial, degrees.
+    /// Direction of an evoked trial, degrees; gratings of another contrast are not meant.
     pub fn direction_deg(self) -> Option<f64> {
         match self {
             Self::Evoked { direction_deg } => Some(direction_deg),
-            Self::Spontaneous => None,
+            Self::Spontaneous | Self::OtherContrast { .. } => None,
+        }
+    }
+
+    /// Michelson contrast of the grating, 0 under grey.
+    pub fn contrast(self) -> f64 {
+        match self {
+            Self::Evoked { .. } => RECORDED_CONTRAST,
+            Self::Spontaneous => 0.0,
+            Self::OtherContrast { contrast, .. } => contrast,
         }
     }
 }
@@ -64,9 +86,14 @@ pub struct Responses<'a, C> {
 }
 
 impl<C: Copy + Into<f64>> Responses<'_, C> {
-    /// Indices of the evoked, or else of the spontaneous trials.
+    /// Indices of the evoked, or else of the spontaneous trials; gratings of another contrast are neither.
     pub fn trials_of_kind(&self, evoked: bool) -> Vec<usize> {
-        (0..self.trials.len()).filter(|&t| self.trials[t].direction_deg().is_some() == evoked).collect()
+        let is = |trial: TrialKind| match trial {
+            TrialKind::Evoked { .. } => evoked,
+            TrialKind::Spontaneous => !evoked,
+            TrialKind::OtherContrast { .. } => false,
+        };
+        (0..self.trials.len()).filter(|&t| is(self.trials[t])).collect()
     }
 
     /// Rate of one neuron in one trial, Hz.
@@ -90,6 +117,8 @@ pub struct FunctionLosses {
     rate_evoked: Vec<RateGroup>,
     rate_spontaneous: Vec<RateGroup>,
     selectivity: Vec<SelectivityGroup>,
+    tuning: Vec<TuningGroup>,
+    contrast: Vec<ContrastGroup>,
 }
 
 /// One term in one batch, its weight included.
@@ -142,9 +171,9 @@ pub fn core_neurons(neurons: &Neurons, core_radius_um: f64) -> Vec<Vec<usize>> {
     by_type
 }
 
-/// The neurons of the core that a recorded distribution covers.
-fn covered(recorded: &Recorded, core: &[Vec<usize>]) -> Vec<usize> {
-    recorded.cell_types.iter().flat_map(|&cell_type_ix| core[cell_type_ix].iter().copied()).collect()
+/// The neurons of the core that are of some cell types.
+fn covered(cell_types: &[usize], core: &[Vec<usize>]) -> Vec<usize> {
+    cell_types.iter().flat_map(|&cell_type_ix| core[cell_type_ix].iter().copied()).collect()
 }
 
 /// Pairs the neurons of the network's core with their targets. Cell types without recordings stay out of a term; a term
@@ -167,12 +196,22 @@ pub fn prepare(
         rate_evoked: rate_groups(&targets.rate_evoked_hz),
         rate_spontaneous: rate_groups(&targets.rate_spontaneous_hz),
         selectivity: terms.selectivity.map_or(Vec::new(), |t| selectivity::pair(t.shares, targets, &core)),
+        tuning: terms.tuning.map_or(Vec::new(), |t| tuning::pair(t.shares, &targets.tuning, &core)),
+        contrast: terms.contrast.map_or(Vec::new(), |t| {
+            contrast::pair(t.shares, &targets.rate_evoked_hz, &targets.rate_spontaneous_hz, &core)
+        }),
     };
     let nothing = |term: &str, weight: f64, what: &str| {
         let limit =
             format!("the term is on, but no cell type of the network's core has {what} in the targets table");
         Err(Error::field(scene_file, format!("losses.{term}.weight"), weight, limit))
     };
+    if let (Some(t), true) = (terms.tuning, losses.tuning.is_empty()) {
+        return nothing("tuning", t.weight, "a tuning curve");
+    }
+    if let (Some(t), true) = (terms.contrast, losses.contrast.is_empty()) {
+        return nothing("contrast", t.weight, "evoked and spontaneous rates");
+    }
     match (terms.rates, terms.selectivity) {
         (Some(t), _) if losses.rate_evoked.is_empty() => nothing("rates", t.weight, "evoked rates"),
         (Some(t), _) if losses.rate_spontaneous.is_empty() => nothing("rates", t.weight, "spontaneous rates"),
@@ -183,7 +222,7 @@ pub fn prepare(
     }
 }
 
-/// Value and seeds of the rate and selectivity terms. `rate_mean_hz` is the running mean of each neuron's evoked rate
+/// Value and seeds of the terms of the counts. `rate_mean_hz` is the running mean of each neuron's evoked rate
 /// from the training steps before this one ([`selectivity::update_rate_mean`]), `[n_neurons]`.
 pub fn function_losses<C: Copy + Into<f64>>(
     losses: &FunctionLosses,
@@ -227,6 +266,13 @@ pub fn function_losses<C: Copy + Into<f64>>(
             rate_mean_hz,
         };
         add("selectivity", &|seeds| selectivity::add_term(term, &crowd, responses, &evoked, seeds));
+    }
+    if let (Some(term), false) = (&losses.terms.tuning, evoked.is_empty()) {
+        let (groups, angles) = (&losses.tuning, &losses.tuning_angle_deg);
+        add("tuning", &|seeds| tuning::add_term(term, groups, angles, responses, &evoked, seeds));
+    }
+    if let Some(term) = &losses.terms.contrast {
+        add("contrast", &|seeds| contrast::add_term(term, &losses.contrast, responses, seeds));
     }
     Ok(values)
 }

@@ -35,7 +35,8 @@ pub struct RateGroup {
 
 /// The groups that have neurons.
 pub(super) fn pair(by: SharesScene, recorded: &[Recorded], core: &[Vec<usize>]) -> Vec<RateGroup> {
-    let pairs = recorded.iter().map(|r| (r, covered(r, core))).filter(|(_, neurons)| !neurons.is_empty());
+    let pairs =
+        recorded.iter().map(|r| (r, covered(&r.cell_types, core))).filter(|(_, neurons)| !neurons.is_empty());
     let (recorded, groups): (Vec<_>, Vec<_>) = pairs.unzip();
     let shares = shares(by, &groups);
     let group = |((recorded, neurons), share): ((&Recorded, Vec<usize>), f64)| {

@@ -53,7 +53,7 @@ pub(super) fn pair(by: SharesScene, targets: &FunctionTargets, core: &[Vec<usize
     let mut means = Vec::new();
     let mut groups = Vec::new();
     for osi in &targets.osi {
-        let neurons = covered(osi, core);
+        let neurons = covered(&osi.cell_types, core);
         let dsi = targets.dsi.iter().find(|dsi| dsi.cell_types == osi.cell_types);
         if let (Some(dsi), false) = (dsi, neurons.is_empty()) {
             means.push([dsi.quantiles.mean(), osi.quantiles.mean()]);

@@ -3,7 +3,7 @@
 use super::statistics::Quantiles;
 use crate::error::{Error, Result};
 use crate::network::CELL_TYPES;
-use crate::network::tables::{PROBABILITIES, Quantity, Split, Tables};
+use crate::network::tables::{CurvePool, PROBABILITIES, Quantity, Split, Tables};
 
 /// Pool of recorded units in which the cell types of the model were recorded together, not one in place of another.
 const POOLED_TYPES: &str = "layer";
@@ -33,6 +33,47 @@ pub struct FunctionTargets {
     pub osi: Vec<Recorded>,
     /// Direction selectivity indices, 0 to 1.
     pub dsi: Vec<Recorded>,
+    /// Mean direction tuning curves.
+    pub tuning: Vec<TuningTarget>,
+    /// Classes of contrast-response curves.
+    pub contrast_classes: Vec<ContrastClasses>,
+}
+
+/// Recorded mean tuning curve of a cell type, or of several that were recorded as one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TuningTarget {
+    /// Name, as in [`Recorded::name`].
+    pub name: String,
+    /// The cell types that it covers, as in [`Recorded::cell_types`].
+    pub cell_types: Vec<usize>,
+    /// Number of recorded units.
+    pub n_units: usize,
+    /// Mean over directions, Hz.
+    pub rate_hz: f64,
+    /// First and second harmonic over the mean: rate-weighted means of DSI and OSI, 0 to 1.
+    pub harmonics: [f64; 2],
+}
+
+impl TuningTarget {
+    /// Rate at an angle from the preferred direction, Hz; the two harmonics alone could fall below 0.
+    pub fn rate_at_hz(&self, delta_deg: f64) -> f64 {
+        let delta = delta_deg.to_radians();
+        let [first, second] = self.harmonics;
+        (self.rate_hz * (1.0 + 2.0 * first * delta.cos() + 2.0 * second * (2.0 * delta).cos())).max(0.0)
+    }
+}
+
+/// How many recorded units have a contrast-response curve of each class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContrastClasses {
+    /// Name, as in [`Recorded::name`].
+    pub name: String,
+    /// The cell types that it covers, as in [`Recorded::cell_types`].
+    pub cell_types: Vec<usize>,
+    /// Units that were shown several contrasts.
+    pub n_tested: usize,
+    /// Of these, units that respond: high-pass, band-pass, low-pass.
+    pub n_by_class: [usize; 3],
 }
 
 impl FunctionTargets {
@@ -43,7 +84,52 @@ impl FunctionTargets {
             rate_spontaneous_hz: recorded(tables, Quantity::SpontaneousRate, split)?,
             osi: recorded(tables, Quantity::Osi, split)?,
             dsi: recorded(tables, Quantity::Dsi, split)?,
+            tuning: tuning(tables, split),
+            contrast_classes: contrast_classes(tables, split),
         })
+    }
+}
+
+fn tuning(tables: &Tables, split: Split) -> Vec<TuningTarget> {
+    let mut all: Vec<TuningTarget> = Vec::new();
+    for row in tables.tuning_curves.iter().filter(|row| row.of.split == split) {
+        let name = name_of(&row.of);
+        match all.iter_mut().find(|t| t.name == name) {
+            Some(same) => same.cell_types.push(row.of.cell_type_ix),
+            None => all.push(TuningTarget {
+                name,
+                cell_types: vec![row.of.cell_type_ix],
+                n_units: row.n_units,
+                rate_hz: row.rate_hz,
+                harmonics: [row.dsi, row.osi],
+            }),
+        }
+    }
+    all
+}
+
+fn contrast_classes(tables: &Tables, split: Split) -> Vec<ContrastClasses> {
+    let mut all: Vec<ContrastClasses> = Vec::new();
+    for row in tables.contrast_classes.iter().filter(|row| row.of.split == split) {
+        let name = name_of(&row.of);
+        match all.iter_mut().find(|c| c.name == name) {
+            Some(same) => same.cell_types.push(row.of.cell_type_ix),
+            None => all.push(ContrastClasses {
+                name,
+                cell_types: vec![row.of.cell_type_ix],
+                n_tested: row.n_tested,
+                n_by_class: row.n_by_class,
+            }),
+        }
+    }
+    all
+}
+
+/// The name under which a row is compared: that of the recorded type where it covers several cell types.
+fn name_of(of: &CurvePool) -> String {
+    match of.pool == POOLED_TYPES {
+        true => of.recorded_types.replace(' ', "_"),
+        false => CELL_TYPES[of.cell_type_ix].to_owned(),
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::selectivity::update_rate_mean;
 use super::statistics::{Quantiles, ks_against_table};
+use super::targets::TuningTarget;
 use super::*;
-use crate::scene::{RatesLossScene, SelectivityLossScene};
+use crate::scene::{CurveLossScene, RatesLossScene, SelectivityLossScene};
+
+mod curves;
 
 const RATES: RatesLossScene = RatesLossScene { weight: 1.0, huber_hz: 2.0, shares: SharesScene::PerType };
 const SELECTIVITY: SelectivityLossScene = SelectivityLossScene {
@@ -55,6 +58,19 @@ fn targets(types: &[usize]) -> FunctionTargets {
         rate_spontaneous_hz: recorded(|p| 5.0 * p * p),
         osi: recorded(|p| 0.8 * p),
         dsi: recorded(|p| 0.5 * p),
+        tuning: types.iter().map(|&t| tuning_target(t)).collect(),
+        ..FunctionTargets::default()
+    }
+}
+
+/// 4 Hz with a first harmonic of 0.2 and a second of 0.35.
+fn tuning_target(cell_type_ix: usize) -> TuningTarget {
+    TuningTarget {
+        name: format!("{cell_type_ix}"),
+        cell_types: vec![cell_type_ix],
+        n_units: 51,
+        rate_hz: 4.0,
+        harmonics: [0.2, 0.35],
     }
 }
 
@@ -78,10 +94,14 @@ fn only_selectivity() -> LossesScene {
 fn seeds_meet_central_differences_of_the_total() {
     let types = [1, 2, 9];
     let n = 12;
-    let trials = [evoked(45.0), TrialKind::Spontaneous, evoked(200.0), evoked(310.0), TrialKind::Spontaneous];
+    let other = TrialKind::OtherContrast { direction_deg: 80.0, contrast: 0.2 };
+    let trials =
+        [evoked(45.0), TrialKind::Spontaneous, evoked(200.0), other, evoked(310.0), TrialKind::Spontaneous];
     let terms = LossesScene {
         rates: Some(RatesLossScene { weight: 1.5, huber_hz: 3.0, ..RATES }),
         selectivity: Some(SelectivityLossScene { weight: 2.0, shares: SharesScene::PerType, ..SELECTIVITY }),
+        tuning: Some(curves::CURVE),
+        contrast: Some(CurveLossScene { weight: 0.7, shares: SharesScene::PerNeuron, ..curves::CURVE }),
         ..LossesScene::default()
     };
     let losses = prepared(&terms, &types, n);
@@ -98,7 +118,7 @@ fn seeds_meet_central_differences_of_the_total() {
     let values = at(&counts);
     assert_eq!(
         values.terms.iter().map(|t| t.name).collect::<Vec<_>>(),
-        ["rate_evoked", "rate_spontaneous", "selectivity"]
+        ["rate_evoked", "rate_spontaneous", "selectivity", "tuning", "contrast"]
     );
     assert!(values.terms.iter().all(|t| t.value > 0.0));
     let total = |counts: &[f64]| at(counts).terms.iter().map(|t| t.value).sum::<f64>();

@@ -5,6 +5,7 @@
 //! folder, so nothing that uses a [`Tables`] has to check again.
 
 mod cells;
+mod curves;
 mod em;
 mod lgn;
 mod sheet;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
+pub use curves::{CurvePool, RecordedContrast, RecordedTuning};
 pub use em::{Covariate, EmConnections};
 pub use lgn::{LgnUnitClass, SecondSubfield, TemporalFilter};
 pub use synapses::{Connection, MeasuredPsp, PspStatistics};
@@ -73,6 +75,10 @@ pub struct Tables {
     /// Spread of the logarithm of the size of EM connections, `[source cell type][target cell type]`; None where a cell is
     /// inhibitory. Pairs without connections of their own have that of all excitatory pairs.
     pub em_log_sds: [[Option<f64>; N_CELL_TYPES]; N_CELL_TYPES],
+    /// `tuning_curves.csv`.
+    pub tuning_curves: Vec<RecordedTuning>,
+    /// `contrast_classes.csv`.
+    pub contrast_classes: Vec<RecordedContrast>,
     digest: String,
 }
 
@@ -97,6 +103,8 @@ impl Tables {
         let sessions = targets::read_sessions(&mut folder)?;
         let targets = targets::read_targets(&mut folder, &sessions)?;
         let em_connections = em::read_em_connections(&mut folder)?;
+        let tuning_curves = curves::read_tuning(&mut folder)?;
+        let contrast_classes = curves::read_contrast(&mut folder)?;
         Ok(Self {
             populations,
             cells,
@@ -112,6 +120,8 @@ impl Tables {
             sessions,
             em_log_sds: em::em_log_sds(&em_connections),
             em_connections,
+            tuning_curves,
+            contrast_classes,
             digest: digest_of(&folder.contents),
             folder: folder.path,
         })

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::error::Result;
-use crate::scene::{NetworkScene, Scene, StructureLossScene};
+use crate::scene::{NetworkScene, RECORDED_CONTRAST, Scene, StructureLossScene};
 
 impl Check<'_> {
     pub(super) fn losses(&self, scene: &Scene) -> Result<()> {
@@ -20,6 +20,24 @@ impl Check<'_> {
             self.hold((0.0..1.0).contains(&decay), "losses.selectivity.rate_mean_decay", decay, limit)?;
             let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
             self.hold(scene.trials.n_evoked > 0, "trials.n_evoked", scene.trials.n_evoked, limit)?;
+        }
+        for (name, curve) in [("tuning", &scene.losses.tuning), ("contrast", &scene.losses.contrast)] {
+            let Some(curve) = curve else { continue };
+            self.within(&format!("losses.{name}.weight"), curve.weight, 0.0, 1e9, "")?;
+            self.above(&format!("losses.{name}.min_rate_hz"), curve.min_rate_hz, 0.0, 1e3, "Hz")?;
+            let limit = || format!("the {name} loss needs at least one evoked trial");
+            self.hold(scene.trials.n_evoked > 0, "trials.n_evoked", scene.trials.n_evoked, limit)?;
+        }
+        let grating = &scene.trials.grating;
+        if scene.losses.contrast.is_some() {
+            let limit = || "the contrast loss needs gratings of several contrasts".to_owned();
+            self.hold(grating.contrasts.len() > 1, "trials.grating.contrasts", "[]", limit)?;
+        }
+        if scene.losses.contrast.is_some() || !scene.evaluate.contrasts.is_empty() {
+            let limit =
+                || format!("contrast-response curves need that of the recordings, {RECORDED_CONTRAST}");
+            let recorded = grating.contrast == RECORDED_CONTRAST;
+            self.hold(recorded, "trials.grating.contrast", grating.contrast, limit)?;
         }
         if let Some(electrophysiology) = &scene.losses.electrophysiology {
             self.within("losses.electrophysiology.weight", electrophysiology.weight, 0.0, 1e9, "")?;

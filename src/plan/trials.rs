@@ -37,8 +37,25 @@ impl Check<'_> {
         self.above("trials.grating.spatial_frequency_cpd", frequency, 0.0, most, "cycles per degree")?;
         self.within("trials.grating.temporal_frequency_hz", grating.temporal_frequency_hz, 0.0, 60.0, "Hz")?;
         self.within("trials.grating.contrast", grating.contrast, 0.0, 1.0, "")?;
+        self.contrasts("trials.grating.contrasts", &grating.contrasts)?;
+        if !grating.contrasts.is_empty() {
+            let limit = || format!("must have trials.grating.contrast, {}, among them", grating.contrast);
+            let shown = format!("{:?}", grating.contrasts);
+            let has = grating.contrasts.contains(&grating.contrast);
+            self.hold(has, "trials.grating.contrasts", shown, limit)?;
+            let limit = || "must be at least the number of contrasts, so that each step shows all".to_owned();
+            let enough = trials.n_evoked as usize >= grating.contrasts.len();
+            self.hold(enough, "trials.n_evoked", trials.n_evoked, limit)?;
+        }
         let duration_ms = scene.time.duration_ms;
         self.within("trials.grating.onset_ms", grating.onset_ms, 0.0, duration_ms, "ms (the duration)")
+    }
+
+    fn contrasts(&self, field: &str, contrasts: &[f64]) -> Result<()> {
+        for (ix, contrast) in contrasts.iter().enumerate() {
+            self.within(&format!("{field}[{ix}]"), *contrast, 0.0, 1.0, "")?;
+        }
+        Ok(())
     }
 
     pub(super) fn directions(&self, field: &str, degrees: &[f64]) -> Result<()> {
@@ -54,6 +71,7 @@ impl Check<'_> {
 
     pub(super) fn evaluation(&self, scene: &Scene) -> Result<()> {
         self.directions("evaluate.directions_deg", &scene.evaluate.directions_deg)?;
+        self.contrasts("evaluate.contrasts", &scene.evaluate.contrasts)?;
         self.within("evaluate.n_trials", f64::from(scene.evaluate.n_trials), 1.0, 1e3, "trials a direction")
     }
 }

@@ -26,6 +26,10 @@ pub struct LossesScene {
     pub rates: Option<RatesLossScene>,
     /// Orientation and direction selectivity per cell type; needs evoked trials.
     pub selectivity: Option<SelectivityLossScene>,
+    /// Mean direction tuning curve per cell type, Hz; needs evoked trials.
+    pub tuning: Option<CurveLossScene>,
+    /// Mean rate per cell type against contrast; needs `trials.grating.contrasts`.
+    pub contrast: Option<CurveLossScene>,
     /// Membrane potentials far from their working range; keeps silent cells trainable.
     pub voltage: Option<VoltageLossScene>,
     /// Amplitudes of paired recordings between cell groups.
@@ -155,6 +159,20 @@ pub struct SelectivityLossScene {
     pub rate_mean_decay: f64,
     /// Share of each cell type in the term.
     #[serde(default = "per_neuron")]
+    pub shares: SharesScene,
+}
+
+/// Loss on the mean response curve of each cell type, in units of its recorded rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurveLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Least rate, Hz, > 0, that the difference between curves is divided by: it bounds the say of types that hardly fire.
+    #[serde(default = "half")]
+    pub min_rate_hz: f64,
+    /// Share of each cell type in the term.
+    #[serde(default = "per_type")]
     pub shares: SharesScene,
 }
 

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Contrast of the gratings under which evoked rates, OSI and DSI were recorded (Siegle et al. 2021, drifting gratings).
+pub const RECORDED_CONTRAST: f64 = 0.8;
+
 /// Time of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,8 +40,13 @@ pub struct GratingScene {
     pub spatial_frequency_cpd: f64,
     /// Temporal frequency, Hz, in [0, 60].
     pub temporal_frequency_hz: f64,
-    /// Michelson contrast, in [0, 1].
+    /// Michelson contrast, in [0, 1]: that of the trials that the recordings are compared with (recorded at 0.8).
     pub contrast: f64,
+    /// Contrasts, in [0, 1], `contrast` among them, that the evoked trials of one step after another take in turn; listed directions
+    /// move on when all contrasts have been shown. A training step has at least so many evoked trials. Only the contrast loss takes the trials of another
+    /// contrast than `contrast`. Empty: `contrast` throughout.
+    #[serde(default)]
+    pub contrasts: Vec<f64>,
     /// The screen is grey before this time of the trial, ms, in [0, duration_ms]. The filters of the LGN have seen
     /// grey for ever before the trial begins.
     #[serde(default)]

@@ -13,6 +13,9 @@ enum Draw {
     EvaluationSeed = 3,
 }
 
+/// Directions in which an evaluation shows gratings of other contrasts, deg: those of the recordings.
+const CONTRAST_DIRECTIONS_DEG: [f64; 4] = [0.0, 45.0, 90.0, 135.0];
+
 /// Factor on the learning rates at a training step (from 1): a linear warm-up to 1, then half a cosine down to
 /// `final_fraction` at the last step of the schedule, which it keeps afterwards.
 pub fn learning_rate_factor(optimiser: &OptimiserScene, training_step: u32) -> f64 {
@@ -31,45 +34,52 @@ pub fn conditions(trials: &TrialsScene, seed: u64, training_step: u32) -> Vec<Tr
     let angle_deg = |draw: Draw, trial: u32| {
         360.0 * f64::from(uniform(seed, Stream::Trials, draw as u32, training_step, trial))
     };
+    let n_contrasts = trials.grating.contrasts.len().max(1) as u64;
+    let turn = |trial: u32| u64::from(training_step - 1) * u64::from(trials.n_evoked) + u64::from(trial);
     let direction_deg = |trial: u32| match &trials.grating.directions {
         DirectionsScene::Random => angle_deg(Draw::Direction, trial),
         DirectionsScene::Degrees(degrees) => {
-            let n_before = u64::from(training_step - 1) * u64::from(trials.n_evoked);
-            degrees[((n_before + u64::from(trial)) % degrees.len() as u64) as usize]
+            degrees[(turn(trial) / n_contrasts % degrees.len() as u64) as usize]
         }
     };
+    let contrast = |trial: u32| {
+        let ix = (turn(trial) % n_contrasts) as usize;
+        trials.grating.contrasts.get(ix).copied().unwrap_or(trials.grating.contrast)
+    };
     let evoked = (0..trials.n_evoked)
-        .map(|trial| grating(trials, direction_deg(trial), angle_deg(Draw::Phase, trial)));
+        .map(|trial| grating(trials, direction_deg(trial), contrast(trial), angle_deg(Draw::Phase, trial)));
     evoked.chain((0..trials.n_spontaneous).map(|_| TrialCondition::Grey)).collect()
 }
 
-/// The scene's grating in one direction and phase.
-fn grating(trials: &TrialsScene, direction_deg: f64, phase_deg: f64) -> TrialCondition {
+/// The scene's grating in one direction, contrast and phase.
+fn grating(trials: &TrialsScene, direction_deg: f64, contrast: f64, phase_deg: f64) -> TrialCondition {
     let scene = &trials.grating;
     TrialCondition::Grating(Grating {
         direction_deg,
         spatial_frequency_cpd: scene.spatial_frequency_cpd,
         temporal_frequency_hz: scene.temporal_frequency_hz,
-        contrast: scene.contrast,
+        contrast,
         phase_deg,
         onset_ms: scene.onset_ms,
     })
 }
 
 /// What an evaluation shows, in batches of as many trials as a training step has: every direction and the grey screen, so
-/// many trials each. The last batch is filled up with grey screens. The same in every evaluation of a run.
+/// many trials each, and the contrasts in four directions. The last batch is filled up with grey screens. The same in every evaluation of a run.
 pub fn evaluation_batches(scene: &Scene) -> Vec<Vec<TrialCondition>> {
     let n_trials = scene.evaluate.n_trials;
     let phase_deg = |trial: u32| {
         360.0 * f64::from(uniform(scene.seed, Stream::Trials, Draw::EvaluationPhase as u32, 0, trial))
     };
-    let gratings = (0..n_trials).flat_map(|trial| {
-        let directions = &scene.evaluate.directions_deg;
-        directions.iter().enumerate().map(move |(ix, direction_deg)| (trial, ix, *direction_deg))
-    });
-    let n_directions = scene.evaluate.directions_deg.len() as u32;
+    let contrast = scene.trials.grating.contrast;
+    let directions = scene.evaluate.directions_deg.iter().map(|deg| (*deg, contrast));
+    let repeated = |gratings: Vec<(f64, f64)>| (0..n_trials).flat_map(move |_| gratings.clone());
+    let others = scene.evaluate.contrasts.iter().filter(|c| **c != contrast);
+    let contrasts = others.flat_map(|c| CONTRAST_DIRECTIONS_DEG.map(|deg| (deg, *c)));
+    let gratings = repeated(directions.collect()).chain(repeated(contrasts.collect()));
     let mut shown: Vec<TrialCondition> = gratings
-        .map(|(trial, ix, deg)| grating(&scene.trials, deg, phase_deg(trial * n_directions + ix as u32)))
+        .enumerate()
+        .map(|(ix, (deg, contrast))| grating(&scene.trials, deg, contrast, phase_deg(ix as u32)))
         .collect();
     shown.extend((0..n_trials).map(|_| TrialCondition::Grey));
     let per_batch = (scene.trials.n_evoked + scene.trials.n_spontaneous) as usize;
@@ -137,6 +147,30 @@ mod tests {
         let n_grey = batches.iter().flatten().filter(|c| **c == TrialCondition::Grey).count();
         assert_eq!(n_grey, 8, "three of the evaluation's and five that fill up the last batch");
         assert_ne!(evaluation_seed(scene.seed), scene.seed);
+    }
+
+    #[test]
+    fn contrasts_are_taken_in_turn_and_cross_the_directions() {
+        let scene = scene(&[
+            "trials.grating.directions=Degrees([0, 90])",
+            "trials.grating.contrasts=[0.8, 0.1, 0.3]",
+            "trials.n_evoked=3",
+            "evaluate.contrasts=[0.1, 0.8, 1]",
+            "evaluate.n_trials=2",
+        ]);
+        let gratings = |shown: Vec<TrialCondition>| -> Vec<(f64, f64)> {
+            let grating = |condition: &TrialCondition| match condition {
+                TrialCondition::Grating(g) => Some((g.direction_deg, g.contrast)),
+                TrialCondition::Grey => None,
+            };
+            shown.iter().filter_map(grating).collect()
+        };
+        let shown: Vec<_> = (1..=2).flat_map(|step| gratings(conditions(&scene.trials, 1, step))).collect();
+        assert_eq!(shown, [(0.0, 0.8), (0.0, 0.1), (0.0, 0.3), (90.0, 0.8), (90.0, 0.1), (90.0, 0.3)]);
+        let shown = gratings(evaluation_batches(&scene).concat());
+        assert_eq!(shown.len(), 2 * (8 + 2 * 4));
+        assert_eq!(shown.iter().filter(|g| **g == (135.0, 0.1)).count(), 2);
+        assert_eq!(shown.iter().filter(|g| g.1 == 0.8).count(), 16);
     }
 
     #[test]

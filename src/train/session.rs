@@ -12,7 +12,10 @@ use super::settings::{optimiser_settings, settings};
 use super::structure::{PairTypeWeights, SCALE_PRIOR, Structure, WEIGHT_DISTRIBUTION, weights_beside_em};
 use super::weighting::TermGradient;
 use crate::error::{Error, Result};
-use crate::evaluate::{CellTypeSummary, Tuning, summarise};
+use crate::evaluate::{
+    CellTypeSummary, ContrastResponses, Curves, Tuning, contrast_classes, contrast_curves, summarise,
+    tuning_curves,
+};
 use crate::gpu::Gpu;
 use crate::loss::selectivity::update_rate_mean;
 use crate::loss::targets::FunctionTargets;
@@ -55,6 +58,8 @@ pub struct Session {
     /// Neurons of the core by cell type.
     core: Vec<Vec<usize>>,
     rate_mean_hz: Vec<f32>,
+    /// Assigned preferred direction of each neuron, deg.
+    tuning_angle_deg: Vec<f32>,
     /// Factors of the terms; a term that is not named has 1.
     factors: BTreeMap<String, f64>,
 }
@@ -72,6 +77,10 @@ pub struct Evaluation {
     pub train: Vec<CellTypeSummary>,
     /// Beside the sessions that were held out.
     pub held_out: Vec<CellTypeSummary>,
+    /// Tuning and contrast-response curves beside the sessions that the losses are taken from.
+    pub train_curves: Curves,
+    /// The same beside the sessions that were held out.
+    pub held_out_curves: Curves,
     /// Spikes of the last trial: trial, neuron, time (ms).
     pub spikes: Vec<(u32, u32, f64)>,
 }
@@ -163,6 +172,7 @@ impl Session {
             held_out_targets: FunctionTargets::from_tables(tables, Split::HeldOut)?,
             core: loss::core_neurons(&network.neurons, core_radius_um),
             rate_mean_hz: vec![0.0; network.neurons.len()],
+            tuning_angle_deg: network.neurons.tuning_angle_deg.clone(),
             factors: BTreeMap::new(),
         })
     }
@@ -220,7 +230,11 @@ impl Session {
     /// Whether a term of the loss looks at the network's spikes or potentials; the others need no simulation of it.
     fn needs_network(&self) -> bool {
         let losses = &self.plan.scene.losses;
-        losses.rates.is_some() || losses.selectivity.is_some() || losses.voltage.is_some()
+        losses.rates.is_some()
+            || losses.selectivity.is_some()
+            || losses.tuning.is_some()
+            || losses.contrast.is_some()
+            || losses.voltage.is_some()
     }
 
     /// The report of an adjoint pass that found nothing.
@@ -238,10 +252,11 @@ impl Session {
     /// Shows the network the trials of a training step.
     fn run_batch(&mut self, training_step: u32) -> Result<(Vec<TrialKind>, ForwardReport)> {
         let scene = &self.plan.scene;
+        let scene_contrast = scene.trials.grating.contrast;
         let conditions = schedule::conditions(&scene.trials, scene.seed, training_step);
         self.set_stimulus(&conditions)?;
         let forward = self.simulation.forward(self.plan.scene.seed, training_step)?;
-        Ok((kinds(&conditions), forward))
+        Ok((kinds(&conditions, scene_contrast), forward))
     }
 
     /// Takes a training step (from 1).
@@ -369,7 +384,9 @@ impl Session {
         let scene = &self.plan.scene;
         let batches = schedule::evaluation_batches(scene);
         let seed = schedule::evaluation_seed(scene.seed);
+        let contrast = scene.trials.grating.contrast;
         let mut tuning = Tuning::new(self.rate_mean_hz.len());
+        let mut contrasts = ContrastResponses::default();
         let mut spikes = Vec::new();
         for (presentation, conditions) in batches.iter().enumerate() {
             self.set_stimulus(conditions)?;
@@ -382,13 +399,22 @@ impl Session {
             } else {
                 self.simulation.forward(seed, presentation)?.spike_counts
             };
-            let trials = kinds(conditions);
-            tuning.add(&Responses { counts: &spike_counts, trials: &trials, window_ms: self.window_ms() });
+            let trials = kinds(conditions, contrast);
+            let responses = Responses { counts: &spike_counts, trials: &trials, window_ms: self.window_ms() };
+            tuning.add(&responses);
+            contrasts.add(&responses);
         }
         let last_trial = self.plan.n_trials - 1;
         let dt_ms = self.plan.scene.time.dt_ms;
         spikes.retain(|spike| spike.trial == last_trial);
+        let classes = contrast_classes(&contrasts, &self.core, self.rate_mean_hz.len());
+        let curves = |targets: &FunctionTargets| Curves {
+            tuning: tuning_curves(&tuning, &self.tuning_angle_deg, &self.core, targets),
+            contrast: contrast_curves(&tuning, &contrasts, &classes, &self.core, targets),
+        };
         Ok(Evaluation {
+            train_curves: curves(&self.train_targets),
+            held_out_curves: curves(&self.held_out_targets),
             train: summarise(&tuning, &self.core, &self.train_targets),
             held_out: summarise(&tuning, &self.core, &self.held_out_targets),
             // A spike's time is the end of its step.
@@ -439,10 +465,16 @@ fn terms(values: &LossValues) -> BTreeMap<String, f64> {
     values.terms.iter().map(|term| (term.name.to_owned(), term.value)).collect()
 }
 
-fn kinds(conditions: &[TrialCondition]) -> Vec<TrialKind> {
+/// What the trials are to the losses; `contrast` is that of the trials that the recordings are compared with.
+fn kinds(conditions: &[TrialCondition], contrast: f64) -> Vec<TrialKind> {
     let kind = |condition: &TrialCondition| match condition {
         TrialCondition::Grey => TrialKind::Spontaneous,
-        TrialCondition::Grating(g) => TrialKind::Evoked { direction_deg: g.direction_deg },
+        TrialCondition::Grating(g) if g.contrast == contrast => {
+            TrialKind::Evoked { direction_deg: g.direction_deg }
+        }
+        TrialCondition::Grating(g) => {
+            TrialKind::OtherContrast { direction_deg: g.direction_deg, contrast: g.contrast }
+        }
     };
     conditions.iter().map(kind).collect()
 }

@@ -44,6 +44,8 @@ fn field(losses: &LossesScene, term: &str) -> (&'static str, f64) {
     let weight = |weight: Option<f64>| weight.unwrap_or(0.0);
     match term {
         "selectivity" => ("selectivity", weight(losses.selectivity.map(|t| t.weight))),
+        "tuning" => ("tuning", weight(losses.tuning.map(|t| t.weight))),
+        "contrast" => ("contrast", weight(losses.contrast.map(|t| t.weight))),
         "voltage" => ("voltage", weight(losses.voltage.map(|t| t.weight))),
         "electrophysiology" => ("electrophysiology", weight(losses.electrophysiology.map(|t| t.weight))),
         WEIGHT_DISTRIBUTION => {

@@ -99,6 +99,11 @@ fn values_that_are_no_number_or_out_of_range_are_named_with_line_and_limit() {
     field_error("neuropixels_targets.csv", "n_sessions", "38");
     field_error("neuropixels_targets.csv", "q050", "0");
     field_error("em_synapse_size.csv", "log_sd", "0");
+    field_error("tuning_curves.csv", "osi", "1.01");
+    field_error("tuning_curves.csv", "rate_hz", "-1");
+    let (_, _, limit) = field_error("contrast_classes.csv", "n_responsive", "74");
+    assert_eq!(limit, "n_high + n_band + n_low must be n_responsive");
+    field_error("contrast_classes.csv", "n_tested", "0");
 }
 
 #[test]

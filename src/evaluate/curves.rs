@@ -1,0 +1,170 @@
+//! Direction tuning and contrast-response curves of cell types, beside the recordings.
+
+use serde::Serialize;
+
+use super::{ContrastClass, ContrastResponses, Tuning, groups};
+use crate::loss::contrast::ContrastTarget;
+use crate::loss::targets::FunctionTargets;
+use crate::loss::tuning::{N_BINS, bin_of};
+use crate::scene::RECORDED_CONTRAST;
+
+/// Curves of all cell types beside the recordings of one split.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Curves {
+    /// Direction tuning.
+    pub tuning: Vec<TuningCurve>,
+    /// Contrast response; empty where no several contrasts were shown (`evaluate.contrasts`).
+    pub contrast: Vec<ContrastCurve>,
+}
+
+/// Mean tuning curve of a cell type about each neuron's assigned preferred direction.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TuningCurve {
+    /// Cell type, or the name of several that were recorded as one.
+    pub cell_type: String,
+    /// Neurons in the core.
+    pub n_neurons: usize,
+    /// Middle of each bin, degrees from the preferred direction.
+    pub delta_deg: Vec<f64>,
+    /// Mean rate in each bin, Hz; None in a bin without a response.
+    pub rate_hz: Vec<Option<f64>>,
+    /// Recorded curve, the mean over the same responses, Hz; None where nothing was recorded.
+    pub target_hz: Option<Vec<Option<f64>>>,
+}
+
+/// Contrast-response curve of a cell type and the classes of its neurons' curves.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ContrastCurve {
+    /// Cell type, or the name of several that were recorded as one.
+    pub cell_type: String,
+    /// Neurons in the core.
+    pub n_neurons: usize,
+    /// Contrasts, ascending; 0 is grey.
+    pub contrasts: Vec<f64>,
+    /// Mean rate at each, Hz.
+    pub rate_hz: Vec<f64>,
+    /// What the contrast term asks for, Hz: recorded at 0 and 0.8, a rule in between. None where nothing was recorded.
+    pub target_hz: Option<Vec<f64>>,
+    /// Neurons by class.
+    pub classes: ClassCounts,
+    /// Recorded units by class; None where too few were recorded.
+    pub recorded_classes: Option<ClassCounts>,
+}
+
+/// How many contrast-response curves are of each class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ClassCounts {
+    /// Tested, responsive or not.
+    pub n_tested: usize,
+    /// Responsive and high-pass.
+    pub n_high: usize,
+    /// Responsive and band-pass.
+    pub n_band: usize,
+    /// Responsive and low-pass.
+    pub n_low: usize,
+}
+
+impl ClassCounts {
+    /// Shares of high-pass, band-pass and low-pass curves among the responsive ones; None where none responds.
+    pub fn fractions(&self) -> Option<[f64; 3]> {
+        let counts = [self.n_high, self.n_band, self.n_low];
+        let n_responsive: usize = counts.iter().sum();
+        (n_responsive > 0).then(|| counts.map(|n| n as f64 / n_responsive as f64))
+    }
+}
+
+/// Mean tuning curves of all cell types that have neurons in the core. `tuning_angle_deg`: `[n_neurons]`.
+pub fn tuning_curves(
+    tuning: &Tuning,
+    tuning_angle_deg: &[f32],
+    core: &[Vec<usize>],
+    targets: &FunctionTargets,
+) -> Vec<TuningCurve> {
+    let recorded = targets.tuning.iter().map(|t| (&t.name, &t.cell_types));
+    let curve = |(cell_type, cell_types, neurons): (String, Vec<usize>, Vec<usize>)| {
+        let target = targets.tuning.iter().find(|t| t.cell_types == cell_types);
+        let mut bins = [(0usize, 0.0, 0.0); N_BINS];
+        for &neuron_ix in &neurons {
+            for (direction_deg, rate_hz) in tuning.directions_deg().iter().zip(tuning.rates_hz(neuron_ix)) {
+                let delta_deg = direction_deg - f64::from(tuning_angle_deg[neuron_ix]);
+                let (n, sum_hz, sum_target_hz) = &mut bins[bin_of(delta_deg)];
+                *n += 1;
+                *sum_hz += rate_hz;
+                *sum_target_hz += target.map_or(0.0, |t| t.rate_at_hz(delta_deg));
+            }
+        }
+        let means = |sum: &dyn Fn(&(usize, f64, f64)) -> f64| {
+            bins.iter().map(|bin| (bin.0 > 0).then(|| sum(bin) / bin.0 as f64)).collect::<Vec<_>>()
+        };
+        TuningCurve {
+            cell_type,
+            n_neurons: neurons.len(),
+            delta_deg: (0..N_BINS).map(|bin| 360.0 * bin as f64 / N_BINS as f64).collect(),
+            rate_hz: means(&|bin| bin.1),
+            target_hz: target.map(|_| means(&|bin| bin.2)),
+        }
+    };
+    groups(core, recorded).into_iter().map(curve).collect()
+}
+
+/// Class of each neuron's contrast-response curve, `[n_neurons]`, for neurons of the core.
+pub fn contrast_classes(
+    contrast: &ContrastResponses,
+    core: &[Vec<usize>],
+    n_neurons: usize,
+) -> Vec<Option<ContrastClass>> {
+    let mut classes = vec![None; n_neurons];
+    core.iter().flatten().for_each(|&neuron_ix| classes[neuron_ix] = contrast.class(neuron_ix));
+    classes
+}
+
+/// Contrast-response curves of all cell types that have neurons in the core; none where no other contrast was shown. The points at contrast
+/// 0 and 0.8 are the grey trials and the gratings of `tuning`. `classes`: of [`contrast_classes`].
+pub fn contrast_curves(
+    tuning: &Tuning,
+    contrast: &ContrastResponses,
+    classes: &[Option<ContrastClass>],
+    core: &[Vec<usize>],
+    targets: &FunctionTargets,
+) -> Vec<ContrastCurve> {
+    let shown = contrast.contrasts();
+    if shown.is_empty() {
+        return Vec::new();
+    }
+    let rates = targets.rate_evoked_hz.iter().map(|r| (&r.name, &r.cell_types));
+    let curve = |(cell_type, cell_types, neurons): (String, Vec<usize>, Vec<usize>)| {
+        let mean_of = |rate: &dyn Fn(usize) -> Option<f64>| {
+            super::mean(&neurons.iter().filter_map(|&n| rate(n)).collect::<Vec<f64>>())
+        };
+        let mut points: Vec<(f64, f64)> = shown
+            .iter()
+            .filter_map(|&c| Some((c, contrast.mean_rate_hz(&neurons, c)?)))
+            .chain(mean_of(&|n| tuning.spontaneous_hz(n)).map(|rate| (0.0, rate)))
+            .chain(mean_of(&|n| tuning.evoked_hz(n)).map(|rate| (RECORDED_CONTRAST, rate)))
+            .collect();
+        points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let (contrasts, rate_hz): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
+        let evoked = targets.rate_evoked_hz.iter().find(|r| r.cell_types == cell_types);
+        let target = evoked.and_then(|r| ContrastTarget::new(r, &targets.rate_spontaneous_hz));
+        let recorded = targets.contrast_classes.iter().find(|c| c.cell_types == cell_types);
+        let count = |class| neurons.iter().filter(|&&n| classes[n] == Some(class)).count();
+        ContrastCurve {
+            cell_type,
+            n_neurons: neurons.len(),
+            target_hz: target.map(|t| contrasts.iter().map(|&c| t.rate_at_hz(c)).collect()),
+            contrasts,
+            rate_hz,
+            classes: ClassCounts {
+                n_tested: neurons.len(),
+                n_high: count(ContrastClass::High),
+                n_band: count(ContrastClass::Band),
+                n_low: count(ContrastClass::Low),
+            },
+            recorded_classes: recorded.map(|r| {
+                let [n_high, n_band, n_low] = r.n_by_class;
+                ClassCounts { n_tested: r.n_tested, n_high, n_band, n_low }
+            }),
+        }
+    };
+    groups(core, rates).into_iter().map(curve).collect()
+}
