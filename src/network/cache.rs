@@ -80,6 +80,7 @@ const BUILDER_SOURCE: [&str; 19] = [
     include_str!("recurrent.rs"),
     include_str!("tables.rs"),
     include_str!("tables/cells.rs"),
+    include_str!("tables/curves.rs"),
     include_str!("tables/em.rs"),
     include_str!("tables/lgn.rs"),
     include_str!("tables/sheet.rs"),
