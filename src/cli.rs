@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use serde_json::json;
+use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
 use simrun::network::tables::Tables;
 use simrun::plan::Plan;
@@ -90,6 +91,14 @@ fn check(arguments: &CheckArguments) -> Result<()> {
     let mut last_error = None;
     let mut found = Vec::new();
     for file in &arguments.scenes {
+        if file.exists() && Experiment::is_one(file)? {
+            let experiment = Experiment::read(file, &arguments.settings)?;
+            if !arguments.json {
+                print(&format!("{}: ok ({})\n", file.display(), experiment.size()))?;
+            }
+            found.push(json!({ "scene": file, "ok": true, "experiment": experiment.size() }));
+            continue;
+        }
         let checked = Plan::read(file, &arguments.settings)
             .and_then(|plan| Tables::read(&plan.tables_dir).map(|_| plan));
         match checked {

@@ -11,7 +11,7 @@
 //! to be compared at like numbers of trials. The similarity of a cell type to the recordings is 1 - KS, with KS the
 //! Kolmogorov-Smirnov statistic between the neurons of the core and the recorded quantiles.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::loss::statistics::{Quantiles, ks_against_table, mean};
 use crate::loss::targets::{FunctionTargets, Recorded};
@@ -140,7 +140,7 @@ pub fn selectivity_index(directions_deg: &[f64], rates_hz: &[f64], k: f64) -> Op
 }
 
 /// One measure of a cell type beside its recording.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Neurons of the core that have a value.
     pub n_neurons: usize,
@@ -156,14 +156,18 @@ pub struct Comparison {
     pub target_n_units: Option<usize>,
     /// Mean of the recorded quantiles.
     pub target_mean: Option<f64>,
+    /// Recorded lower quartile.
+    pub target_q25: Option<f64>,
     /// Recorded median.
     pub target_median: Option<f64>,
+    /// Recorded upper quartile.
+    pub target_q75: Option<f64>,
     /// 1 - KS between neurons and recorded quantiles, in [0, 1].
     pub similarity: Option<f64>,
 }
 
 /// Evaluation of one cell type.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CellTypeSummary {
     /// Cell type, or the name of several that were recorded as one.
     pub cell_type: String,
@@ -232,9 +236,46 @@ fn compare(sample: &[f64], recorded: Option<&Recorded>) -> Option<Comparison> {
         q75: own.value_at(0.75),
         target_n_units: recorded.map(|r| r.n_units),
         target_mean: recorded.map(|r| r.quantiles.mean()),
+        target_q25: recorded.map(|r| r.quantiles.value_at(0.25)),
         target_median: recorded.map(|r| r.quantiles.median()),
+        target_q75: recorded.map(|r| r.quantiles.value_at(0.75)),
         similarity: recorded.and_then(|r| ks_against_table(sample, &r.quantiles)).map(|ks| 1.0 - ks),
     })
+}
+
+/// Median rates of the pyramidal, PV and SST types of each layer that lie outside the recorded interquartile range, one line each,
+/// and how many were looked at (evoked and spontaneous apart).
+pub fn rate_misses(rows: &[CellTypeSummary]) -> (usize, Vec<String>) {
+    let mut n_rates = 0;
+    let mut misses = Vec::new();
+    for row in
+        rows.iter().filter(|row| ["_Exc", "_PV", "_SST"].iter().any(|kind| row.cell_type.ends_with(kind)))
+    {
+        for (trials, comparison) in
+            [("evoked", &row.rate_evoked_hz), ("spontaneous", &row.rate_spontaneous_hz)]
+        {
+            let Some(c) = comparison else { continue };
+            let (Some(low), Some(high)) = (c.target_q25, c.target_q75) else { continue };
+            n_rates += 1;
+            if !(low..=high).contains(&c.median) {
+                misses.push(format!("{} {trials} {:.2} ({low:.2} to {high:.2})", row.cell_type, c.median));
+            }
+        }
+    }
+    (n_rates, misses)
+}
+
+/// The same as lines for the terminal.
+pub fn rate_misses_text(rows: &[CellTypeSummary]) -> String {
+    let (n_rates, misses) = rate_misses(rows);
+    let within = n_rates - misses.len();
+    let mut text = format!(
+        "median rates (pyramidal, PV, SST) within the recorded interquartile range: {within} of {n_rates}\n"
+    );
+    for line in misses.chunks(4) {
+        text += &format!("  outside, Hz: {}\n", line.join("; "));
+    }
+    text
 }
 
 /// Mean similarity over the cell types that have one, per measure: evoked rate, spontaneous rate, OSI, DSI.

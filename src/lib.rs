@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod evaluate;
+pub mod experiment;
 pub mod gpu;
 pub mod loss;
 pub mod model;

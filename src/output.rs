@@ -62,7 +62,7 @@ impl RunFolder {
         let mut scene = plan.scene.clone();
         // The copy lies in another folder than the scene, so its tables are named in full.
         scene.tables = fs::canonicalize(&plan.tables_dir).map_err(Error::io(&plan.tables_dir))?;
-        write_whole(&dir.join("scene.ron"), scene.to_ron()?.as_bytes())?;
+        replace_file(&dir.join("scene.ron"), scene.to_ron()?.as_bytes())?;
         write_json(&dir.join("provenance.json"), provenance)?;
         let path = dir.join("metrics.jsonl");
         let metrics = File::create_new(&path).map_err(Error::io(&path))?;
@@ -74,7 +74,7 @@ impl RunFolder {
     pub fn reopen(dir: &Path, training_step: u32) -> Result<Self> {
         let path = dir.join("metrics.jsonl");
         let kept = metrics_until(&path, training_step)?;
-        write_whole(&path, kept.as_bytes())?;
+        replace_file(&path, kept.as_bytes())?;
         let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
         Ok(Self { dir: dir.to_path_buf(), metrics })
     }
@@ -144,10 +144,14 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text =
         serde_json::to_string_pretty(value).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))?;
     text.push('\n');
-    write_whole(path, text.as_bytes())
+    replace_file(path, text.as_bytes())
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Replaces a file: writes beside it, syncs, renames.
+///
+/// # Errors
+/// [`Error::Io`]; the earlier file is then as it was.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, |file| file.write_all(bytes))
 }
 
@@ -289,7 +293,7 @@ mod tests {
     fn a_failed_write_keeps_what_was_there() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("summary.json");
-        write_whole(&path, b"before").unwrap();
+        replace_file(&path, b"before").unwrap();
         let full = replace(&path, |_| Err(std::io::Error::from(std::io::ErrorKind::StorageFull)));
         assert_eq!(full.unwrap_err().exit_code(), 1);
         assert_eq!(fs::read(&path).unwrap(), b"before");

@@ -174,10 +174,7 @@ impl Scene {
 
     /// Reads a scene from its text; `file` is only named in messages.
     pub fn parse(file: &Path, text: &str) -> Result<Self> {
-        dialect().from_str(text).map_err(|e| {
-            let at = e.span.start;
-            Error::file(file, format!("line {}, column {}: {}", at.line, at.col, e.code))
-        })
+        from_ron(file, text)
     }
 
     /// The scene with `--set path=value` applied in order, e.g. `time.dt_ms=0.5` or `cells.mode=Point`: a dotted path
@@ -188,11 +185,24 @@ impl Scene {
 
     /// The whole scene as RON, defaults written out.
     pub fn to_ron(&self) -> Result<String> {
-        let pretty = ron::ser::PrettyConfig::new().compact_arrays(true);
-        dialect()
-            .to_string_pretty(self, pretty)
-            .map_err(|e| Error::Failed(format!("the scene cannot be written as RON: {e}")))
+        to_ron(self)
     }
+}
+
+/// Reads RON in the dialect of scenes; `file` is only named in messages.
+pub fn from_ron<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
+    dialect().from_str(text).map_err(|e| {
+        let at = e.span.start;
+        Error::file(file, format!("line {}, column {}: {}", at.line, at.col, e.code))
+    })
+}
+
+/// Writes RON in the dialect of scenes.
+pub fn to_ron(value: &impl Serialize) -> Result<String> {
+    let pretty = ron::ser::PrettyConfig::new().compact_arrays(true);
+    dialect()
+        .to_string_pretty(value, pretty)
+        .map_err(|e| Error::Failed(format!("it cannot be written as RON: {e}")))
 }
 
 /// The innermost field in which two scenes differ, as (path, value in `a`, value in `b`); fields at or under a path of

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluate::{self, CellTypeSummary};
@@ -53,14 +53,22 @@ pub struct Options {
 }
 
 /// `summary.json`: the last evaluation.
-#[derive(Debug, Serialize)]
-struct Summary {
-    training_step: u32,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Training steps taken before.
+    pub training_step: u32,
     /// Beside the sessions that the losses are taken from.
-    train: Vec<CellTypeSummary>,
+    pub train: Vec<CellTypeSummary>,
     /// Beside the sessions that were held out.
-    held_out: Vec<CellTypeSummary>,
+    pub held_out: Vec<CellTypeSummary>,
+    /// Paired recordings of the network's edges beside the measured ones; held-out pairs are marked.
+    pub pairs: Vec<PairErrors>,
+    /// Weights between excitatory types beside EM.
+    pub weights: Vec<PairTypeWeights>,
 }
+
+/// Samples of paired recordings in an evaluation.
+const N_PAIR_SAMPLES: u32 = 4;
 
 /// Runs a plan and returns the table of its last evaluation. `stop` ends it after the step in hand.
 ///
@@ -77,7 +85,7 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
         Destination::Resume(dir) => Some(Checkpoint::of_run(dir, plan)?),
     };
     let progress = Progress::new(options.quiet);
-    let Prepared { gpu, mut session, .. } = prepare(plan, options.adapter.as_deref(), &progress)?;
+    let Prepared { gpu, mut session, tables, .. } = prepare(plan, options.adapter.as_deref(), &progress)?;
     check_budget(plan, &gpu)?;
     let first_step = match &earlier {
         None => 1,
@@ -102,7 +110,7 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
         folder.write_gradients(&gradients)?;
         session.set_factors(gradients.factors());
     }
-    let mut run = Run { plan, session, folder, progress };
+    let mut run = Run { plan, session, tables, folder, progress };
     run.progress.say(&format!("run folder {}", run.folder.dir().display()));
     run.train(first_step, n_steps, stop)
 }
@@ -112,6 +120,7 @@ struct Prepared {
     gpu: Arc<Gpu>,
     session: Session,
     size: NetworkSize,
+    tables: Tables,
 }
 
 /// Builds the network of a plan and puts it on the device.
@@ -122,8 +131,8 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
     setup::steps_between_checkpoints(plan, &dynamics)?;
     let network = setup::cached_network(plan, &tables, &dynamics, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&network);
-    let session = Session::new(plan, &gpu, &tables, network, &dynamics)?;
-    Ok(Prepared { gpu, session, size })
+    let session = Session::new_with_pairs(plan, &gpu, &tables, network, &dynamics)?;
+    Ok(Prepared { gpu, session, size, tables })
 }
 
 /// Refuses a run that takes more device memory than its scene allows.
@@ -152,6 +161,7 @@ fn provenance(plan: &Plan, gpu: &Gpu) -> Result<Provenance> {
 struct Run<'a> {
     plan: &'a Plan,
     session: Session,
+    tables: Tables,
     folder: RunFolder,
     progress: Progress,
 }
@@ -199,9 +209,15 @@ impl Run<'_> {
         let table = format!(
             "after training step {training_step}, beside held-out sessions:\n{}",
             evaluate::table(&evaluation.held_out)
-        );
+        ) + &evaluate::rate_misses_text(&evaluation.held_out);
         self.folder.write_spikes(evaluation.spikes)?;
-        let summary = Summary { training_step, train: evaluation.train, held_out: evaluation.held_out };
+        let summary = Summary {
+            training_step,
+            train: evaluation.train,
+            held_out: evaluation.held_out,
+            pairs: self.session.record_pairs(N_PAIR_SAMPLES)?,
+            weights: self.session.weights_beside_em(&self.tables)?,
+        };
         self.folder.write_summary(&summary)?;
         Ok(table)
     }

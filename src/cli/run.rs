@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use simrun::experiment::Experiment;
 use simrun::output::RunFolder;
 use simrun::plan::Plan;
 use simrun::train::{self, Destination, Options};
@@ -39,19 +40,46 @@ pub(super) struct RunArguments {
 }
 
 pub(super) fn run(arguments: RunArguments) -> Result<()> {
+    if Experiment::is_one(&arguments.scene)? {
+        return run_experiment(arguments);
+    }
     let plan = Plan::read(&arguments.scene, &arguments.settings)?;
     if arguments.dry_run {
         return print(&train::dry_run(&plan, arguments.adapter.as_deref(), arguments.quiet)?);
     }
-    let destination = match (arguments.resume, arguments.out) {
-        (Some(dir), _) => Destination::Resume(dir),
-        (None, Some(dir)) => Destination::New(dir),
-        (None, None) => Destination::New(RunFolder::default_dir(&arguments.scene)),
-    };
+    let destination = destination(&arguments);
     let options =
         Options { destination, n_steps: arguments.steps, adapter: arguments.adapter, quiet: arguments.quiet };
     let stop = stop_on_interrupt()?;
     print(&train::run(&plan, &options, &stop)?)
+}
+
+fn destination(arguments: &RunArguments) -> Destination {
+    match (&arguments.resume, &arguments.out) {
+        (Some(dir), _) => Destination::Resume(dir.clone()),
+        (None, Some(dir)) => Destination::New(dir.clone()),
+        (None, None) => Destination::New(RunFolder::default_dir(&arguments.scene)),
+    }
+}
+
+/// Trains and evaluates the models of an experiment.
+fn run_experiment(arguments: RunArguments) -> Result<()> {
+    if let Some(n) = arguments.steps {
+        let limit = "an experiment trains every model to its end; set optimiser.training_steps instead";
+        return Err(Error::field("command line", "--steps", n, limit));
+    }
+    let experiment = Experiment::read(&arguments.scene, &arguments.settings)?;
+    if arguments.dry_run {
+        let mut text = format!("experiment {}: {}\n\n", arguments.scene.display(), experiment.size());
+        // The start and the models have networks of one size; the first model has the terms that take memory.
+        if let Some(plan) = experiment.plans().nth(1) {
+            text += &train::dry_run(plan, arguments.adapter.as_deref(), arguments.quiet)?;
+        }
+        return print(&text);
+    }
+    let stop = stop_on_interrupt()?;
+    let (destination, adapter) = (destination(&arguments), arguments.adapter.as_deref());
+    print(&experiment.run(&destination, adapter, arguments.quiet, &stop)?)
 }
 
 /// Ctrl-C asks the run to end after the step in hand; a second one ends it at once.

@@ -1,6 +1,6 @@
 //! L3: amplitudes of paired recordings, against the log-normal law of each measured pair of cell groups.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What was measured of a pair of cell groups, and how much it counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct PairTarget {
 }
 
 /// Mean and standard deviation of the logarithms of some peaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogStatistics {
     /// Number of peaks that are not 0.
     pub n: usize,

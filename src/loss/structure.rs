@@ -1,7 +1,7 @@
 //! L4, L5: the weights between neurons beside what electron microscopy shows of their synapses: value, and slopes by the
 //! logarithm of a weight for every bin of weights (`model::weight_bins`).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::weight_bins::{N_WEIGHT_BINS, log_edge};
 use crate::network::normal_quantile;
@@ -28,7 +28,7 @@ pub struct WeightDistance {
 }
 
 /// Moments of the logarithms of counted weights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogMoments {
     /// Number of weights that are not 0.
     pub n: u64,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -100,7 +100,7 @@ pub(super) struct AssayStep {
 }
 
 /// A measured pair of cell groups beside the network's recordings.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairErrors {
     /// Presynaptic group of `scenes/v1/psp_measured.csv`.
     pub source: String,

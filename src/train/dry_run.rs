@@ -33,7 +33,7 @@ impl NetworkSize {
 /// Puts a plan on the device and says what is there: every figure is that of the run itself. A memory budget that is
 /// exceeded is shown, not refused.
 pub fn dry_run(plan: &Plan, adapter: Option<&str>, quiet: bool) -> Result<String> {
-    let Prepared { gpu, session, size } = prepare(plan, adapter, &Progress::new(quiet))?;
+    let Prepared { gpu, session, size, .. } = prepare(plan, adapter, &Progress::new(quiet))?;
     let scene = &plan.scene;
     let [recurrent, lgn, background] = size.n_edges;
     let adapter = gpu.adapter();

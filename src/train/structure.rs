@@ -1,6 +1,6 @@
 //! The structure terms of a session (L4, L5): what they compare, and their part of the gradient.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::loss::structure::{
@@ -25,7 +25,7 @@ pub(super) struct Structure {
 }
 
 /// The weights of a pair type beside EM.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairTypeWeights {
     /// Presynaptic cell type.
     pub source: String,
