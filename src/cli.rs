@@ -12,9 +12,11 @@ use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::{Error, Result};
 
+use evaluate::EvaluateArguments;
 use recordings::{CellArguments, PairArguments};
 use run::RunArguments;
 
+mod evaluate;
 mod recordings;
 mod run;
 
@@ -32,6 +34,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Reads scenes and their tables and says whether they can be run
     Check(CheckArguments),
+    /// Evaluates the network of a run folder beside recordings and writes figures
+    Evaluate(EvaluateArguments),
     /// Lists the graphics adapters that can be used
     Adapters(AdaptersArguments),
     /// Injects a current step into one cell and prints its spike times
@@ -67,6 +71,7 @@ struct AdaptersArguments {
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match (cli.command, cli.run) {
         (Some(Command::Check(arguments)), _) => check(&arguments),
+        (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
         (Some(Command::Adapters(arguments)), _) => adapters(&arguments),
         (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
         (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),

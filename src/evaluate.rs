@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::loss::statistics::{Quantiles, ks_against_table, mean};
 use crate::loss::targets::{FunctionTargets, Recorded};
 use crate::loss::{Responses, TrialKind};
+use crate::model::rng::{self, Stream};
 use crate::network::CELL_TYPES;
 
 mod contrast;
@@ -27,6 +28,11 @@ pub use curves::{
     ClassCounts, ContrastCurve, Curves, TuningCurve, contrast_classes, contrast_curves, tuning_curves,
 };
 pub use table::table;
+
+/// Bootstrap samples of an interval.
+const N_BOOTSTRAP: u32 = 200;
+/// Seed of their draws.
+const BOOTSTRAP_SEED: u64 = 1;
 
 /// Rates by direction, gathered over any number of batches of trials.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,6 +170,10 @@ pub struct Comparison {
     pub target_q75: Option<f64>,
     /// 1 - KS between neurons and recorded quantiles, in [0, 1].
     pub similarity: Option<f64>,
+    /// 95 % interval of the similarity, basic bootstrap over the neurons; the recordings are taken as they are.
+    pub similarity_interval: Option<[f64; 2]>,
+    /// The same similarity between halves of the recorded sessions, which a model can hardly exceed.
+    pub ceiling: Option<f64>,
 }
 
 /// Evaluation of one cell type.
@@ -240,7 +250,28 @@ fn compare(sample: &[f64], recorded: Option<&Recorded>) -> Option<Comparison> {
         target_median: recorded.map(|r| r.quantiles.median()),
         target_q75: recorded.map(|r| r.quantiles.value_at(0.75)),
         similarity: recorded.and_then(|r| ks_against_table(sample, &r.quantiles)).map(|ks| 1.0 - ks),
+        similarity_interval: recorded.and_then(|r| bootstrap_interval(sample, &r.quantiles)),
+        ceiling: recorded.and_then(|r| r.ceiling),
     })
+}
+
+/// Basic bootstrap interval, 95 %, of the similarity, from samples drawn from `sample` with replacement. The Kolmogorov-Smirnov distance
+/// of a small sample is too large, and that of a sample of it larger again by as much: so the quantiles are mirrored at the
+/// sample's own similarity (Davison and Hinkley 1997, 5.2), which takes the bias off twice. The same draws every time.
+fn bootstrap_interval(sample: &[f64], recorded: &Quantiles) -> Option<[f64; 2]> {
+    let n = sample.len();
+    let mut drawn = vec![0.0; n];
+    let mut similarities = Vec::with_capacity(N_BOOTSTRAP as usize);
+    for draw in 0..N_BOOTSTRAP {
+        for (i, value) in drawn.iter_mut().enumerate() {
+            let word = rng::word(BOOTSTRAP_SEED, Stream::Loss, i as u32, draw, 0);
+            *value = sample[((u64::from(word) * n as u64) >> 32) as usize];
+        }
+        similarities.push(1.0 - ks_against_table(&drawn, recorded)?);
+    }
+    let quantiles = Quantiles::of_sample(&similarities)?;
+    let own = 1.0 - ks_against_table(sample, recorded)?;
+    Some([0.975, 0.025].map(|p| (2.0 * own - quantiles.value_at(p)).clamp(0.0, 1.0)))
 }
 
 /// Median rates of the pyramidal, PV and SST types of each layer that lie outside the recorded interquartile range, one line each,

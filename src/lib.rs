@@ -5,6 +5,7 @@
 pub mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod figures;
 pub mod gpu;
 pub mod loss;
 pub mod model;

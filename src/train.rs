@@ -20,6 +20,7 @@ pub mod schedule;
 mod session;
 mod settings;
 mod structure;
+mod validation;
 pub mod weighting;
 
 use dry_run::NetworkSize;
@@ -28,7 +29,8 @@ use weighting::Gradients;
 
 pub use assay::PairErrors;
 pub use session::Session;
-pub use structure::PairTypeWeights;
+pub use structure::{LikeToLikeSlope, PairTypeWeights};
+pub use validation::{BesideSessions, Validation, ValidationOptions, validate};
 
 /// Where a run writes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -75,7 +75,8 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 18] = [
+    ("figures", &["train", "output", "evaluate"]),
     ("experiment", &["train", "plan", "scene", "output", "evaluate"]),
     (
         "train",

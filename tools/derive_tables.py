@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import json
 import math
+import random
 import sys
 from pathlib import Path
 
@@ -378,20 +379,81 @@ def quantile(ordered, probability):
     return ordered[low] + (at - low) * (ordered[high] - ordered[low])
 
 
+def pool_for(units, split, cell_type, column):
+    """The narrowest pool that stands for a cell type, as (name, recorded types, {split: [(value, session)] in order}), or None."""
+    for pool, recorded in pools_of(cell_type):
+        values = {s: sorted((float(u[column]), u["session_id"]) for u in units if u["cell_type"] in recorded
+                            and u[column] and split[u["session_id"]] == s) for s in MIN_UNITS}
+        if all(len(values[s]) >= n for s, n in MIN_UNITS.items()):
+            return pool, recorded, values
+    return None
+
+
+N_SPLITS = 200
+
+
+def similarity(a, b):
+    """1 - KS between two samples in order."""
+    largest, i, j = 0.0, 0, 0
+    while i < len(a) and j < len(b):
+        x = min(a[i], b[j])
+        while i < len(a) and a[i] <= x:
+            i += 1
+        while j < len(b) and b[j] <= x:
+            j += 1
+        largest = max(largest, abs(i / len(a) - j / len(b)))
+    return 1 - largest
+
+
+def noise_ceiling(data):
+    """How alike recorded sessions are to recorded sessions: the most that a model's similarity can be expected to reach."""
+    units = rows_of(data / "function/neuropixels_units.csv", ",")
+    split = split_sessions(units)
+    rows, known = [], {}
+    for cell_type in CELL_TYPES:
+        for quantity, column in QUANTITIES:
+            found = pool_for(units, split, cell_type, column)
+            if found is None:
+                continue
+            _, recorded, values = found
+            key = (tuple(recorded), quantity)
+            if key not in known:
+                pairs = sorted(values["train"] + values["heldout"])
+                sessions = sorted({s for _, s in pairs})
+                draw = random.Random(SPLIT_SEED)
+                halves = []
+                for _ in range(N_SPLITS):
+                    draw.shuffle(sessions)
+                    first = set(sessions[: len(sessions) // 2])
+                    a = [v for v, s in pairs if s in first]
+                    b = [v for v, s in pairs if s not in first]
+                    if min(len(a), len(b)) >= MIN_UNITS["heldout"]:
+                        halves.append(similarity(a, b))
+                halves.sort()
+                direct = similarity(*([v for v, _ in values[s]] for s in ("train", "heldout")))
+                known[key] = [len(pairs), len(sessions), len(halves), number(sum(halves) / len(halves), 6),
+                              number(quantile(halves, 0.05), 6), number(quantile(halves, 0.95), 6), number(direct, 6)]
+            rows.append([cell_type, quantity] + known[key])
+    yield table(
+        "noise_ceiling.csv", "function/neuropixels_units.csv of biorealistic-v1-model: Allen Brain Observatory, Visual Coding Neuropixels "
+        "(Siegle et al. 2021, Nature 592:86)", "dimensionless, in [0, 1]", ALLEN,
+        [f"similarity of one half of the sessions to the other: 1 - KS between their units; {N_SPLITS} random halves of the sessions, seed {SPLIT_SEED}, "
+         f"those with at least {MIN_UNITS['heldout']} units in each half; mean and 5 and 95 % quantiles over halves",
+         "train_to_heldout: the same between the training and the held-out sessions of neuropixels_targets.csv, whose pools it has"],
+        "cell_type quantity n_units n_sessions n_halves similarity q05 q95 train_to_heldout".split(), rows)
+
+
 def neuropixels_tables(data):
     units = rows_of(data / "function/neuropixels_units.csv", ",")
     split = split_sessions(units)
     rows, left_out = [], []
     for cell_type in CELL_TYPES:
         for quantity, column in QUANTITIES:
-            for pool, recorded in pools_of(cell_type):
-                values = {s: sorted((float(u[column]), u["session_id"]) for u in units if u["cell_type"] in recorded
-                                    and u[column] and split[u["session_id"]] == s) for s in MIN_UNITS}
-                if all(len(values[s]) >= n for s, n in MIN_UNITS.items()):
-                    break
-            else:
+            found = pool_for(units, split, cell_type, column)
+            if found is None:
                 left_out.append(f"{cell_type} {quantity}")
                 continue
+            pool, recorded, values = found
             for s, pairs in values.items():
                 ordered = [v for v, _ in pairs]
                 rows.append([cell_type, quantity, s, pool, "+".join(recorded), len(pairs), len({i for _, i in pairs})]
@@ -523,7 +585,7 @@ def derive(data):
     order = [line.split(",")[0] for line in cell_table[1].splitlines() if line[0].isdigit()]
     return [populations(data, scheme), cell_table, *connection_tables(data), kinetics(data), delays(data),
             *psp_tables(data, scheme), lgn_units(data), lgn_weights(data, order), background_weights(data, order),
-            *em_synapse_size(data), *neuropixels_tables(data), *curve_tables(data)]
+            *em_synapse_size(data), *noise_ceiling(data), *neuropixels_tables(data), *curve_tables(data)]
 
 
 def check(out, tables):

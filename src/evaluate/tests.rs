@@ -16,6 +16,7 @@ fn recorded(name: &str, cell_types: Vec<usize>, values: &[f64]) -> Recorded {
         name: name.to_owned(),
         cell_types,
         n_units: values.len(),
+        ceiling: None,
         quantiles: Quantiles::of_sample(values).unwrap(),
     }
 }
@@ -135,4 +136,24 @@ fn the_table_is_aligned_and_the_json_named() {
     assert_eq!(json[0]["cell_type"], "L2/3_Exc");
     assert_eq!(json[0]["rate_evoked_hz"]["target_median"], 1.5);
     assert!(json[1]["rate_evoked_hz"]["similarity"].is_null());
+}
+
+/// The interval covers the similarity of the law that the sample is from, about as often as it says.
+#[test]
+fn the_bootstrap_interval_covers() {
+    use crate::model::rng::{Stream, normal_pair, words};
+    let levels: Vec<f64> = (1..100).map(|i| f64::from(i) / 100.0).collect();
+    let values = levels.iter().map(|&p| crate::network::normal_quantile(p)).collect();
+    let recorded = Quantiles::new(levels, values).unwrap();
+    let sample = |seed: u64, n: u32| -> Vec<f64> {
+        (0..n).map(|i| 0.8 + normal_pair(words(seed, Stream::Trials, i, 0, 0))[0]).collect()
+    };
+    let whole = 1.0 - ks_against_table(&sample(999, 40_000), &recorded).unwrap();
+    let covered = (0..100).filter(|&seed| {
+        let [low, high] = super::bootstrap_interval(&sample(seed, 60), &recorded).unwrap();
+        (low..=high).contains(&whole)
+    });
+    let n = covered.count();
+    println!("{n} of 100 intervals cover");
+    assert!(n >= 85, "{n} of 100 intervals cover {whole}");
 }

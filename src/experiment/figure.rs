@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::results::{ModelErrors, Results, moments};
+use super::results::{Results, Value, moments};
 use crate::error::{Error, Result};
 
 const WIDTH: u32 = 1150;
@@ -17,7 +17,9 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(213, 94, 0),
 ];
-const PANELS: [(&str, &str, fn(&ModelErrors) -> Option<f64>); 5] = [
+/// Title, unit and value of a panel.
+type Panel = (&'static str, &'static str, Value);
+const PANELS: [Panel; 5] = [
     ("function", "1 - similarity to held-out sessions", |e| Some(e.function)),
     ("PSP, held-out pairs", "rms error of ln PSP", |e| Some(e.electrophysiology)),
     ("PSP, trained pairs", "rms error of ln PSP, new edges", |e| Some(e.electrophysiology_trained)),
@@ -53,7 +55,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn draw_panel(
     results: &Results,
-    (title, unit, value): &(&str, &str, fn(&ModelErrors) -> Option<f64>),
+    (title, unit, value): &Panel,
     area: &Area<'_>,
 ) -> std::result::Result<(), DrawingAreaErrorKind<std::io::Error>> {
     let models = results.models();

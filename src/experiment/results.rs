@@ -45,8 +45,11 @@ pub struct Results {
     pub runs: Vec<ModelErrors>,
 }
 
+/// One error of a run.
+pub(super) type Value = fn(&ModelErrors) -> Option<f64>;
+
 /// Columns of the table: heading and value.
-pub(super) const COLUMNS: [(&str, fn(&ModelErrors) -> Option<f64>); 9] = [
+pub(super) const COLUMNS: [(&str, Value); 9] = [
     ("function", |e| Some(e.function)),
     ("evoked", |e| e.by_quantity[0]),
     ("spontaneous", |e| e.by_quantity[1]),
@@ -102,7 +105,7 @@ impl Results {
     }
 
     /// Values of a column for a model, one a seed.
-    pub(super) fn values(&self, model: &str, value: fn(&ModelErrors) -> Option<f64>) -> Vec<f64> {
+    pub(super) fn values(&self, model: &str, value: Value) -> Vec<f64> {
         self.runs.iter().filter(|run| run.model == model).filter_map(value).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::statistics::Quantiles;
 use crate::error::{Error, Result};
 use crate::network::CELL_TYPES;
-use crate::network::tables::{CurvePool, PROBABILITIES, Quantity, Split, Tables};
+use crate::network::tables::{Ceiling, CurvePool, PROBABILITIES, Quantity, Split, Tables};
 
 /// Pool of recorded units in which the cell types of the model were recorded together, not one in place of another.
 const POOLED_TYPES: &str = "layer";
@@ -18,6 +18,8 @@ pub struct Recorded {
     pub cell_types: Vec<usize>,
     /// Number of recorded units.
     pub n_units: usize,
+    /// Similarity (1 - KS) of halves of the recorded sessions to each other; None where it is not known.
+    pub ceiling: Option<f64>,
     /// The distribution.
     pub quantiles: Quantiles,
 }
@@ -150,7 +152,15 @@ fn recorded(tables: &Tables, quantity: Quantity, split: Split) -> Result<Vec<Rec
                     format!("{cell_type}: the quantiles of {quantity:?} are not finite and ascending");
                 Error::file(tables.folder.join("neuropixels_targets.csv"), reason)
             })?;
-        all.push(Recorded { name, cell_types: vec![cell_type_ix], n_units: target.n_units, quantiles });
+        let own = |c: &&Ceiling| (c.cell_type_ix, c.quantity) == (cell_type_ix, quantity);
+        let ceiling = tables.ceilings.iter().find(own).map(|c| c.similarity);
+        all.push(Recorded {
+            name,
+            cell_types: vec![cell_type_ix],
+            n_units: target.n_units,
+            ceiling,
+            quantiles,
+        });
     }
     Ok(all)
 }

@@ -49,6 +49,7 @@ fn targets(types: &[usize]) -> FunctionTargets {
             name: format!("{t}"),
             cell_types: vec![t],
             n_units: 51,
+            ceiling: None,
             quantiles: quantiles.clone(),
         };
         types.iter().map(of_type).collect()
@@ -306,7 +307,13 @@ fn the_running_mean_follows_evoked_trials_alone() {
 fn cell_types_recorded_as_one_are_compared_as_one() {
     // Two types at 2 and 6 Hz, recorded as one type whose quantiles at 1/8, 3/8, 5/8 and 7/8 are 2, 2, 6 and 6 Hz.
     let quantiles = Quantiles::new(vec![0.0, 0.5, 0.6, 1.0], vec![2.0, 2.0, 6.0, 6.0]).unwrap();
-    let both = vec![Recorded { name: "L5_Exc".into(), cell_types: vec![9, 10], n_units: 4, quantiles }];
+    let both = vec![Recorded {
+        name: "L5_Exc".into(),
+        cell_types: vec![9, 10],
+        n_units: 4,
+        ceiling: None,
+        quantiles,
+    }];
     let together = FunctionTargets {
         rate_evoked_hz: both.clone(),
         rate_spontaneous_hz: both,

@@ -23,7 +23,7 @@ pub use curves::{CurvePool, RecordedContrast, RecordedTuning};
 pub use em::{Covariate, EmConnections};
 pub use lgn::{LgnUnitClass, SecondSubfield, TemporalFilter};
 pub use synapses::{Connection, MeasuredPsp, PspStatistics};
-pub use targets::{PROBABILITIES, Quantity, Session, Split, Target};
+pub use targets::{Ceiling, PROBABILITIES, Quantity, Session, Split, Target};
 
 use super::{
     CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, Population, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN,
@@ -75,6 +75,8 @@ pub struct Tables {
     /// Spread of the logarithm of the size of EM connections, `[source cell type][target cell type]`; None where a cell is
     /// inhibitory. Pairs without connections of their own have that of all excitatory pairs.
     pub em_log_sds: [[Option<f64>; N_CELL_TYPES]; N_CELL_TYPES],
+    /// `noise_ceiling.csv`.
+    pub ceilings: Vec<Ceiling>,
     /// `tuning_curves.csv`.
     pub tuning_curves: Vec<RecordedTuning>,
     /// `contrast_classes.csv`.
@@ -103,6 +105,7 @@ impl Tables {
         let sessions = targets::read_sessions(&mut folder)?;
         let targets = targets::read_targets(&mut folder, &sessions)?;
         let em_connections = em::read_em_connections(&mut folder)?;
+        let ceilings = targets::read_ceilings(&mut folder)?;
         let tuning_curves = curves::read_tuning(&mut folder)?;
         let contrast_classes = curves::read_contrast(&mut folder)?;
         Ok(Self {
@@ -120,6 +123,7 @@ impl Tables {
             sessions,
             em_log_sds: em::em_log_sds(&em_connections),
             em_connections,
+            ceilings,
             tuning_curves,
             contrast_classes,
             digest: digest_of(&folder.contents),

@@ -189,8 +189,8 @@ impl Simulation {
         }
     }
 
-    /// Source type of a source.
-    fn source_type(&self, source_ix: usize) -> usize {
+    /// Source type of a source: its cell type, LGN or background.
+    pub fn source_type(&self, source_ix: usize) -> usize {
         let n = self.layout.n_neurons;
         match self.neuron_cell_type_ix.get(source_ix) {
             Some(cell_type) => usize::from(*cell_type),

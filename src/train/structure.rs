@@ -7,9 +7,10 @@ use crate::loss::structure::{
     LogMoments, ScalePrior, WeightDistribution, WeightTarget, log_moments, weight_distance,
 };
 use crate::model::weight_bins::N_WEIGHT_BINS;
-use crate::network::tables::Tables;
-use crate::network::{CELL_TYPES, N_CELL_TYPES};
+use crate::network::tables::{Covariate, Tables};
+use crate::network::{CELL_TYPES, N_CELL_TYPES, target_cell_type, target_neuron};
 use crate::scene::{StructureLossScene, WeightTargetScene};
+use crate::sim::Simulation;
 use crate::sim::layout::N_PAIR_TYPES;
 use crate::sim::optimiser::Optimiser;
 
@@ -120,4 +121,84 @@ pub(super) fn weights_beside_em(counts: &[u32], tables: &Tables) -> Vec<PairType
         });
     }
     pairs
+}
+
+/// Like-to-like: the slope of the logarithm of the weight against the difference of assigned preferred directions, beside EM.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LikeToLikeSlope {
+    /// Presynaptic cell type.
+    pub source: String,
+    /// Postsynaptic cell type.
+    pub target: String,
+    /// Edges of the network that are not 0.
+    pub n_edges: usize,
+    /// Slope in the network, 1/deg.
+    pub slope_per_deg: f64,
+    /// Its standard error.
+    pub slope_se: f64,
+    /// Study with calcium imaging of the EM volume.
+    pub study: String,
+    /// Slope of the logarithm of the size of EM connections, 1/deg.
+    pub em_slope_per_deg: f64,
+    /// Its standard error.
+    pub em_slope_se: f64,
+}
+
+/// The slopes of the pair types for which EM tells one against the difference of directions.
+pub(super) fn like_to_like(
+    simulation: &Simulation,
+    tuning_angle_deg: &[f32],
+    tables: &Tables,
+) -> Result<Vec<LikeToLikeSlope>> {
+    let rows: Vec<_> =
+        tables.em_connections.iter().filter(|row| row.covariate == Covariate::DirectionDifference).collect();
+    let mut points: Vec<Vec<(f64, f64)>> = vec![Vec::new(); rows.len()];
+    simulation.visit_recurrent_edges(|source, word, weight| {
+        let pair = (simulation.source_type(source), target_cell_type(word));
+        for (row, points) in rows.iter().zip(&mut points) {
+            if weight > 0.0 && (row.source_cell_type, row.target_cell_type) == pair {
+                let [a, b] = [source, target_neuron(word) as usize].map(|i| f64::from(tuning_angle_deg[i]));
+                let apart = (a - b).rem_euclid(360.0);
+                points.push((apart.min(360.0 - apart), f64::from(weight).ln()));
+            }
+        }
+    })?;
+    let slopes = rows.iter().zip(&points).filter(|(_, points)| points.len() > 2).map(|(row, points)| {
+        let (slope_per_deg, slope_se) = regression_slope(points);
+        LikeToLikeSlope {
+            source: CELL_TYPES[row.source_cell_type].to_owned(),
+            target: CELL_TYPES[row.target_cell_type].to_owned(),
+            n_edges: points.len(),
+            slope_per_deg,
+            slope_se,
+            study: row.study.clone(),
+            em_slope_per_deg: row.slope,
+            em_slope_se: row.slope_se,
+        }
+    });
+    Ok(slopes.collect())
+}
+
+/// Least-squares slope of y against x and its standard error.
+fn regression_slope(points: &[(f64, f64)]) -> (f64, f64) {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (mean_x, mean_y) = (mean(|p| p.0), mean(|p| p.1));
+    let sum =
+        |of: &dyn Fn(f64, f64) -> f64| points.iter().map(|p| of(p.0 - mean_x, p.1 - mean_y)).sum::<f64>();
+    let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
+    let slope = xy / xx;
+    (slope, ((yy - slope * xy) / (n - 2.0) / xx).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slope_and_its_error_are_those_of_the_textbook() {
+        // scipy.stats.linregress([0, 1, 2, 3, 4], [1, 3, 2, 5, 4]): slope 0.8, stderr 0.34641.
+        let (slope, se) = regression_slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 2.0), (3.0, 5.0), (4.0, 4.0)]);
+        assert!((slope - 0.8).abs() < 1e-12 && (se - 0.346_410_161_5).abs() < 1e-9, "{slope} {se}");
+    }
 }

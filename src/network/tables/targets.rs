@@ -101,6 +101,40 @@ pub struct Session {
     pub n_units: [usize; 5],
 }
 
+/// One row of `noise_ceiling.csv`: how alike recorded sessions are to each other, as 1 - KS.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceiling {
+    /// Index in [`CELL_TYPES`].
+    pub cell_type_ix: usize,
+    /// What was measured.
+    pub quantity: Quantity,
+    /// Mean similarity of random halves of the sessions.
+    pub similarity: f64,
+    /// 5 and 95 % quantiles over the halves.
+    pub range: [f64; 2],
+}
+
+/// Reads `noise_ceiling.csv`.
+pub(super) fn read_ceilings(folder: &mut Folder) -> Result<Vec<Ceiling>> {
+    let sheet = folder.sheet("noise_ceiling.csv", &["cell_type", "quantity", "similarity", "q05", "q95"])?;
+    let mut ceilings: Vec<Ceiling> = Vec::new();
+    for row in sheet.rows() {
+        let low = row.number("q05", 0.0..=1.0, "")?;
+        let ceiling = Ceiling {
+            cell_type_ix: row.name_ix("cell_type", &CELL_TYPES)?,
+            quantity: Quantity::ALL[row.name_ix("quantity", &Quantity::NAMES)?],
+            similarity: row.number("similarity", 0.0..=1.0, "")?,
+            range: [low, row.number("q95", low..=1.0, "")?],
+        };
+        let same = |c: &Ceiling| (c.cell_type_ix, c.quantity) == (ceiling.cell_type_ix, ceiling.quantity);
+        if ceilings.iter().any(same) {
+            return Err(row.error("quantity", row.text("quantity")?, "once per cell type"));
+        }
+        ceilings.push(ceiling);
+    }
+    Ok(ceilings)
+}
+
 /// Reads `neuropixels_sessions.csv`.
 pub(super) fn read_sessions(folder: &mut Folder) -> Result<Vec<Session>> {
     let classes = ["n_exc", "n_pv", "n_sst", "n_vip", "n_htr3a"];

@@ -43,20 +43,32 @@ impl Optimiser {
     /// [`Error::Device`] what the driver refused.
     pub fn count_weights(simulation: &Simulation) -> Result<Vec<u32>> {
         let mut counts = vec![0; N_PAIR_TYPES * N_WEIGHT_BINS];
-        for shard in simulation.device.shards.iter().filter(|shard| shard.kind == 0) {
+        simulation.visit_recurrent_edges(|source, word, weight| {
+            let pair = simulation.source_type(source) * N_CELL_TYPES + target_cell_type(word);
+            if let Some(bin) = weight_bin(weight) {
+                counts[pair * N_WEIGHT_BINS + bin] += 1;
+            }
+        })?;
+        Ok(counts)
+    }
+}
+
+impl Simulation {
+    /// Reads all edges between neurons back and visits each: source, target word ([`crate::network::Rows::targets`]), weight.
+    ///
+    /// # Errors
+    /// [`Error::Device`] what the driver refused.
+    pub fn visit_recurrent_edges(&self, mut visit: impl FnMut(usize, u32, f32)) -> Result<()> {
+        for shard in self.device.shards.iter().filter(|shard| shard.kind == 0) {
             let weights: Vec<f32> = shard.weights.read(0, shard.n_edges)?;
             let targets: Vec<u32> = shard.targets.read(0, shard.n_edges)?;
             let offsets: Vec<u32> = shard.offsets.read(OFFSETS_HEADER, shard.n_rows + 1)?;
             for (row, edges) in offsets.windows(2).enumerate() {
-                let pair_first = simulation.source_type(shard.first_source + row) * N_CELL_TYPES;
                 for edge in edges[0] as usize..edges[1] as usize {
-                    let pair = pair_first + target_cell_type(targets[edge]);
-                    if let Some(bin) = weight_bin(weights[edge]) {
-                        counts[pair * N_WEIGHT_BINS + bin] += 1;
-                    }
+                    visit(shard.first_source + row, targets[edge], weights[edge]);
                 }
             }
         }
-        Ok(counts)
+        Ok(())
     }
 }

@@ -1,0 +1,139 @@
+//! `simrun evaluate RUN`: the network of a run beside everything that was recorded.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use simrun::evaluate::{rate_misses_text, table};
+use simrun::output::replace_file;
+use simrun::train::{BesideSessions, Validation, ValidationOptions, validate};
+use simrun::{Error, Result, figures};
+
+use super::print;
+
+#[derive(clap::Args)]
+pub(super) struct EvaluateArguments {
+    /// Run folder
+    run: PathBuf,
+    /// Recorded sessions to compare with
+    #[arg(long, value_enum, default_value = "heldout")]
+    sessions: Sessions,
+    /// Trials of each of the eight directions and of the grey screen
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    trials: u32,
+    /// Contrasts of further gratings, for contrast-response curves, e.g. 0.1,0.2,0.4
+    #[arg(long, value_name = "C,..", value_delimiter = ',')]
+    contrasts: Vec<f64>,
+    /// Part of the name of the adapter to use
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Prints the JSON that is also written to the run folder
+    #[arg(long)]
+    json: bool,
+    /// Shows no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Sessions {
+    /// Those that the losses are taken from
+    Train,
+    /// Those that were held out
+    Heldout,
+    /// Both
+    All,
+}
+
+/// Evaluates a run; writes `evaluation.json` and `figures/` into its folder.
+pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
+    let options = ValidationOptions {
+        n_trials: arguments.trials,
+        contrasts: arguments.contrasts.clone(),
+        adapter: arguments.adapter.clone(),
+        quiet: arguments.quiet,
+    };
+    let validation = validate(&arguments.run, &options)?;
+    let json = serde_json::to_string_pretty(&validation)
+        .map_err(|e| Error::Failed(format!("evaluation.json: {e}")))?;
+    replace_file(&arguments.run.join("evaluation.json"), json.as_bytes())?;
+    // The figures are beside one split: the held-out one unless training sessions alone were asked for.
+    let shown = if arguments.sessions == Sessions::Train { &validation.train } else { &validation.held_out };
+    let folder = arguments.run.join("figures");
+    let names = figures::write(&folder, &validation, shown)?;
+    if arguments.json {
+        return print(&format!("{}\n", json!({ "evaluation": validation, "figures": names })));
+    }
+    let mut text = String::new();
+    let splits = [
+        (Sessions::Train, "the sessions trained on", &validation.train),
+        (Sessions::Heldout, "held-out sessions", &validation.held_out),
+    ];
+    for (split, name, beside) in splits {
+        if arguments.sessions == split || arguments.sessions == Sessions::All {
+            text += &sessions_text(&validation, name, beside);
+        }
+    }
+    text += &pairs_text(&validation);
+    text += &format!("{}: evaluation.json, figures/{}\n", arguments.run.display(), names.join(", figures/"));
+    print(&text)
+}
+
+fn sessions_text(validation: &Validation, name: &str, beside: &BesideSessions) -> String {
+    format!(
+        "after training step {}, beside {name} ({} trials a direction):\n{}{}\n",
+        validation.training_step,
+        validation.n_trials,
+        table(&beside.cell_types),
+        rate_misses_text(&beside.cell_types)
+    )
+}
+
+/// PSPs, weights and slopes beside what was measured, a line each.
+fn pairs_text(validation: &Validation) -> String {
+    let mut text = String::new();
+    for held_out in [false, true] {
+        let pairs: Vec<_> =
+            validation.pairs.iter().filter(|p| p.held_out == held_out && p.model.n > 1).collect();
+        if pairs.is_empty() {
+            continue;
+        }
+        let rms = |of: &dyn Fn(usize) -> f64| {
+            ((0..pairs.len()).map(|i| of(i).powi(2)).sum::<f64>() / pairs.len() as f64).sqrt()
+        };
+        text += &format!(
+            "paired recordings, {} measured pairs {}: rms error {:.3} of mean ln PSP, {:.3} of its sd, {:.2} ms of time to peak\n",
+            pairs.len(),
+            if held_out { "held out" } else { "trained on" },
+            rms(&|i| pairs[i].model.log_mean - pairs[i].recorded_log_mean),
+            rms(&|i| pairs[i].model.log_sd - pairs[i].recorded_log_sd),
+            rms(&|i| pairs[i].time_to_peak_ms - pairs[i].measured_time_to_peak_ms),
+        );
+    }
+    if !validation.weights.is_empty() {
+        let n: u64 = validation.weights.iter().map(|w| w.model.n).sum();
+        let mean = |of: &dyn Fn(usize) -> f64| {
+            let sum: f64 =
+                (0..validation.weights.len()).map(|i| validation.weights[i].model.n as f64 * of(i)).sum();
+            sum / n as f64
+        };
+        text += &format!(
+            "weights between excitatory types: sd of ln w {:.2} (EM sizes {:.2}), W1 {:.3}\n",
+            mean(&|i| validation.weights[i].model.sd),
+            mean(&|i| validation.weights[i].em_log_sd),
+            mean(&|i| validation.weights[i].distance),
+        );
+    }
+    for slope in &validation.like_to_like {
+        text += &format!(
+            "like to like, {} to {}: {:.5} +- {:.5} a deg (EM, {}: {:.5} +- {:.5})\n",
+            slope.source,
+            slope.target,
+            slope.slope_per_deg,
+            slope.slope_se,
+            slope.study,
+            slope.em_slope_per_deg,
+            slope.em_slope_se
+        );
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! Looks at the network as it is: responses to gratings and grey, paired recordings, weights.
+
+use super::super::assay::PairErrors;
+use super::super::schedule;
+use super::super::structure::{LikeToLikeSlope, PairTypeWeights, like_to_like, weights_beside_em};
+use super::{Session, kinds};
+use crate::error::Result;
+use crate::evaluate::{
+    CellTypeSummary, ContrastResponses, Curves, Tuning, contrast_classes, contrast_curves, summarise,
+    tuning_curves,
+};
+use crate::loss::Responses;
+use crate::loss::targets::FunctionTargets;
+use crate::network::tables::Tables;
+use crate::sim::optimiser::Optimiser;
+
+/// Result of an evaluation.
+pub struct Evaluation {
+    /// Beside the sessions that the losses are taken from.
+    pub train: Vec<CellTypeSummary>,
+    /// Beside the sessions that were held out.
+    pub held_out: Vec<CellTypeSummary>,
+    /// Tuning and contrast-response curves beside the sessions that the losses are taken from.
+    pub train_curves: Curves,
+    /// The same beside the sessions that were held out.
+    pub held_out_curves: Curves,
+    /// Spikes of the last trial: trial, neuron, time (ms).
+    pub spikes: Vec<(u32, u32, f64)>,
+}
+
+impl Session {
+    /// Records `n_samples` samples of pairs from the network as it is, beside what was measured; held-out pairs are marked. Empty
+    /// without a rig ([`Session::new_with_pairs`]). The same samples in every evaluation of a run.
+    ///
+    /// # Errors
+    /// Those of a forward pass.
+    pub fn record_pairs(&mut self, n_samples: u32) -> Result<Vec<PairErrors>> {
+        let Some(assay) = &mut self.assay else { return Ok(Vec::new()) };
+        let seed = schedule::evaluation_seed(self.plan.scene.seed);
+        assay.evaluate(&self.simulation, self.optimiser.cell_parameters(), seed, n_samples)
+    }
+
+    /// The weights between excitatory types beside the spread of EM connections.
+    ///
+    /// # Errors
+    /// Those of reading the weights back.
+    pub fn weights_beside_em(&self, tables: &Tables) -> Result<Vec<PairTypeWeights>> {
+        Ok(weights_beside_em(&Optimiser::count_weights(&self.simulation)?, tables))
+    }
+
+    /// Like-to-like slopes of the weights beside EM.
+    ///
+    /// # Errors
+    /// Those of reading the weights back.
+    pub fn like_to_like(&self, tables: &Tables) -> Result<Vec<LikeToLikeSlope>> {
+        like_to_like(&self.simulation, &self.tuning_angle_deg, tables)
+    }
+
+    /// Shows every direction and the grey screen to the network as it is.
+    pub fn evaluate(&mut self) -> Result<Evaluation> {
+        let scene = &self.plan.scene;
+        let batches = schedule::evaluation_batches(scene);
+        let seed = schedule::evaluation_seed(scene.seed);
+        let contrast = scene.trials.grating.contrast;
+        let mut tuning = Tuning::new(self.rate_mean_hz.len());
+        let mut contrasts = ContrastResponses::default();
+        let mut spikes = Vec::new();
+        for (presentation, conditions) in batches.iter().enumerate() {
+            self.set_stimulus(conditions)?;
+            let is_last = presentation + 1 == batches.len();
+            let presentation = presentation as u32;
+            let spike_counts = if is_last {
+                let (forward, recording) = self.simulation.forward_recorded(seed, presentation, 0..0)?;
+                spikes = recording.spikes;
+                forward.spike_counts
+            } else {
+                self.simulation.forward(seed, presentation)?.spike_counts
+            };
+            let trials = kinds(conditions, contrast);
+            let responses = Responses { counts: &spike_counts, trials: &trials, window_ms: self.window_ms() };
+            tuning.add(&responses);
+            contrasts.add(&responses);
+        }
+        let last_trial = self.plan.n_trials - 1;
+        let dt_ms = self.plan.scene.time.dt_ms;
+        spikes.retain(|spike| spike.trial == last_trial);
+        let classes = contrast_classes(&contrasts, &self.core, self.rate_mean_hz.len());
+        let curves = |targets: &FunctionTargets| Curves {
+            tuning: tuning_curves(&tuning, &self.tuning_angle_deg, &self.core, targets),
+            contrast: contrast_curves(&tuning, &contrasts, &classes, &self.core, targets),
+        };
+        Ok(Evaluation {
+            train_curves: curves(&self.train_targets),
+            held_out_curves: curves(&self.held_out_targets),
+            train: summarise(&tuning, &self.core, &self.train_targets),
+            held_out: summarise(&tuning, &self.core, &self.held_out_targets),
+            // A spike's time is the end of its step.
+            spikes: spikes.iter().map(|s| (s.trial, s.neuron, f64::from(s.step + 1) * dt_ms)).collect(),
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! The full evaluation of a run that is over: what `simrun evaluate` shows.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare};
+use crate::error::{Error, Result};
+use crate::evaluate::{CellTypeSummary, Curves};
+use crate::output::{Checkpoint, Progress};
+use crate::plan::Plan;
+
+/// Directions of the gratings, deg.
+const DIRECTIONS_DEG: &str = "[0, 45, 90, 135, 180, 225, 270, 315]";
+/// Samples of paired recordings.
+const N_PAIR_SAMPLES: u32 = 10;
+
+/// What an evaluation is told beside the run.
+#[derive(Clone, Debug)]
+pub struct ValidationOptions {
+    /// Trials of each direction and of the grey screen.
+    pub n_trials: u32,
+    /// Contrasts of further gratings; empty for none.
+    pub contrasts: Vec<f64>,
+    /// Part of the adapter's name.
+    pub adapter: Option<String>,
+    /// Whether progress is not shown.
+    pub quiet: bool,
+}
+
+/// The network of a run beside one split of the recorded sessions.
+#[derive(Clone, Debug, Serialize)]
+pub struct BesideSessions {
+    /// Rates and selectivity by cell type.
+    pub cell_types: Vec<CellTypeSummary>,
+    /// Tuning and contrast-response curves.
+    pub curves: Curves,
+    /// Median rates of pyramidal, PV and SST types that were compared with the recorded interquartile range.
+    pub n_rates: usize,
+    /// Those outside it.
+    pub rates_outside: Vec<String>,
+}
+
+/// `evaluation.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Validation {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Training steps behind the network.
+    pub training_step: u32,
+    /// Trials of each direction and of the grey screen.
+    pub n_trials: u32,
+    /// Beside the sessions that the losses are taken from.
+    pub train: BesideSessions,
+    /// Beside the sessions that were held out.
+    pub held_out: BesideSessions,
+    /// Paired recordings beside the measured ones; empty for a network without synapses.
+    pub pairs: Vec<PairErrors>,
+    /// Weights between excitatory types beside EM.
+    pub weights: Vec<PairTypeWeights>,
+    /// Like-to-like slopes beside EM.
+    pub like_to_like: Vec<LikeToLikeSlope>,
+}
+
+/// Evaluates the network of a run folder as its checkpoint holds it, or as it was built where no step was taken.
+///
+/// # Errors
+/// Bad input for a folder that is no run; a failed run otherwise.
+pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
+    let scene_file = dir.join("scene.ron");
+    if !scene_file.exists() {
+        return Err(Error::file(dir, "is not a run folder: it has no scene.ron"));
+    }
+    let settings = [
+        format!("evaluate.directions_deg={DIRECTIONS_DEG}"),
+        format!("evaluate.n_trials={}", options.n_trials),
+        format!("evaluate.contrasts={:?}", options.contrasts),
+    ];
+    let plan = Plan::read(&scene_file, &settings)?;
+    let checkpoint = match dir.join("checkpoint.safetensors").exists() {
+        true => Some(Checkpoint::of_run(dir, &plan)?),
+        false => None,
+    };
+    let progress = Progress::new(options.quiet);
+    let Prepared { mut session, tables, .. } = prepare(&plan, options.adapter.as_deref(), &progress)?;
+    if let Some(checkpoint) = &checkpoint {
+        session.restore(checkpoint)?;
+    }
+    let evaluation = session.evaluate()?;
+    let beside = |cell_types: Vec<CellTypeSummary>, curves: Curves| {
+        let (n_rates, rates_outside) = crate::evaluate::rate_misses(&cell_types);
+        BesideSessions { cell_types, curves, n_rates, rates_outside }
+    };
+    Ok(Validation {
+        run: dir.to_path_buf(),
+        training_step: checkpoint.map_or(0, |c| c.training_step),
+        n_trials: options.n_trials,
+        train: beside(evaluation.train, evaluation.train_curves),
+        held_out: beside(evaluation.held_out, evaluation.held_out_curves),
+        pairs: session.record_pairs(N_PAIR_SAMPLES)?,
+        weights: session.weights_beside_em(&tables)?,
+        like_to_like: session.like_to_like(&tables)?,
+    })
+}
