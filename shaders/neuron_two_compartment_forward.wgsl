@@ -11,6 +11,7 @@
 @group(0) @binding(4) var<storage, read_write> arrivals: array<i32>; // [slot][class][neuron][trial] fixed-point nS
 @group(0) @binding(5) var<storage, read_write> tape: array<f32>;     // [tape plane][neuron][trial] of this step
 @group(0) @binding(6) var<storage, read_write> spikes: array<atomic<u32>>; // counts, masks and lists of this step
+@group(0) @binding(7) var<storage, read_write> population: array<atomic<u32>>; // [step][group][trial] spikes
 override WORKGROUP_SIZE: u32 = 64u;
 override WRITE_TAPE: bool = false;
 //!include shared/neuron_forward.wgsl

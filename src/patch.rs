@@ -190,6 +190,7 @@ fn settings(n_trials: usize, n_steps: usize, current: Range<usize>) -> Settings 
         learn_cells: false,
         current: Some(current),
         potential_seeds: false,
+        groups: Vec::new(),
     }
 }
 

@@ -22,6 +22,7 @@ fn settings(circuit: &Circuit, steps_between_checkpoints: usize) -> Settings {
         learn_cells: true,
         current: None,
         potential_seeds: false,
+        groups: Vec::new(),
     }
 }
 

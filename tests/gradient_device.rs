@@ -62,6 +62,8 @@ fn theta(n_models: usize, seed: u64) -> Vec<[f64; N_CELL_PARAMETERS]> {
 fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let circuit = Circuit::random(mode, seed);
+    // Three groups; some neurons are in none, some in several.
+    let masks: Vec<u32> = (0..circuit.network.neurons.len() as u32).map(|i| (i * 5) % 8).collect();
     let settings = Settings {
         n_trials: circuit.n_trials,
         n_steps,
@@ -72,6 +74,7 @@ fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
         learn_cells: true,
         current: Some(5..n_steps),
         potential_seeds: false,
+        groups: masks.clone(),
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
     let current_pa: Vec<f32> = (0..n_cells).map(|i| ((i * 37) % 101) as f32).collect();
@@ -82,14 +85,18 @@ fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
         Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings.clone()).unwrap();
     simulation.set_cell_parameters(&theta);
     simulation.set_current(&current_pa).unwrap();
-    let counts = simulation.forward(1, 0).unwrap().spike_counts;
+    let report = simulation.forward(1, 0).unwrap();
+    let (counts, population_counts) = (report.spike_counts, report.population_counts);
     let seeds: Vec<f32> = (0..n_cells).map(|i| ((i * 53) % 19) as f32 / 9.0 - 1.0).collect();
-    let report = simulation.adjoint(&seeds).unwrap();
+    let population_seeds: Vec<f32> =
+        (0..n_steps * 3 * circuit.n_trials).map(|i| ((i * 29) % 23) as f32 / 11.0 - 1.0).collect();
+    let report = simulation.adjoint_of_groups(&seeds, &population_seeds).unwrap();
     let weight_gradient: Vec<f64> =
         simulation.weight_gradient().unwrap().into_iter().map(f64::from).collect();
 
     let seeds: Vec<f64> = seeds.into_iter().map(f64::from).collect();
     let current_pa: Vec<f64> = current_pa.into_iter().map(f64::from).collect();
+    let population_seeds: Vec<f64> = population_seeds.into_iter().map(f64::from).collect();
     let problem = Problem {
         network: &circuit.network,
         dynamics: &circuit.dynamics,
@@ -103,12 +110,22 @@ fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
         voltage: Some(reference::VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 }),
         hold_u_mv: None,
         potential_seeds: None,
+        population: Some(reference::PopulationSeeds { masks: &masks, n_groups: 3, seeds: &population_seeds }),
     };
     let mut parameters = Parameters::<f64>::of_network(&circuit.network);
     parameters.theta = theta;
     let forward = reference::forward(&problem, &parameters, reference::Mode::Hard);
     let expected: Vec<f32> = forward.counts.iter().map(|c| *c as f32).collect();
     assert_eq!(counts, expected, "{mode:?}, seed {seed}, {n_steps} steps: spike counts differ");
+    for (at, count) in population_counts.iter().enumerate() {
+        let (step, group, trial) =
+            (at / 3 / circuit.n_trials, at / circuit.n_trials % 3, at % circuit.n_trials);
+        let spikes = &forward.spikes[step * masks.len()..(step + 1) * masks.len()];
+        let of_group =
+            spikes.iter().zip(&masks).filter(|(s, m)| *m >> group & 1 == 1 && *s >> trial & 1 == 1);
+        assert_eq!(*count as usize, of_group.count(), "step {step}, group {group}, trial {trial}");
+    }
+    assert!(population_counts.iter().any(|count| *count > 1));
     let gradient = reference::adjoint(&problem, &parameters, reference::Mode::Hard);
 
     let mut largest: f64 = 0.0;
@@ -185,6 +202,7 @@ fn compare_held(mode: Mode, seed: u64) {
         learn_cells: true,
         current: Some(0..n_steps),
         potential_seeds: true,
+        groups: Vec::new(),
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
     let draw = |i: usize, k: u32| f64::from(uniform(seed, Stream::Loss, i as u32, 77, k));
@@ -222,6 +240,7 @@ fn compare_held(mode: Mode, seed: u64) {
         voltage: None,
         hold_u_mv: Some(&hold_u_mv),
         potential_seeds: Some(reference::PotentialSeeds { steps: &steps, values: &values }),
+        population: None,
     };
     let mut parameters = Parameters::<f64>::of_network(&circuit.network);
     parameters.theta = theta;

@@ -27,6 +27,7 @@ fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
         learn_cells: true,
         current: None,
         potential_seeds: false,
+        groups: Vec::new(),
     };
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap()

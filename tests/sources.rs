@@ -245,6 +245,7 @@ fn train(
         learn_cells: false,
         current: None,
         potential_seeds: false,
+        groups: Vec::new(),
     };
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();

@@ -1,9 +1,20 @@
 // What the two neuron adjoints share: adjoint of the spike, of the voltage penalty, of the arrivals.
 
+// L8: the loss's derivative by the counts of the neuron's groups in this step.
+fn population_seed(neuron: u32, trial: u32) -> f32 {
+    if (N_GROUPS == 0u) { return 0.0; }
+    var sum = 0.0;
+    for (var groups = tables[TABLE_GROUPS + neuron]; groups != 0u; groups &= groups - 1u) {
+        let group = firstTrailingBit(groups);
+        sum += adj_spike[ADJ_POPULATION + (step.step * N_GROUPS + group) * N_TRIALS + trial];
+    }
+    return sum;
+}
+
 // A9: adjoint of the spike: what the row gathered, plus the loss's seed inside the analysis window.
 fn adj_spike_of(neuron: u32, trial: u32) -> f32 {
     let at = neuron * N_TRIALS + trial;
-    return adj_spike[at] + step.in_window * adj_spike[N_NEURONS * N_TRIALS + at];
+    return adj_spike[at] + step.in_window * adj_spike[N_NEURONS * N_TRIALS + at] + population_seed(neuron, trial);
 }
 
 // A11: the loss's derivative by u_s' where it looks at the potential of this step.

@@ -22,8 +22,18 @@ fn arrived(target_type: u32, neuron: u32, trial: u32) -> array<f32, N_PORTS> {
     return input;
 }
 
+// Adds a neuron's spikes to the counts of its groups (L8).
+fn count_groups(neuron: u32, spiked: u32) {
+    if (N_GROUPS == 0u || spiked == 0u) { return; }
+    for (var groups = tables[TABLE_GROUPS + neuron]; groups != 0u; groups &= groups - 1u) {
+        let at = (step.step * N_GROUPS + firstTrailingBit(groups)) * N_TRIALS;
+        for (var left = spiked; left != 0u; left &= left - 1u) { atomicAdd(&population[at + firstTrailingBit(left)], 1u); }
+    }
+}
+
 // Which trials spiked and which were held, and the lists of rows that the edge kernels walk.
 fn mark_spikes(neuron: u32, spiked: u32, held: u32, near_threshold: bool) {
+    count_groups(neuron, spiked);
     atomicStore(&spikes[SPIKES_MASK + neuron], spiked);
     if (spiked != 0u) {
         let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_NEURONS], 1u);

@@ -130,12 +130,16 @@ pub struct TermValue {
     pub value: f64,
     /// Derivative of the value with respect to each spike count, `[n_neurons][n_trials]`.
     pub seeds: Vec<f64>,
+    /// Derivative of the value with respect to each group's spikes in each step, `[n_steps][n_groups][n_trials]`; empty for a term
+    /// that does not look at them.
+    pub population_seeds: Vec<f64>,
 }
 
 impl TermValue {
     /// Multiplies the term.
     pub fn scale(&mut self, factor: f64) {
         self.value *= factor;
+        self.population_seeds.iter_mut().for_each(|seed| *seed *= factor);
         self.seeds.iter_mut().for_each(|seed| *seed *= factor);
     }
 }
@@ -153,6 +157,16 @@ impl LossValues {
         let mut total: Vec<f64> = vec![0.0; self.terms.first().map_or(0, |term| term.seeds.len())];
         for term in &self.terms {
             total.iter_mut().zip(&term.seeds).for_each(|(sum, seed)| *sum += seed);
+        }
+        total
+    }
+
+    /// Derivative of the total with respect to each group's spikes, as [`TermValue::population_seeds`].
+    pub fn population_seeds(&self) -> Vec<f64> {
+        let longest = self.terms.iter().map(|term| term.population_seeds.len()).max().unwrap_or(0);
+        let mut total = vec![0.0; longest];
+        for term in &self.terms {
+            total.iter_mut().zip(&term.population_seeds).for_each(|(sum, seed)| *sum += seed);
         }
         total
     }
@@ -243,7 +257,7 @@ pub fn function_losses<C: Copy + Into<f64>>(
     let mut add = |name, term: &dyn Fn(&mut [f64]) -> f64| {
         let mut seeds = vec![0.0; responses.counts.len()];
         let value = term(&mut seeds);
-        values.terms.push(TermValue { name, value, seeds });
+        values.terms.push(TermValue { name, value, seeds, population_seeds: Vec::new() });
     };
     if let Some(term) = &losses.terms.rates {
         for (name, groups, trials) in [

@@ -327,7 +327,14 @@ fn cell_types_recorded_as_one_are_compared_as_one() {
     };
     assert_eq!(
         at([2.0, 6.0, 6.0, 2.0]),
-        LossValues { terms: vec![TermValue { name: "rate_evoked", value: 0.0, seeds: vec![0.0; 4] }] }
+        LossValues {
+            terms: vec![TermValue {
+                name: "rate_evoked",
+                value: 0.0,
+                seeds: vec![0.0; 4],
+                population_seeds: Vec::new()
+            }]
+        }
     );
     assert!(at([2.0, 6.0, 6.0, 6.0]).terms[0].value > 0.0);
 }

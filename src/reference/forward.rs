@@ -210,6 +210,9 @@ pub fn forward_observed<T: Real>(
         for (cell_ix, u_mv) in out.u_mv.iter().enumerate() {
             potentials = potentials + T::of(problem.potential_seed(step, cell_ix)) * *u_mv;
         }
+        for (cell_ix, z) in out.z.iter().enumerate() {
+            potentials = potentials + T::of(problem.population_seed(step, cell_ix)) * *z;
+        }
         if problem.count_steps.contains(&step) {
             for (count, z) in counts.iter_mut().zip(&out.z) {
                 *count = *count + *z;

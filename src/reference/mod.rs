@@ -60,6 +60,8 @@ pub struct Problem<'a> {
     pub hold_u_mv: Option<&'a [f64]>,
     /// Potentials that the loss looks at.
     pub potential_seeds: Option<PotentialSeeds<'a>>,
+    /// Spikes of groups that the loss looks at.
+    pub population: Option<PopulationSeeds<'a>>,
 }
 
 /// A linear term of the loss: value x u_s' of one step of each cell, both `[n_neurons][n_trials]`.
@@ -69,6 +71,17 @@ pub struct PotentialSeeds<'a> {
     pub steps: &'a [u32],
     /// The derivative of the loss by u_s' of that step, 1/mV.
     pub values: &'a [f64],
+}
+
+/// A linear term of the loss: the spikes of each group of neurons in each step and trial.
+#[derive(Clone, Copy, Debug)]
+pub struct PopulationSeeds<'a> {
+    /// Bit g of a neuron's mask for group g, `[n_neurons]`.
+    pub masks: &'a [u32],
+    /// Number of groups.
+    pub n_groups: usize,
+    /// The derivative of the loss by each count, `[n_steps][n_groups][n_trials]`.
+    pub seeds: &'a [f64],
 }
 
 /// A current into the somata, constant over a window of steps.
@@ -147,9 +160,18 @@ impl Problem<'_> {
         self.source_spikes[step * n_units + unit_ix] >> trial & 1 == 1
     }
 
-    /// dL/dz of a spike in a step, by the count alone.
+    /// dL/dz of a spike in a step, by the counts alone.
     fn seed(&self, step: usize, cell_ix: usize) -> f64 {
-        if self.count_steps.contains(&step) { self.seeds[cell_ix] } else { 0.0 }
+        let by_count = if self.count_steps.contains(&step) { self.seeds[cell_ix] } else { 0.0 };
+        by_count + self.population_seed(step, cell_ix)
+    }
+
+    /// dL/dz of a spike in a step, by the counts of its groups.
+    fn population_seed(&self, step: usize, cell_ix: usize) -> f64 {
+        let Some(population) = &self.population else { return 0.0 };
+        let (neuron, trial) = (cell_ix / self.n_trials, cell_ix % self.n_trials);
+        let groups = (0..population.n_groups).filter(|g| population.masks[neuron] >> g & 1 == 1);
+        groups.map(|g| population.seeds[(step * population.n_groups + g) * self.n_trials + trial]).sum()
     }
 
     /// dL/du_s' of a step, by the potential seeds alone.

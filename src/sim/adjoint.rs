@@ -45,8 +45,22 @@ impl Simulation {
     /// # Errors
     /// [`Error::Failed`] without a forward pass before it, [`Error::Kernel`] if an adjoint is not finite.
     pub fn adjoint(&mut self, seeds: &[f32]) -> Result<AdjointReport> {
+        self.adjoint_of_groups(seeds, &[])
+    }
+
+    /// The same with the derivative of the loss by each group's spikes in each step, `[n_steps][n_groups][n_trials]` (empty for none).
+    ///
+    /// # Errors
+    /// Those of [`Simulation::adjoint`]; [`Error::Failed`] for another shape.
+    pub fn adjoint_of_groups(&mut self, seeds: &[f32], population: &[f32]) -> Result<AdjointReport> {
+        let expected = self.layout.population_words(self.settings.n_steps);
+        if !population.is_empty() && population.len() != expected {
+            let reason = format!("{} seeds of groups, the simulation has {expected}", population.len());
+            return Err(Error::Failed(reason));
+        }
         let start = Instant::now();
         self.clear_adjoint(seeds);
+        self.device.adj_spike.write(self.layout.adj_spike_words(), population);
         self.walk_all()?;
         self.report(start)
     }

@@ -71,6 +71,8 @@ pub(super) struct Device {
     pub(super) adj_state: Buffer,
     pub(super) adj_arrivals: Buffer,
     pub(super) adj_spike: Buffer,
+    /// Spikes of each group, `[n_steps][n_groups][n_trials]`; one word where there is none.
+    pub(super) population: Buffer,
     pub(super) shards: Vec<Shard>,
     pub(super) slots: Vec<Slot>,
     pub(super) checkpoints: Vec<Checkpoint>,
@@ -101,7 +103,13 @@ impl Device {
         let arrivals = Buffer::storage(gpu, "arrivals ring", layout.ring_words())?;
         let adj_state = Buffer::storage(gpu, "adjoint state", layout.adjoint_words())?;
         let adj_arrivals = Buffer::storage(gpu, "adjoint arrivals ring", layout.ring_words())?;
-        let adj_spike = Buffer::storage(gpu, "adjoint spikes and seeds", layout.adj_spike_words())?;
+        let adj_spike = Buffer::storage(
+            gpu,
+            "adjoint spikes and seeds",
+            layout.adj_spike_words() + layout.population_words(settings.n_steps),
+        )?;
+        let n_population = layout.population_words(settings.n_steps).max(1);
+        let population = Buffer::storage(gpu, "population counts", n_population)?;
         let shards = make_shards(gpu, network, layout.n_trials, settings.learn_weights)?;
 
         let mut device = Self {
@@ -115,6 +123,7 @@ impl Device {
             adj_state,
             adj_arrivals,
             adj_spike,
+            population,
             shards,
             slots: Vec::new(),
             checkpoints: Vec::new(),
@@ -173,6 +182,7 @@ impl Device {
                     ("arrivals", &self.arrivals),
                     ("tape", &tape),
                     ("spikes", &spikes),
+                    ("population", &self.population),
                 ],
             ]
             .concat(),

@@ -12,6 +12,8 @@ use crate::error::Result;
 pub struct ForwardReport {
     /// Spikes in the analysis window, `[n_neurons][n_trials]`.
     pub spike_counts: Vec<f32>,
+    /// Spikes of each group in each step, `[n_steps][n_groups][n_trials]`; empty without groups.
+    pub population_counts: Vec<u32>,
     /// Wall time, ms.
     pub wall_ms: f64,
 }
@@ -37,6 +39,7 @@ impl Simulation {
         self.write_uniforms();
         self.device.state.clear();
         self.device.arrivals.clear();
+        self.device.population.clear();
         if let Some(sources) = &self.device.sources {
             sources.start();
         }
@@ -61,7 +64,10 @@ impl Simulation {
         self.segment_on_tape = Some(n_segments - 1);
         self.check_status()?;
         let spike_counts = self.device.state.read(0, self.layout.plane_words())?;
-        Ok(ForwardReport { spike_counts, wall_ms: start.elapsed().as_secs_f64() * 1e3 })
+        // Read now: segments that the adjoint runs again count again.
+        let n_population = self.layout.population_words(self.settings.n_steps);
+        let population_counts = self.device.population.read(0, n_population)?;
+        Ok(ForwardReport { spike_counts, population_counts, wall_ms: start.elapsed().as_secs_f64() * 1e3 })
     }
 
     /// Steps of a segment.

@@ -136,6 +136,8 @@ pub struct Layout {
     pub two_compartment: bool,
     /// Whether neurons start held at a potential and the loss looks at potentials (A11).
     pub has_potential_seeds: bool,
+    /// Groups of neurons whose spikes are counted in every step, 0 to 32.
+    pub n_groups: usize,
     dt_ms: f64,
     half_width: f64,
     height: f64,
@@ -155,6 +157,7 @@ impl Layout {
             has_current,
             two_compartment: matches!(dynamics.mode, CellMode::TwoCompartment { .. }),
             has_potential_seeds: false,
+            n_groups: 0,
             dt_ms: dynamics.dt_ms,
             half_width: dynamics.surrogate.half_width,
             height: dynamics.surrogate.height,
@@ -165,6 +168,12 @@ impl Layout {
     #[must_use]
     pub fn with_potential_seeds(self) -> Self {
         Self { has_potential_seeds: true, ..self }
+    }
+
+    /// The same with groups of neurons whose spikes are counted in every step.
+    #[must_use]
+    pub fn with_groups(self, n_groups: usize) -> Self {
+        Self { n_groups, ..self }
     }
 
     /// Number of sources.
@@ -232,8 +241,14 @@ impl Layout {
     }
 
     /// Words of the adjoint of the spikes: gathered, seeds of the counts, then step and value of the potential seeds.
+    /// Behind them lie the seeds of the population counts ([`Layout::population_words`]).
     pub fn adj_spike_words(&self) -> usize {
         (if self.has_potential_seeds { 4 } else { 2 }) * self.plane_words()
+    }
+
+    /// Words of the population counts of `n_steps` steps, `[n_steps][n_groups][n_trials]`.
+    pub fn population_words(&self, n_steps: usize) -> usize {
+        n_steps * self.n_groups * self.n_trials
     }
 
     /// Words of the adjoint of the state.
@@ -295,6 +310,10 @@ impl Layout {
     fn table_ports(&self) -> usize {
         self.table_cells() + self.n_models * CELL_FIELDS.len()
     }
+    /// First word of the masks of the groups of each neuron, behind everything else.
+    pub fn table_groups(&self) -> usize {
+        self.table_ports() + self.n_models * self.n_ports * PORT_FIELDS.len()
+    }
 
     /// The constants that stand in front of every kernel.
     pub fn prelude(&self) -> String {
@@ -328,6 +347,9 @@ impl Layout {
         number("TABLE_GAINS", self.table_gains());
         number("TABLE_CELLS", self.table_cells());
         number("TABLE_PORTS", self.table_ports());
+        number("TABLE_GROUPS", self.table_groups());
+        number("N_GROUPS", self.n_groups);
+        number("ADJ_POPULATION", self.adj_spike_words());
         number("CELL_STRIDE", CELL_FIELDS.len());
         number("PORT_STRIDE", PORT_FIELDS.len());
         number("SPIKES_COUNTS", 0);

@@ -77,6 +77,9 @@ pub struct Settings {
     pub current: Option<Range<usize>>,
     /// Whether neurons start held at a potential and the loss looks at potentials (A11).
     pub potential_seeds: bool,
+    /// Groups of neurons whose spikes are counted in every step: bit g of a neuron's mask for group g, `[n_neurons]`; empty for
+    /// none.
+    pub groups: Vec<u32>,
 }
 
 /// A network on the device.
@@ -117,8 +120,13 @@ impl Simulation {
         if settings.potential_seeds {
             layout = layout.with_potential_seeds();
         }
+        let n_groups = 32 - settings.groups.iter().fold(0, |all, mask| all | mask).leading_zeros() as usize;
+        layout = layout.with_groups(n_groups);
         let theta = vec![[0.0; N_CELL_PARAMETERS]; network.cell_models.len()];
-        let tables = layout.tables(network, dynamics, &theta);
+        let mut tables = layout.tables(network, dynamics, &theta);
+        if n_groups > 0 {
+            tables.extend(&settings.groups);
+        }
         let device = Device::new(gpu, &layout, &settings, network, &tables, sources)?;
         let mut simulation = Self {
             gpu: Arc::clone(gpu),

@@ -406,6 +406,7 @@ fn rig_settings(of_network: &Settings, dynamics: &Dynamics) -> Settings {
         learn_cells: of_network.learn_cells,
         current: Some(0..n_steps),
         potential_seeds: true,
+        groups: Vec::new(),
     }
 }
 

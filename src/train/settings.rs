@@ -36,6 +36,7 @@ pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
         learn_cells: learn_cells(learn).contains(&true),
         current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
         potential_seeds: false,
+        groups: Vec::new(),
     })
 }
 

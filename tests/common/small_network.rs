@@ -11,7 +11,7 @@ use simrun::network::{
     CELL_TYPES, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons, Population, Rows,
     class_is_inhibitory, pack_target,
 };
-use simrun::reference::{Current, N_PAIR_TYPES, Parameters, Problem, VoltagePenalty};
+use simrun::reference::{Current, N_PAIR_TYPES, Parameters, PopulationSeeds, Problem, VoltagePenalty};
 
 /// A sequence of uniform random numbers.
 pub(crate) struct Draws {
@@ -81,10 +81,14 @@ pub(crate) struct Case {
     pub(crate) source_spikes: Vec<u32>,
     pub(crate) current_pa: Vec<f64>,
     pub(crate) seeds: Vec<f64>,
+    /// Groups of each neuron, and the loss by their spikes.
+    pub(crate) masks: Vec<u32>,
+    pub(crate) population_seeds: Vec<f64>,
     pub(crate) parameters: Parameters<f64>,
 }
 
 const N_TRIALS: usize = 3;
+const N_GROUPS: usize = 5;
 const N_LGN: usize = 11;
 const N_BACKGROUND: usize = 6;
 const DT_MS: f64 = 0.5;
@@ -123,7 +127,19 @@ impl Case {
             weights: network.rows.weights.iter().map(|&w| f64::from(w)).collect(),
             ..random_parameters(&network, &mut draws, 1.0)
         };
-        Self { kind, network, dynamics, source_spikes, current_pa, seeds, parameters }
+        let masks = (0..network.neurons.len()).map(|_| draws.between(0.0, 32.0) as u32 & 0b1_0110).collect();
+        let population_seeds = draws.many(kind.n_steps * N_GROUPS * N_TRIALS, -0.5, 0.5);
+        Self {
+            kind,
+            network,
+            dynamics,
+            source_spikes,
+            current_pa,
+            seeds,
+            masks,
+            population_seeds,
+            parameters,
+        }
     }
 
     pub(crate) fn problem(&self) -> Problem<'_> {
@@ -141,6 +157,11 @@ impl Case {
             voltage: Some(VoltagePenalty { weight: 2.0, x_low: 0.1, x_high: 0.7 }),
             hold_u_mv: None,
             potential_seeds: None,
+            population: Some(PopulationSeeds {
+                masks: &self.masks,
+                n_groups: N_GROUPS,
+                seeds: &self.population_seeds,
+            }),
         }
     }
 

@@ -39,6 +39,7 @@ impl Bench {
             learn_cells: true,
             current: None,
             potential_seeds: false,
+            groups: Vec::new(),
         };
         let gpu = Arc::new(Gpu::open(None).unwrap());
         // Only its recurrent edges take part: without the others it is small.
