@@ -24,6 +24,7 @@ pub fn write(dir: &Path, validation: &Validation, beside: &BesideSessions) -> Re
         ("similarity.svg", similarity(rows)?),
         ("tuning.svg", tuning(beside)?),
         ("contrast.svg", contrast(beside)?),
+        ("fano.svg", fano(beside)?),
         ("pairs.svg", pairs(validation)?),
         ("weights.svg", weights(validation)?),
     ];
@@ -137,6 +138,22 @@ fn contrast(beside: &BesideSessions) -> Result<Option<String>> {
         })
         .collect();
     draw::curves(&curves, "contrast", "rate, Hz")
+}
+
+fn fano(beside: &BesideSessions) -> Result<Option<String>> {
+    let curves: Vec<Curve> = beside
+        .fano
+        .iter()
+        .map(|curve| {
+            let log_ms = || curve.width_ms.iter().map(|ms| ms.log10());
+            Curve {
+                name: if curve.evoked { "gratings" } else { "grey screen" }.to_owned(),
+                model: log_ms().zip(&curve.fano).filter_map(|(x, y)| Some((x, (*y)?))).collect(),
+                recorded: log_ms().zip(curve.recorded.iter().copied()).collect(),
+            }
+        })
+        .collect();
+    draw::curves(&curves, "log10 of the bin width in ms", "population Fano factor")
 }
 
 fn pairs(validation: &Validation) -> Result<Option<String>> {

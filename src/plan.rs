@@ -172,6 +172,9 @@ mod tests {
             ("losses.selectivity.min_rate_hz=0", "losses.selectivity.min_rate_hz"),
             ("losses.selectivity.rate_mean_decay=1", "losses.selectivity.rate_mean_decay"),
             ("losses.voltage.x_low=NaN", "losses.voltage.x_low"),
+            ("losses.fano=(weight: -1)", "losses.fano.weight"),
+            ("losses.fano=(weight: 1, n_groups: 33)", "losses.fano.n_groups"),
+            ("losses.pairwise_correlation=(weight: 1, target: 2)", "losses.pairwise_correlation.target"),
             ("losses.electrophysiology=(weight: -1)", "losses.electrophysiology.weight"),
             ("losses.electrophysiology=(weight: NaN)", "losses.electrophysiology.weight"),
             (

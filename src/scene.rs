@@ -18,9 +18,10 @@ mod trials;
 
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use losses::{
-    AmplitudeScene, CurveLossScene, ElectrophysiologyLossScene, LossesScene, RatesLossScene, ScalePriorScene,
-    SelectivityLossScene, SharesScene, StructureLossScene, SurrogateScene, VoltageLossScene,
-    WeightDistributionScene, WeightTargetScene, WeightingScene,
+    AmplitudeScene, CurveLossScene, ElectrophysiologyLossScene, FanoLossScene, LossesScene,
+    PairwiseLossScene, RatesLossScene, ScalePriorScene, SelectivityLossScene, SharesScene,
+    StructureLossScene, SurrogateScene, VoltageLossScene, WeightDistributionScene, WeightTargetScene,
+    WeightingScene,
 };
 pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, RecurrentWeightsScene, V1Scene};
 pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, TimeScene, TrialsScene};
@@ -141,6 +142,9 @@ pub struct EvaluateScene {
     pub contrasts: Vec<f64>,
     /// Trials of each direction (and contrast), and of the grey screen, 1..=1000.
     pub n_trials: u32,
+    /// Also measures the population Fano factors.
+    #[serde(default)]
+    pub fano: bool,
 }
 
 fn default_tables() -> PathBuf {

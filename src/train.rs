@@ -16,6 +16,7 @@ use crate::setup;
 
 mod assay;
 mod dry_run;
+mod populations;
 pub mod schedule;
 mod session;
 mod settings;
@@ -28,6 +29,7 @@ pub use dry_run::dry_run;
 use weighting::Gradients;
 
 pub use assay::PairErrors;
+pub use populations::FanoCurve;
 pub use session::Session;
 pub use structure::{LikeToLikeSlope, PairTypeWeights};
 pub use validation::{BesideSessions, Validation, ValidationOptions, validate};

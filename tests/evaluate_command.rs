@@ -67,6 +67,8 @@ fn a_run_is_evaluated_with_table_json_and_figures() {
     assert!(number("target_q25") < number("target_median") && number("target_median") < number("target_q75"));
     assert!(json["pairs"].as_array().unwrap().iter().any(|pair| pair["held_out"] == true));
     assert!(json["weights"].as_array().unwrap().len() > 20);
+    let fano = json["held_out"]["fano"].as_array().unwrap();
+    assert!(fano.len() == 2 && fano[0]["recorded"][0].as_f64().unwrap() > 0.9, "{fano:?}");
     assert_eq!(json["held_out"]["curves"]["contrast"][0]["contrasts"].as_array().unwrap().len(), 3);
     for (figure, shape, at_least) in [
         ("rates", "<rect", 40),
@@ -74,6 +76,7 @@ fn a_run_is_evaluated_with_table_json_and_figures() {
         ("similarity", "<rect", 30),
         ("tuning", "<polyline", 19),
         ("contrast", "<polyline", 19),
+        ("fano", "<polyline", 2),
         ("pairs", "<circle", 60),
         ("weights", "<circle", 20),
     ] {

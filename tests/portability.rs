@@ -39,6 +39,8 @@ fn layouts() -> Vec<Layout> {
                     let mut layout = layout.clone();
                     layout.two_compartment = two_compartment;
                     layout.has_potential_seeds = has_potential_seeds;
+                    // Networks have groups or none; a rig has none.
+                    layout.n_groups = if has_current && !has_potential_seeds { 16 } else { 0 };
                     layouts.push(layout);
                 }
             }

@@ -11,12 +11,14 @@ constants below. Plain Python 3, standard library only.
 """
 
 import argparse
+import ast
 import csv
 import gzip
 import hashlib
 import json
 import math
 import random
+import struct
 import sys
 from pathlib import Path
 
@@ -578,6 +580,55 @@ def em_synapse_size(data):
         "study source target n_connections log_sd covariate slope slope_se".split(), rows)
 
 
+# ---------------------------------------------------------------------------------------- population Fano factor
+
+N_WIDTHS = 20
+
+
+def npy(path):
+    """Rows of a two-dimensional .npy file of float64 in C order (NumPy format 1.0)."""
+    raw = path.read_bytes()
+    require(raw[:6] == b"\x93NUMPY" and raw[6] == 1, f"{path}: not an .npy file of format 1")
+    length = int.from_bytes(raw[8:10], "little")
+    header = ast.literal_eval(raw[10:10 + length].decode())
+    require(header["descr"] == "<f8" and not header["fortran_order"], f"{path}: not float64 in C order")
+    n_rows, n_columns = header["shape"]
+    values = struct.unpack(f"<{n_rows * n_columns}d", raw[10 + length:])
+    return [values[i * n_columns:(i + 1) * n_columns] for i in range(n_rows)]
+
+
+def population_fano(data):
+    """Mean and spread over sessions of the population Fano factor by bin width."""
+    rows = []
+    for window_ms in (300, 1800):
+        for kind, name in (("evoked", "evoked"), ("spontaneous", "spont")):
+            sessions = npy(data / f"function/fano_v1/v1_fano_running_{window_ms}ms_{name}.npy")
+            order = sorted(range(len(sessions)), key=lambda i: hashlib.sha256(f"{SPLIT_SEED}:{i}".encode()).hexdigest())
+            n_held_out = math.floor(HELD_OUT_FRACTION * len(sessions) + 0.5)
+            for split, part in (("train", order[n_held_out:]), ("heldout", order[:n_held_out])):
+                for k in range(N_WIDTHS):
+                    width_ms = 1000 * 10 ** (-3 + 3 * k / (N_WIDTHS - 1))
+                    # Within a trial: one bin has no variance, two bins hardly one. The small term keeps whole quotients whole.
+                    n_bins = math.floor(window_ms / width_ms + 1e-9)
+                    values = [sessions[i][k] for i in part if not math.isnan(sessions[i][k])]
+                    if n_bins < 3 or not values:
+                        continue
+                    # The recorded variance is divided by the number of bins: this divides by one less.
+                    values = [v * n_bins / (n_bins - 1) for v in values]
+                    mean = sum(values) / len(values)
+                    sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+                    rows.append([kind, window_ms, split, number(width_ms, 8), n_bins, len(values), number(mean, 6), number(sd, 6)])
+    yield table(
+        "population_fano.csv", "function/fano_v1/*.npy of the Allen Institute's V1 model (no licence file: summary figures only)",
+        "window_ms, width_ms ms; fano dimensionless", "none given with the files; summary figures with their source",
+        ["Fano factor of the spike count of a recorded population: variance over mean of its counts in bins of width_ms within window_ms; mean and standard deviation over sessions",
+         "fano = published value * n_bins / (n_bins - 1): the published variance is that of the bins of a trial, divided by their number",
+         "widths with fewer than 3 bins a window are left out (the published values there are 0 or NaN), and sessions without a value",
+         f"the files name no sessions: rows are ordered by sha256(\"{SPLIT_SEED}:row\") and the first fifth (rounded half up) is held out; a held-out row may come "
+         "from a session that neuropixels_sessions.csv trains on"],
+        "kind window_ms split width_ms n_bins n_sessions fano fano_sd".split(), rows)
+
+
 def derive(data):
     """All tables as (file name, text)."""
     scheme = naming(data)
@@ -585,7 +636,7 @@ def derive(data):
     order = [line.split(",")[0] for line in cell_table[1].splitlines() if line[0].isdigit()]
     return [populations(data, scheme), cell_table, *connection_tables(data), kinetics(data), delays(data),
             *psp_tables(data, scheme), lgn_units(data), lgn_weights(data, order), background_weights(data, order),
-            *em_synapse_size(data), *noise_ceiling(data), *neuropixels_tables(data), *curve_tables(data)]
+            *em_synapse_size(data), *noise_ceiling(data), *population_fano(data), *neuropixels_tables(data), *curve_tables(data)]
 
 
 def check(out, tables):

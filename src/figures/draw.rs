@@ -142,9 +142,9 @@ pub(super) fn curves(curves: &[Curve], x_name: &str, y_name: &str) -> Result<Opt
     if shown.is_empty() {
         return Ok(None);
     }
-    let n_columns = 5;
+    let n_columns = shown.len().min(5);
     let n_rows = shown.len().div_ceil(n_columns);
-    let size = (1100, 190 * n_rows as u32 + LEGEND_HEIGHT);
+    let size = ((220 * n_columns as u32).max(480), 190 * n_rows as u32 + LEGEND_HEIGHT);
     let legend = [("network", MODEL), ("recorded", RECORDED)];
     let note = format!("x: {x_name}; y: {y_name}");
     figure(size, &legend, &note, |area| {

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`rate`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
 //! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
+//! | [`correlation`] | `fano_evoked`, `fano_spontaneous`, `pairwise_correlation` | correlations of populations; seeds by the spikes of groups in each step |
 //! | [`structure`] | `weight_distribution`, `scale_prior` | weights and pair factors with EM; slopes by weight, none by counts |
 //! | [`tuning`] | `tuning` | mean direction tuning curve per cell type, Hz, with the recorded one |
 //! | [`contrast`] | `contrast` | mean rate per cell type against contrast |
@@ -17,6 +18,7 @@
 //! device (`src/sim`), with its f64 definition in `src/reference`.
 
 pub mod contrast;
+pub mod correlation;
 pub mod electrophysiology;
 pub mod rate;
 pub mod selectivity;

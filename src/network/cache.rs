@@ -68,7 +68,7 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 const MAGIC: [u8; 16] = *b"simrun network 1";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
-const BUILDER_SOURCE: [&str; 20] = [
+const BUILDER_SOURCE: [&str; 21] = [
     include_str!("build.rs"),
     include_str!("cache.rs"),
     include_str!("connection.rs"),
@@ -82,6 +82,7 @@ const BUILDER_SOURCE: [&str; 20] = [
     include_str!("tables/cells.rs"),
     include_str!("tables/curves.rs"),
     include_str!("tables/em.rs"),
+    include_str!("tables/fano.rs"),
     include_str!("tables/lgn.rs"),
     include_str!("tables/sheet.rs"),
     include_str!("tables/synapses.rs"),

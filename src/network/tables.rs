@@ -7,6 +7,7 @@
 mod cells;
 mod curves;
 mod em;
+mod fano;
 mod lgn;
 mod sheet;
 mod synapses;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
 pub use curves::{CurvePool, RecordedContrast, RecordedTuning};
 pub use em::{Covariate, EmConnections};
+pub use fano::{FanoPoint, RecordedFano};
 pub use lgn::{LgnUnitClass, SecondSubfield, TemporalFilter};
 pub use synapses::{Connection, MeasuredPsp, PspStatistics};
 pub use targets::{Ceiling, PROBABILITIES, Quantity, Session, Split, Target};
@@ -75,6 +77,8 @@ pub struct Tables {
     /// Spread of the logarithm of the size of EM connections, `[source cell type][target cell type]`; None where a cell is
     /// inhibitory. Pairs without connections of their own have that of all excitatory pairs.
     pub em_log_sds: [[Option<f64>; N_CELL_TYPES]; N_CELL_TYPES],
+    /// `population_fano.csv`.
+    pub fano: Vec<RecordedFano>,
     /// `noise_ceiling.csv`.
     pub ceilings: Vec<Ceiling>,
     /// `tuning_curves.csv`.
@@ -105,6 +109,7 @@ impl Tables {
         let sessions = targets::read_sessions(&mut folder)?;
         let targets = targets::read_targets(&mut folder, &sessions)?;
         let em_connections = em::read_em_connections(&mut folder)?;
+        let fano = fano::read_fano(&mut folder)?;
         let ceilings = targets::read_ceilings(&mut folder)?;
         let tuning_curves = curves::read_tuning(&mut folder)?;
         let contrast_classes = curves::read_contrast(&mut folder)?;
@@ -123,6 +128,7 @@ impl Tables {
             sessions,
             em_log_sds: em::em_log_sds(&em_connections),
             em_connections,
+            fano,
             ceilings,
             tuning_curves,
             contrast_classes,
@@ -198,6 +204,16 @@ impl Tables {
             held_out[*ix] = true;
         }
         held_out
+    }
+
+    /// The recorded population Fano factors for trials whose analysis window is `window_ms` long: of the longest recorded window
+    /// that is not longer, else of the shortest. Empty if there is none.
+    pub fn fano_points(&self, evoked: bool, split: Split, window_ms: f64) -> &[FanoPoint] {
+        let own = || self.fano.iter().filter(|c| (c.evoked, c.split) == (evoked, split));
+        let fits =
+            own().filter(|c| c.window_ms <= window_ms).max_by(|a, b| a.window_ms.total_cmp(&b.window_ms));
+        let curve = fits.or_else(|| own().min_by(|a, b| a.window_ms.total_cmp(&b.window_ms)));
+        curve.map_or(&[], |curve| &curve.points)
     }
 
     /// The recorded distribution of a quantity for a cell type, or `None` where too few units were recorded.

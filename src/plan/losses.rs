@@ -48,6 +48,19 @@ impl Check<'_> {
             let limit = || "the electrophysiology loss needs a network with synapses".to_owned();
             self.hold(is_v1, "losses.electrophysiology.weight", electrophysiology.weight, limit)?;
         }
+        if let Some(fano) = &scene.losses.fano {
+            self.within("losses.fano.weight", fano.weight, 0.0, 1e9, "")?;
+            self.within("losses.fano.n_groups", f64::from(fano.n_groups), 1.0, 32.0, "groups")?;
+        }
+        if let Some(pairwise) = &scene.losses.pairwise_correlation {
+            self.within("losses.pairwise_correlation.weight", pairwise.weight, 0.0, 1e9, "")?;
+            self.within("losses.pairwise_correlation.target", pairwise.target, -1.0, 1.0, "")?;
+            let field = "losses.pairwise_correlation.n_groups";
+            self.within(field, f64::from(pairwise.n_groups), 1.0, 32.0, "groups")?;
+            let n = scene.trials.n_spontaneous;
+            let limit = || "the pairwise correlation needs at least 3 grey trials".to_owned();
+            self.hold(n >= 3, "trials.n_spontaneous", n, limit)?;
+        }
         if let Some(structure) = &scene.losses.structure {
             self.structure_loss(scene, structure)?;
         }

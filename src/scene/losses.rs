@@ -34,6 +34,10 @@ pub struct LossesScene {
     pub voltage: Option<VoltageLossScene>,
     /// Amplitudes of paired recordings between cell groups.
     pub electrophysiology: Option<ElectrophysiologyLossScene>,
+    /// Population Fano factor over the recorded bin widths, under gratings and under grey screens.
+    pub fano: Option<FanoLossScene>,
+    /// Mean pairwise correlation of spike counts under grey screens.
+    pub pairwise_correlation: Option<PairwiseLossScene>,
     /// Sizes of the synapses as the connectome implies them.
     pub structure: Option<StructureLossScene>,
 }
@@ -101,6 +105,31 @@ impl Default for ElectrophysiologyLossScene {
     fn default() -> Self {
         Self { weight: 1.0, pairs_per_type: default_pairs_per_type(), amplitude: percentile_90() }
     }
+}
+
+/// Loss on the Fano factor of the spike count of groups of about 70 excitatory neurons of the core, which stand for recorded
+/// populations.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FanoLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Number of groups, 1..=32, drawn once a run.
+    #[serde(default = "default_n_groups")]
+    pub n_groups: u32,
+}
+
+/// Loss on the mean correlation of the spike counts of two neurons over grey trials, within the same groups.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairwiseLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Correlation that is asked for, in [-1, 1].
+    pub target: f64,
+    /// Number of groups, 1..=32, drawn once a run.
+    #[serde(default = "default_n_groups")]
+    pub n_groups: u32,
 }
 
 /// How the terms of the loss are weighed against each other.
@@ -192,6 +221,10 @@ pub struct VoltageLossScene {
 
 fn half() -> f64 {
     0.5
+}
+
+fn default_n_groups() -> u32 {
+    16
 }
 
 fn default_pairs_probed() -> f64 {

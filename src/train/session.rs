@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::assay::Assay;
+use super::populations::Populations;
 use super::schedule;
 use super::settings::{optimiser_settings, settings};
 use super::structure::{SCALE_PRIOR, Structure, WEIGHT_DISTRIBUTION};
@@ -48,6 +49,8 @@ pub struct Session {
     losses: FunctionLosses,
     /// Paired recordings; none where they are not asked for.
     assay: Option<Assay>,
+    /// Groups that stand for recorded populations; none where nothing looks at them.
+    populations: Option<Populations>,
     /// Structure terms; none where they are off.
     structure: Option<Structure>,
     train_targets: FunctionTargets,
@@ -123,6 +126,11 @@ impl Session {
         if scene.checkpoint.steps_between == StepsBetween::Auto && whole_tape_fits(plan, &network, dynamics) {
             settings.steps_between_checkpoints = settings.n_steps;
         }
+        let core = loss::core_neurons(&network.neurons, core_radius_um);
+        let populations = Populations::new(plan, tables, &core, network.neurons.len());
+        if let Some(populations) = &populations {
+            settings.groups.clone_from(&populations.masks);
+        }
         let sources =
             stimulus.as_ref().map_or(SourceSpikes::None, |s| SourceSpikes::Drawn(drawn(&s.filters)));
         let mut simulation = Simulation::new(gpu, &network, dynamics, sources, settings)?;
@@ -150,10 +158,11 @@ impl Session {
             stimulus,
             losses,
             assay,
+            populations,
             structure,
             train_targets,
             held_out_targets: FunctionTargets::from_tables(tables, Split::HeldOut)?,
-            core: loss::core_neurons(&network.neurons, core_radius_um),
+            core,
             rate_mean_hz: vec![0.0; network.neurons.len()],
             tuning_angle_deg: network.neurons.tuning_angle_deg.clone(),
             factors: BTreeMap::new(),
@@ -182,11 +191,12 @@ impl Session {
             let (trials, forward) = self.run_batch(1)?;
             let responses =
                 Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
-            let values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
+            let values = self.function_terms(&forward, &responses)?;
             self.simulation.set_voltage_factor(0.0);
             for term in &values.terms {
-                let seeds: Vec<f32> = term.seeds.iter().map(|seed| *seed as f32).collect();
-                let adjoint = self.simulation.adjoint(&seeds)?;
+                let [seeds, population] = [&term.seeds, &term.population_seeds]
+                    .map(|s| s.iter().map(|x| *x as f32).collect::<Vec<f32>>());
+                let adjoint = self.simulation.adjoint_of_groups(&seeds, &population)?;
                 terms.push(self.term_gradient(term.name, term.value, &adjoint)?);
             }
             self.simulation.set_voltage_factor(1.0);
@@ -217,7 +227,18 @@ impl Session {
             || losses.selectivity.is_some()
             || losses.tuning.is_some()
             || losses.contrast.is_some()
+            || losses.fano.is_some()
+            || losses.pairwise_correlation.is_some()
             || losses.voltage.is_some()
+    }
+
+    /// The terms of the spikes in a batch.
+    fn function_terms(&self, forward: &ForwardReport, responses: &Responses<'_, f32>) -> Result<LossValues> {
+        let mut values = loss::function_losses(&self.losses, responses, &self.rate_mean_hz)?;
+        if let Some(populations) = &self.populations {
+            values.terms.extend(populations.terms(forward, responses));
+        }
+        Ok(values)
     }
 
     /// The report of an adjoint pass that found nothing.
@@ -276,12 +297,13 @@ impl Session {
         let start = Instant::now();
         let responses =
             Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
-        let mut values = loss::function_losses(&self.losses, &responses, &self.rate_mean_hz)?;
+        let mut values = self.function_terms(&forward, &responses)?;
         for term in &mut values.terms {
             term.scale(self.factor(term.name));
         }
         let seeds = self.seeds(&values);
-        let adjoint = self.simulation.adjoint(&seeds)?;
+        let population: Vec<f32> = values.population_seeds().iter().map(|seed| *seed as f32).collect();
+        let adjoint = self.simulation.adjoint_of_groups(&seeds, &population)?;
         if let Some(term) = &self.plan.scene.losses.selectivity {
             update_rate_mean(&mut self.rate_mean_hz, term, &responses);
         }

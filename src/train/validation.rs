@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare};
+use super::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare};
 use crate::error::{Error, Result};
 use crate::evaluate::{CellTypeSummary, Curves};
 use crate::output::{Checkpoint, Progress};
@@ -35,6 +35,8 @@ pub struct BesideSessions {
     pub cell_types: Vec<CellTypeSummary>,
     /// Tuning and contrast-response curves.
     pub curves: Curves,
+    /// Population Fano factors.
+    pub fano: Vec<FanoCurve>,
     /// Median rates of pyramidal, PV and SST types that were compared with the recorded interquartile range.
     pub n_rates: usize,
     /// Those outside it.
@@ -75,6 +77,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
         format!("evaluate.directions_deg={DIRECTIONS_DEG}"),
         format!("evaluate.n_trials={}", options.n_trials),
         format!("evaluate.contrasts={:?}", options.contrasts),
+        "evaluate.fano=true".to_owned(),
     ];
     let plan = Plan::read(&scene_file, &settings)?;
     let checkpoint = match dir.join("checkpoint.safetensors").exists() {
@@ -87,16 +90,16 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
         session.restore(checkpoint)?;
     }
     let evaluation = session.evaluate()?;
-    let beside = |cell_types: Vec<CellTypeSummary>, curves: Curves| {
+    let beside = |cell_types: Vec<CellTypeSummary>, curves: Curves, fano: Vec<FanoCurve>| {
         let (n_rates, rates_outside) = crate::evaluate::rate_misses(&cell_types);
-        BesideSessions { cell_types, curves, n_rates, rates_outside }
+        BesideSessions { cell_types, curves, fano, n_rates, rates_outside }
     };
     Ok(Validation {
         run: dir.to_path_buf(),
         training_step: checkpoint.map_or(0, |c| c.training_step),
         n_trials: options.n_trials,
-        train: beside(evaluation.train, evaluation.train_curves),
-        held_out: beside(evaluation.held_out, evaluation.held_out_curves),
+        train: beside(evaluation.train, evaluation.train_curves, evaluation.train_fano),
+        held_out: beside(evaluation.held_out, evaluation.held_out_curves, evaluation.held_out_fano),
         pairs: session.record_pairs(N_PAIR_SAMPLES)?,
         weights: session.weights_beside_em(&tables)?,
         like_to_like: session.like_to_like(&tables)?,

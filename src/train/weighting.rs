@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::populations::PAIRWISE;
 use super::structure::{SCALE_PRIOR, WEIGHT_DISTRIBUTION};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -48,6 +49,8 @@ fn field(losses: &LossesScene, term: &str) -> (&'static str, f64) {
         "contrast" => ("contrast", weight(losses.contrast.map(|t| t.weight))),
         "voltage" => ("voltage", weight(losses.voltage.map(|t| t.weight))),
         "electrophysiology" => ("electrophysiology", weight(losses.electrophysiology.map(|t| t.weight))),
+        "fano_evoked" | "fano_spontaneous" => ("fano", weight(losses.fano.map(|t| t.weight))),
+        PAIRWISE => (PAIRWISE, weight(losses.pairwise_correlation.map(|t| t.weight))),
         WEIGHT_DISTRIBUTION => {
             let term = losses.structure.and_then(|t| t.weight_distribution);
             ("structure.weight_distribution", weight(term.map(|t| t.weight)))

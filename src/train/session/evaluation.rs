@@ -1,6 +1,7 @@
 //! Looks at the network as it is: responses to gratings and grey, paired recordings, weights.
 
 use super::super::assay::PairErrors;
+use super::super::populations::{FanoCurve, FanoSums};
 use super::super::schedule;
 use super::super::structure::{LikeToLikeSlope, PairTypeWeights, like_to_like, weights_beside_em};
 use super::{Session, kinds};
@@ -11,7 +12,7 @@ use crate::evaluate::{
 };
 use crate::loss::Responses;
 use crate::loss::targets::FunctionTargets;
-use crate::network::tables::Tables;
+use crate::network::tables::{Split, Tables};
 use crate::sim::optimiser::Optimiser;
 
 /// Result of an evaluation.
@@ -24,6 +25,10 @@ pub struct Evaluation {
     pub train_curves: Curves,
     /// The same beside the sessions that were held out.
     pub held_out_curves: Curves,
+    /// Population Fano factors beside the sessions that the losses are taken from; empty where they are not measured.
+    pub train_fano: Vec<FanoCurve>,
+    /// The same beside the sessions that were held out.
+    pub held_out_fano: Vec<FanoCurve>,
     /// Spikes of the last trial: trial, neuron, time (ms).
     pub spikes: Vec<(u32, u32, f64)>,
 }
@@ -65,21 +70,26 @@ impl Session {
         let mut tuning = Tuning::new(self.rate_mean_hz.len());
         let mut contrasts = ContrastResponses::default();
         let mut spikes = Vec::new();
+        let mut fano = FanoSums::default();
         for (presentation, conditions) in batches.iter().enumerate() {
             self.set_stimulus(conditions)?;
             let is_last = presentation + 1 == batches.len();
             let presentation = presentation as u32;
-            let spike_counts = if is_last {
+            let forward = if is_last {
                 let (forward, recording) = self.simulation.forward_recorded(seed, presentation, 0..0)?;
                 spikes = recording.spikes;
-                forward.spike_counts
+                forward
             } else {
-                self.simulation.forward(seed, presentation)?.spike_counts
+                self.simulation.forward(seed, presentation)?
             };
             let trials = kinds(conditions, contrast);
-            let responses = Responses { counts: &spike_counts, trials: &trials, window_ms: self.window_ms() };
+            let responses =
+                Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
             tuning.add(&responses);
             contrasts.add(&responses);
+            if let Some(populations) = &self.populations {
+                populations.add(&mut fano, &forward, &responses);
+            }
         }
         let last_trial = self.plan.n_trials - 1;
         let dt_ms = self.plan.scene.time.dt_ms;
@@ -89,7 +99,10 @@ impl Session {
             tuning: tuning_curves(&tuning, &self.tuning_angle_deg, &self.core, targets),
             contrast: contrast_curves(&tuning, &contrasts, &classes, &self.core, targets),
         };
+        let fano_curves = |split| self.populations.as_ref().map_or(Vec::new(), |p| p.curves(&fano, split));
         Ok(Evaluation {
+            train_fano: fano_curves(Split::Train),
+            held_out_fano: fano_curves(Split::HeldOut),
             train_curves: curves(&self.train_targets),
             held_out_curves: curves(&self.held_out_targets),
             train: summarise(&tuning, &self.core, &self.train_targets),
