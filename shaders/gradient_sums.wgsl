@@ -29,7 +29,15 @@ fn main(
             let pair = pair_first + cell_type;
             let weight = weights[edge];
             var gradient = grad[edge];
-            if (in_structure(weight)) { gradient += bitcast<f32>(pairs[PAIRS_SLOPES + weight_cell(pair, weight)]) / weight; }
+            if (in_structure(weight)) {
+                var slope = bitcast<f32>(pairs[PAIRS_SLOPES + weight_cell(pair, weight)]);
+                let like = pairs[PAIRS_LIKE + pair];
+                if (like != 0u) {
+                    let bin = direction_bin(source, target_neuron(targets[edge]));
+                    slope += bitcast<f32>(pairs[PAIRS_LIKE_SLOPES + (like - 1u) * N_DIRECTION_BINS + bin]);
+                }
+                gradient += slope / weight;
+            }
             let base_gradient = bitcast<f32>(pairs[pair]) * gradient;
             sum[cell_type] += weight * gradient;
             sum[N_CELL_TYPES] += base_gradient * base_gradient;

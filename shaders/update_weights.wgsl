@@ -16,7 +16,7 @@ struct Update {
 //!include shared/tables.wgsl
 //!include shared/rows.wgsl
 // [pair type] factor before, [pair type] factor after (f32 bits), the largest weight (f32 bits), then [pair type][bin] slopes
-// (f32 bits) and counts.
+// (f32 bits) and counts; [pair type] like-to-like group, [group][direction] slopes (f32 bits), [group][direction][bin] counts.
 @group(0) @binding(2) var<storage, read_write> pairs: array<atomic<u32>>;
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>;  // [edge] nS (pA in point mode)
 @group(0) @binding(6) var<storage, read> grad: array<f32>;           // [edge] loss per nS
@@ -38,13 +38,21 @@ fn main(
         let pair_first = source_type(source) * N_CELL_TYPES;
         let last = row_last(source);
         for (var edge = row_first(source) + lane; edge < last; edge += WORKGROUP_SIZE) {
-            let pair = pair_first + target_cell_type(targets[edge]);
+            let word = targets[edge];
+            let pair = pair_first + target_cell_type(word);
             let factor_before = bitcast<f32>(atomicLoad(&pairs[pair]));
             let factor_after = bitcast<f32>(atomicLoad(&pairs[N_PAIR_TYPES + pair]));
             let weight_before = weights[edge];
             var loss_gradient = grad[edge];
+            var like = 0u;
+            var directions = 0u;
+            if (STRUCTURE && shard_list() == LIST_NEURONS) {
+                like = atomicLoad(&pairs[PAIRS_LIKE + pair]);
+                if (like != 0u) { directions = (like - 1u) * N_DIRECTION_BINS + direction_bin(source, target_neuron(word)); }
+            }
             if (in_structure(weight_before)) {
-                let slope = bitcast<f32>(atomicLoad(&pairs[PAIRS_SLOPES + weight_cell(pair, weight_before)]));
+                var slope = bitcast<f32>(atomicLoad(&pairs[PAIRS_SLOPES + weight_cell(pair, weight_before)]));
+                if (like != 0u) { slope += bitcast<f32>(atomicLoad(&pairs[PAIRS_LIKE_SLOPES + directions])); }
                 loss_gradient += slope / weight_before;
             }
             let gradient = update.clip * factor_before * loss_gradient;
@@ -58,7 +66,10 @@ fn main(
             if (update.exponentiated == 1u) { moved = base * exp(-move_by); }
             let weight = moved * factor_after;
             weights[edge] = weight;
-            if (in_structure(weight)) { atomicAdd(&pairs[PAIRS_COUNTS + weight_cell(pair, weight)], 1u); }
+            if (in_structure(weight)) {
+                atomicAdd(&pairs[PAIRS_COUNTS + weight_cell(pair, weight)], 1u);
+                if (like != 0u) { atomicAdd(&pairs[PAIRS_LIKE_COUNTS + weight_cell(directions, weight)], 1u); }
+            }
             largest = max(largest, weight);
         }
     }

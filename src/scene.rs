@@ -18,7 +18,7 @@ mod trials;
 
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use losses::{
-    AmplitudeScene, CurveLossScene, ElectrophysiologyLossScene, FanoLossScene, LossesScene,
+    AmplitudeScene, CurveLossScene, ElectrophysiologyLossScene, FanoLossScene, LikeToLikeScene, LossesScene,
     PairwiseLossScene, RatesLossScene, ScalePriorScene, SelectivityLossScene, SharesScene,
     StructureLossScene, SurrogateScene, VoltageLossScene, WeightDistributionScene, WeightTargetScene,
     WeightingScene,

@@ -170,6 +170,7 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
         cell_bounds: vec![[1.0; N_CELL_PARAMETERS]; n_models],
         log_scale_bound: Some(1.0),
         structure: false,
+        like_pairs: Vec::new(),
     }
 }
 

@@ -151,7 +151,9 @@ fn planes_and_tables_of_the_prelude_follow_one_another() {
         let theta = vec![[0.0; 5]; circuit.network.cell_models.len()];
         let tables = layout.tables(&circuit.network, &circuit.dynamics, &theta);
         let ports = circuit.network.cell_models.len() * number("N_PORTS") * number("PORT_STRIDE");
-        assert_eq!(tables.len(), number("TABLE_PORTS") + ports);
+        assert_eq!(number("TABLE_ANGLES"), number("TABLE_PORTS") + ports);
+        assert_eq!(number("TABLE_GROUPS"), number("TABLE_ANGLES") + number("N_NEURONS"));
+        assert_eq!(tables.len(), number("TABLE_GROUPS"));
         let threshold = f32::from_bits(tables[number("TABLE_CELLS") + number("CELL_THRESHOLD")]);
         let model = &circuit.network.cell_models[0];
         assert_eq!(threshold, (model.v_th_mv - model.e_l_mv) as f32);

@@ -46,6 +46,7 @@ fn settings(weight_rule: WeightRule, n_models: usize) -> OptimiserSettings {
         cell_bounds: vec![[0.7, 5.0, 30.0, 30.0, 1.0]; n_models],
         log_scale_bound: Some(1.0),
         structure: false,
+        like_pairs: Vec::new(),
     }
 }
 

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
-use simrun::loss::structure::{LogMoments, WeightDistribution, WeightTarget, log_moments};
+use simrun::loss::structure::{
+    LikeToLike, LogMoments, SlopeTarget, WeightDistribution, WeightTarget, log_moments,
+};
 use simrun::model::adam::AdamRule;
+use simrun::model::direction_bins::{N_DIRECTION_BINS, direction_bin, direction_middle_deg};
 use simrun::model::rng::{Stream, normal_pair, words};
 use simrun::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
-use simrun::network::{N_CELL_TYPES, target_cell_type};
+use simrun::network::{N_CELL_TYPES, target_cell_type, target_neuron};
 use simrun::sim::layout::N_PAIR_TYPES;
 use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
@@ -47,6 +50,7 @@ fn settings(circuit: &Circuit, weight_rule: WeightRule) -> OptimiserSettings {
         cell_bounds: vec![[1.0; 5]; circuit.network.cell_models.len()],
         log_scale_bound: None,
         structure: true,
+        like_pairs: Vec::new(),
     }
 }
 
@@ -69,6 +73,21 @@ fn pairs_of(circuit: &Circuit) -> Vec<(usize, usize)> {
         .collect()
 }
 
+/// Direction bin of every edge; 0 for edges of other sources than neurons.
+fn directions_of(circuit: &Circuit) -> Vec<usize> {
+    let network = &circuit.network;
+    let angles = &network.neurons.tuning_angle_deg;
+    (0..network.n_sources())
+        .flat_map(|s| {
+            let edges = network.rows.offsets[s] as usize..network.rows.offsets[s + 1] as usize;
+            edges.map(move |e| match angles.get(s) {
+                Some(angle) => direction_bin(*angle, angles[target_neuron(network.rows.targets[e]) as usize]),
+                None => 0,
+            })
+        })
+        .collect()
+}
+
 fn counted(weights: &[f32], pairs: &[(usize, usize)]) -> Vec<u32> {
     let mut counts = vec![0; N_PAIR_TYPES * N_WEIGHT_BINS];
     for (weight, (source_type, pair)) in weights.iter().zip(pairs) {
@@ -86,12 +105,32 @@ fn slopes_enter_the_update_and_new_weights_are_counted() {
     let pairs = pairs_of(&circuit);
     let mut simulation = simulation(&gpu, &circuit);
     // Far enough that some weights come to 0.
-    let settings = OptimiserSettings { learning_rate: 0.6, ..settings(&circuit, WeightRule::Adam) };
+    let like_pairs = vec![pairs[0].1, pairs[circuit.network.rows.offsets[30] as usize].1];
+    let settings = OptimiserSettings {
+        learning_rate: 0.6,
+        like_pairs: like_pairs.clone(),
+        ..settings(&circuit, WeightRule::Adam)
+    };
     let mut optimiser = Optimiser::new(&simulation, settings).unwrap();
     assert_eq!(optimiser.weight_counts(), counted(&circuit.network.rows.weights, &pairs));
     let slopes: Vec<f32> =
         (0..N_PAIR_TYPES * N_WEIGHT_BINS).map(|i| ((i * 37) % 23) as f32 / 11.0 - 1.0).collect();
-    optimiser.set_structure_gradient(&slopes, &vec![0.0; N_PAIR_TYPES]).unwrap();
+    let like_slopes: Vec<f32> =
+        (0..2 * N_DIRECTION_BINS).map(|i| ((i * 7) % 13) as f32 / 6.0 - 1.0).collect();
+    optimiser.set_structure_gradient(&slopes, &like_slopes, &vec![0.0; N_PAIR_TYPES]).unwrap();
+    let directions = directions_of(&circuit);
+    let like_counted = |weights: &[f32]| {
+        let mut counts = vec![0; 2 * N_DIRECTION_BINS * N_WEIGHT_BINS];
+        for ((weight, (_, pair)), direction) in weights.iter().zip(&pairs).zip(&directions) {
+            let group = like_pairs.iter().position(|like| like == pair);
+            if let (Some(group), Some(bin)) = (group, weight_bin(*weight)) {
+                counts[(group * N_DIRECTION_BINS + direction) * N_WEIGHT_BINS + bin] += 1;
+            }
+        }
+        counts
+    };
+    assert_eq!(optimiser.like_counts(), like_counted(&circuit.network.rows.weights));
+    assert!(optimiser.like_counts().iter().sum::<u32>() > 3);
 
     let counts = simulation.forward(1, 0).unwrap().spike_counts;
     let seeds: Vec<f32> = counts.iter().map(|c| c - 2.0).collect();
@@ -100,11 +139,14 @@ fn slopes_enter_the_update_and_new_weights_are_counted() {
     let gradient: Vec<f64> = before
         .iter()
         .zip(&own)
-        .zip(&pairs)
-        .map(|((w, g), (source_type, pair))| {
+        .zip(pairs.iter().zip(&directions))
+        .map(|((w, g), ((source_type, pair), direction))| {
             let bin = weight_bin(*w).filter(|_| *source_type < N_CELL_TYPES);
             let slope = bin.map_or(0.0, |bin| f64::from(slopes[pair * N_WEIGHT_BINS + bin]));
-            f64::from(*g) + slope / f64::from(*w)
+            let group = like_pairs.iter().position(|like| like == pair);
+            let like =
+                group.map_or(0.0, |group| f64::from(like_slopes[group * N_DIRECTION_BINS + direction]));
+            f64::from(*g) + (slope + like) / f64::from(*w)
         })
         .collect();
     let (norm, by_log_scale) = optimiser.gradient_sums(&simulation).unwrap();
@@ -129,6 +171,7 @@ fn slopes_enter_the_update_and_new_weights_are_counted() {
     // Dale: no weight changes sign; weights at 0 are not counted.
     assert!(after.iter().all(|w| *w >= 0.0) && after.contains(&0.0));
     assert_eq!(optimiser.weight_counts(), counted(&after, &pairs));
+    assert_eq!(optimiser.like_counts(), like_counted(&after));
 }
 
 #[test]
@@ -157,7 +200,7 @@ fn a_spread_that_was_doubled_is_found_and_undone() {
     for _ in 0..120 {
         let (value, slopes) = term.value_and_slopes(optimiser.weight_counts(), 1.0);
         values.push(value);
-        optimiser.set_structure_gradient(&slopes, &vec![0.0; N_PAIR_TYPES]).unwrap();
+        optimiser.set_structure_gradient(&slopes, &[], &vec![0.0; N_PAIR_TYPES]).unwrap();
         optimiser.step(&mut simulation, &no_gradient(&circuit), 1.0).unwrap();
     }
     let (first, last) = (values[0], values[values.len() - 1]);
@@ -176,4 +219,37 @@ fn a_spread_that_was_doubled_is_found_and_undone() {
     // The slopes leave the mean alone. The exponentiated rule does not quite: its gradient is by w, which grows as a weight falls, and
     // the second moment lags behind.
     assert!((drift / n).abs() < 0.5, "{}", drift / n);
+}
+
+#[test]
+fn a_slope_that_was_reversed_is_found_and_undone() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut circuit = Circuit::dense(190, 1);
+    circuit.network.neurons.tuning_angle_deg = (0..190).map(|i| ((i * 77) % 360) as f32).collect();
+    let pairs = pairs_of(&circuit);
+    let weight = |(e, direction): (usize, usize)| -> f32 {
+        let noise = 0.3 * normal_pair(words(11, Stream::Weights, e as u32, 0, 0))[0];
+        (-3.0 + 0.004 * direction_middle_deg(direction) + noise).exp() as f32
+    };
+    circuit.network.rows.weights = directions_of(&circuit).into_iter().enumerate().map(weight).collect();
+    let mut simulation = simulation(&gpu, &circuit);
+    let target = SlopeTarget { slope_per_deg: -0.003, se_per_deg: 0.0016 };
+    let term = LikeToLike { weight: 1.0, targets: vec![target] };
+    let settings = OptimiserSettings {
+        learning_rate: 0.01,
+        like_pairs: vec![pairs[0].1],
+        ..settings(&circuit, WeightRule::ExponentiatedAdam)
+    };
+    let mut optimiser = Optimiser::new(&simulation, settings).unwrap();
+    let no_slopes = vec![0.0; N_PAIR_TYPES * N_WEIGHT_BINS];
+    let mut values = Vec::new();
+    for _ in 0..150 {
+        let (value, slopes) = term.value_and_slopes(optimiser.like_counts(), 1.0);
+        values.push(value);
+        optimiser.set_structure_gradient(&no_slopes, &slopes, &vec![0.0; N_PAIR_TYPES]).unwrap();
+        optimiser.step(&mut simulation, &no_gradient(&circuit), 1.0).unwrap();
+    }
+    let (first, last) = (values[0], values[values.len() - 1]);
+    println!("squared distance in standard errors: {first:.2} before, {last:.3} after");
+    assert!(first > 10.0 && last < 0.1, "{first} {last}");
 }

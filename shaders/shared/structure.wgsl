@@ -9,3 +9,12 @@ fn weight_cell(pair: u32, weight: f32) -> u32 {
     let top = max(bitcast<u32>(weight) >> 20u, FIRST_WEIGHT_BIN) - FIRST_WEIGHT_BIN;
     return pair * N_WEIGHT_BINS + min(top, N_WEIGHT_BINS - 1u);
 }
+
+// Preferred direction of a neuron, deg in [0, 360).
+fn direction_deg(neuron: u32) -> f32 { return bitcast<f32>(tables[TABLE_ANGLES + neuron]); }
+
+// Bin of the difference of two preferred directions. Twin: src/model/direction_bins.rs.
+fn direction_bin(source: u32, neuron: u32) -> u32 {
+    let apart = abs(direction_deg(source) - direction_deg(neuron));
+    return min(u32(min(apart, 360.0 - apart) * DIRECTION_BINS_PER_DEG), N_DIRECTION_BINS - 1u);
+}

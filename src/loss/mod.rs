@@ -9,7 +9,7 @@
 //! | [`rate`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
 //! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
 //! | [`correlation`] | `fano_evoked`, `fano_spontaneous`, `pairwise_correlation` | correlations of populations; seeds by the spikes of groups in each step |
-//! | [`structure`] | `weight_distribution`, `scale_prior` | weights and pair factors with EM; slopes by weight, none by counts |
+//! | [`structure`] | `weight_distribution`, `like_to_like`, `scale_prior` | weights and pair factors with EM; slopes by weight, none by counts |
 //! | [`tuning`] | `tuning` | mean direction tuning curve per cell type, Hz, with the recorded one |
 //! | [`contrast`] | `contrast` | mean rate per cell type against contrast |
 //! | [`electrophysiology`] | `electrophysiology` | peaks of simulated paired recordings with the measured PSPs; its seeds are of potentials |

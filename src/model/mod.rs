@@ -2,6 +2,7 @@
 
 pub mod adam;
 pub mod cell;
+pub mod direction_bins;
 pub mod kinetics;
 mod port_fit;
 pub mod psp;

@@ -82,6 +82,9 @@ impl Check<'_> {
         if let Some(term) = &structure.weight_distribution {
             self.within("losses.structure.weight_distribution.weight", term.weight, 0.0, 1e9, "")?;
         }
+        if let Some(term) = &structure.like_to_like {
+            self.within("losses.structure.like_to_like.weight", term.weight, 0.0, 1e9, "")?;
+        }
         if let Some(term) = &structure.scale_prior {
             self.within("losses.structure.scale_prior.weight", term.weight, 0.0, 1e9, "")?;
             let field = "losses.structure.scale_prior.n_pairs_probed";

@@ -48,6 +48,8 @@ pub struct LossesScene {
 pub struct StructureLossScene {
     /// Distribution of the logarithms of the weights of each pair type.
     pub weight_distribution: Option<WeightDistributionScene>,
+    /// Slope of the logarithm of the weight against the difference of preferred directions.
+    pub like_to_like: Option<LikeToLikeScene>,
     /// Prior on the pair factors.
     pub scale_prior: Option<ScalePriorScene>,
 }
@@ -72,6 +74,15 @@ pub enum WeightTargetScene {
     EmSpread,
     /// The weights that the builder drew, for every pair type.
     BuilderWeights,
+}
+
+/// Squared distance of the like-to-like slopes from those of EM connection sizes, in standard errors of EM, mean over the pair types
+/// for which EM tells a slope against the difference of directions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LikeToLikeScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
 }
 
 /// Gaussian prior on the logarithms of the pair factors: the sampling error of EM connection probabilities.

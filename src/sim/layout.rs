@@ -9,6 +9,7 @@ use crate::model::Dynamics;
 use crate::model::cell::{
     CellConstants, CellMode, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
 };
+use crate::model::direction_bins::{DIRECTION_BINS_PER_DEG, N_DIRECTION_BINS};
 use crate::model::kinetics::N_TARGET_TYPES;
 use crate::model::real::Dual;
 use crate::model::rng::Stream;
@@ -60,12 +61,24 @@ pub struct UpdateUniform {
 pub const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
 
 /// Words of the pairs buffer: factors before and after an update, the largest weight, then for the structure terms the slopes
-/// and the counts of weights, `[N_PAIR_TYPES][N_WEIGHT_BINS]` each.
+/// and the counts of weights, `[N_PAIR_TYPES][N_WEIGHT_BINS]` each; then for the like-to-like term which group a pair type is (0:
+/// none, else group + 1), the groups' slopes by direction, and their counts by direction and weight.
 pub const PAIRS_LARGEST: usize = 2 * N_PAIR_TYPES;
 /// First of the slopes.
 pub const PAIRS_SLOPES: usize = PAIRS_LARGEST + 1;
 /// First of the counts.
 pub const PAIRS_COUNTS: usize = PAIRS_SLOPES + N_PAIR_TYPES * N_WEIGHT_BINS;
+
+/// First of the groups of the pair types.
+pub const PAIRS_LIKE: usize = PAIRS_COUNTS + N_PAIR_TYPES * N_WEIGHT_BINS;
+/// First of the like-to-like slopes, `[MAX_LIKE_GROUPS][N_DIRECTION_BINS]`.
+pub const PAIRS_LIKE_SLOPES: usize = PAIRS_LIKE + N_PAIR_TYPES;
+/// First of the like-to-like counts, `[MAX_LIKE_GROUPS][N_DIRECTION_BINS][N_WEIGHT_BINS]`.
+pub const PAIRS_LIKE_COUNTS: usize = PAIRS_LIKE_SLOPES + MAX_LIKE_GROUPS * N_DIRECTION_BINS;
+/// Words of the whole buffer with structure terms.
+pub const PAIRS_WORDS: usize = PAIRS_LIKE_COUNTS + MAX_LIKE_GROUPS * N_DIRECTION_BINS * N_WEIGHT_BINS;
+/// Most pair types that the like-to-like term may look at.
+pub const MAX_LIKE_GROUPS: usize = 8;
 
 /// Distance between two uniforms, bytes: the alignment that every adapter accepts.
 pub const UNIFORM_STRIDE: usize = 256;
@@ -310,9 +323,13 @@ impl Layout {
     fn table_ports(&self) -> usize {
         self.table_cells() + self.n_models * CELL_FIELDS.len()
     }
+    /// First word of the preferred direction of each neuron, deg.
+    pub(super) fn table_angles(&self) -> usize {
+        self.table_ports() + self.n_models * self.n_ports * PORT_FIELDS.len()
+    }
     /// First word of the masks of the groups of each neuron, behind everything else.
     pub fn table_groups(&self) -> usize {
-        self.table_ports() + self.n_models * self.n_ports * PORT_FIELDS.len()
+        self.table_angles() + self.n_neurons
     }
 
     /// The constants that stand in front of every kernel.
@@ -337,6 +354,11 @@ impl Layout {
         number("PAIRS_LARGEST", PAIRS_LARGEST);
         number("PAIRS_SLOPES", PAIRS_SLOPES);
         number("PAIRS_COUNTS", PAIRS_COUNTS);
+        number("PAIRS_LIKE", PAIRS_LIKE);
+        number("PAIRS_LIKE_SLOPES", PAIRS_LIKE_SLOPES);
+        number("PAIRS_LIKE_COUNTS", PAIRS_LIKE_COUNTS);
+        number("N_DIRECTION_BINS", N_DIRECTION_BINS);
+        number("TABLE_ANGLES", self.table_angles());
         number("SOURCE_TYPE_LGN", SOURCE_TYPE_LGN);
         number("SOURCE_TYPE_BACKGROUND", SOURCE_TYPE_BACKGROUND);
         number("TARGET_NEURON_BITS", TARGET_NEURON_BITS as usize);
@@ -384,6 +406,7 @@ impl Layout {
         }
         let _ = writeln!(text, "const HAS_CURRENT: bool = {};", self.has_current);
         let _ = writeln!(text, "const HAS_POTENTIAL_SEEDS: bool = {};", self.has_potential_seeds);
+        let _ = writeln!(text, "const DIRECTION_BINS_PER_DEG: f32 = {DIRECTION_BINS_PER_DEG:?};");
         let _ = writeln!(text, "const DT_MS: f32 = {:?};", self.dt_ms as f32);
         let _ = writeln!(text, "const SURROGATE_HALF_WIDTH: f32 = {:?};", self.half_width as f32);
         let _ = writeln!(text, "const SURROGATE_HEIGHT: f32 = {:?};", self.height as f32);
@@ -419,6 +442,8 @@ impl Layout {
             }
         }
         words.extend(self.cell_tables(&network.cell_models, dynamics, theta));
+        // A network made by hand may leave the directions out.
+        words.extend((0..self.n_neurons).map(|i| neurons_angle(&network.neurons, i).to_bits()));
         words
     }
 
@@ -444,6 +469,10 @@ impl Layout {
         cells.extend(ports);
         cells
     }
+}
+
+fn neurons_angle(neurons: &Neurons, neuron_ix: usize) -> f32 {
+    neurons.tuning_angle_deg.get(neuron_ix).copied().unwrap_or(0.0)
 }
 
 fn bits(x: f64) -> u32 {

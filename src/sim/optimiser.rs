@@ -7,7 +7,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::device::Shard;
-use super::layout::{N_PAIR_TYPES, PAIRS_COUNTS, PAIRS_LARGEST, PAIRS_SLOPES, UNIFORM_STRIDE, UpdateUniform};
+use super::layout::{
+    N_PAIR_TYPES, PAIRS_COUNTS, PAIRS_LARGEST, PAIRS_LIKE_COUNTS, PAIRS_SLOPES, PAIRS_WORDS, UNIFORM_STRIDE,
+    UpdateUniform,
+};
 use super::profile::{KernelTime, Timed};
 use super::rows::row_workgroup_size;
 use super::shaders::assemble;
@@ -16,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Kernel, PassRecord};
 use crate::model::adam::AdamRule;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::model::weight_bins::N_WEIGHT_BINS;
 use crate::network::N_CELL_TYPES;
 
 /// Update rule of the weights.
@@ -53,6 +55,8 @@ pub struct OptimiserSettings {
     pub log_scale_bound: Option<f64>,
     /// Whether the weights are counted by size, and the loss has slopes by their logarithms.
     pub structure: bool,
+    /// Pair types whose weights are also counted by the difference of directions, at most `layout::MAX_LIKE_GROUPS`.
+    pub like_pairs: Vec<usize>,
 }
 
 /// Everything that training has changed, on the host: a checkpoint's content.
@@ -129,6 +133,8 @@ pub struct Optimiser {
     learned: Learned,
     /// Weights between neurons by size, `[N_PAIR_TYPES][N_WEIGHT_BINS]`; empty without structure terms.
     weight_counts: Vec<u32>,
+    /// Weights of the like-to-like pair types, `[like_pairs][N_DIRECTION_BINS][N_WEIGHT_BINS]`.
+    like_counts: Vec<u32>,
     /// Gradient of the loss by the logarithms of the pair factors that does not pass the weights, `[N_PAIR_TYPES]`.
     scale_gradient: Vec<f64>,
 }
@@ -142,8 +148,7 @@ impl Optimiser {
         let gpu = &simulation.gpu;
         let structure = f64::from(u8::from(settings.structure));
         let per_row = [("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu))), ("STRUCTURE", structure)];
-        let table = N_PAIR_TYPES * N_WEIGHT_BINS;
-        let n_words = if settings.structure { PAIRS_COUNTS + table } else { PAIRS_SLOPES };
+        let n_words = if settings.structure { PAIRS_WORDS } else { PAIRS_SLOPES };
         let kernel = |name: &str| Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, &per_row);
         let mut optimiser = Self {
             shards: Vec::new(),
@@ -160,10 +165,11 @@ impl Optimiser {
             },
             settings,
             weight_counts: Vec::new(),
+            like_counts: Vec::new(),
             scale_gradient: vec![0.0; N_PAIR_TYPES],
         };
         if optimiser.settings.structure {
-            optimiser.weight_counts = Self::count_weights(simulation)?;
+            optimiser.start_structure(simulation)?;
         }
         for (shard_ix, shard) in simulation.device.shards.iter().enumerate() {
             if let Some(grad) = &shard.grad {
@@ -353,6 +359,7 @@ impl Optimiser {
         self.pairs.write(N_PAIR_TYPES, &self.scale_words());
         self.pairs.write(PAIRS_LARGEST, &[0_u32]);
         self.pairs.write(PAIRS_COUNTS, &vec![0_u32; self.weight_counts.len()]);
+        self.pairs.write(PAIRS_LIKE_COUNTS, &vec![0_u32; self.like_counts.len()]);
         simulation.gpu.submit("update weights", |pass| {
             for shard in &self.shards {
                 let n_workgroups = simulation.device.shards[shard.shard_ix].n_workgroups;
@@ -366,6 +373,7 @@ impl Optimiser {
         simulation.arrival_scale = arrival_scale(largest[0].max(simulation.largest_fixed_weight));
         if self.settings.structure {
             self.weight_counts = self.pairs.read(PAIRS_COUNTS, self.weight_counts.len())?;
+            self.like_counts = self.pairs.read(PAIRS_LIKE_COUNTS, self.like_counts.len())?;
         }
         Ok(())
     }
@@ -436,7 +444,7 @@ impl Optimiser {
         // Weights and moments live on the device from here on.
         self.learned = Learned { weights: Vec::new(), weight_moments: [Vec::new(), Vec::new()], ..learned };
         if self.settings.structure {
-            self.weight_counts = Self::count_weights(simulation)?;
+            self.start_structure(simulation)?;
         }
         Ok(())
     }

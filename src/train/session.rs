@@ -11,7 +11,7 @@ use super::assay::Assay;
 use super::populations::Populations;
 use super::schedule;
 use super::settings::{optimiser_settings, settings};
-use super::structure::{SCALE_PRIOR, Structure, WEIGHT_DISTRIBUTION};
+use super::structure::{LIKE_TO_LIKE, SCALE_PRIOR, Structure, WEIGHT_DISTRIBUTION, like_pairs};
 use super::weighting::TermGradient;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -147,7 +147,9 @@ impl Session {
             let field = "losses.electrophysiology.weight";
             return Err(Error::field(&plan.scene_file, field, term.weight, limit));
         }
-        let optimiser = Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models))?;
+        let like_pairs = like_pairs(scene.losses.structure.as_ref(), tables);
+        let optimiser =
+            Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models, like_pairs))?;
         let structure =
             scene.losses.structure.map(|terms| Structure::new(&terms, tables, optimiser.weight_counts()));
         Ok(Self {
@@ -211,7 +213,7 @@ impl Session {
             terms.push(self.term_gradient(ELECTROPHYSIOLOGY, value, &adjoint)?);
         }
         self.simulation.clear_weight_gradient();
-        for term in [WEIGHT_DISTRIBUTION, SCALE_PRIOR] {
+        for term in [WEIGHT_DISTRIBUTION, LIKE_TO_LIKE, SCALE_PRIOR] {
             let values = self.add_structure(|name| f64::from(u8::from(name == term)))?;
             if let Some((_, value)) = values.iter().find(|(name, _)| *name == term) {
                 terms.push(self.term_gradient(term, *value, &self.no_gradient())?);

@@ -46,8 +46,12 @@ fn learn_cells(learn: &LearnScene) -> [bool; N_CELL_PARAMETERS] {
     [learn.leak_conductance, learn.threshold, amplitudes, amplitudes, learn.coupling_conductance]
 }
 
-/// Settings of the optimiser of a network with these cell models.
-pub(super) fn optimiser_settings(plan: &Plan, models: &[CellModel]) -> OptimiserSettings {
+/// Settings of the optimiser of a network with these cell models and like-to-like pair types.
+pub(super) fn optimiser_settings(
+    plan: &Plan,
+    models: &[CellModel],
+    like_pairs: Vec<usize>,
+) -> OptimiserSettings {
     let OptimiserScene { kind, learning_rate, cell_learning_rate, scale_learning_rate, .. } =
         plan.scene.optimiser;
     let (optimiser, learn) = (&plan.scene.optimiser, &plan.scene.learn);
@@ -70,6 +74,7 @@ pub(super) fn optimiser_settings(plan: &Plan, models: &[CellModel]) -> Optimiser
         cell_bounds: models.iter().map(|model| cell_bounds(model, &learn.bounds)).collect(),
         log_scale_bound: learn.pair_scale.then(|| learn.bounds.pair_scale_factor.ln()),
         structure: plan.scene.losses.structure.is_some(),
+        like_pairs,
     }
 }
 

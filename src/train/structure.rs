@@ -4,25 +4,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::loss::structure::{
-    LogMoments, ScalePrior, WeightDistribution, WeightTarget, log_moments, weight_distance,
+    LikeToLike, LogMoments, ScalePrior, SlopeTarget, WeightDistribution, WeightTarget, log_moments,
+    weight_distance,
 };
 use crate::model::weight_bins::N_WEIGHT_BINS;
-use crate::network::tables::{Covariate, Tables};
+use crate::network::tables::{Covariate, EmConnections, Tables};
 use crate::network::{CELL_TYPES, N_CELL_TYPES, target_cell_type, target_neuron};
 use crate::scene::{StructureLossScene, WeightTargetScene};
 use crate::sim::Simulation;
-use crate::sim::layout::N_PAIR_TYPES;
+use crate::sim::layout::{MAX_LIKE_GROUPS, N_PAIR_TYPES};
 use crate::sim::optimiser::Optimiser;
 
 /// Names of the terms in the metrics.
 pub(super) const WEIGHT_DISTRIBUTION: &str = "weight_distribution";
 /// See [`WEIGHT_DISTRIBUTION`].
 pub(super) const SCALE_PRIOR: &str = "scale_prior";
+/// See [`WEIGHT_DISTRIBUTION`].
+pub(super) const LIKE_TO_LIKE: &str = "like_to_like";
 
 /// The structure terms that are on.
 pub(super) struct Structure {
     distribution: Option<WeightDistribution>,
+    like_to_like: Option<LikeToLike>,
     prior: Option<ScalePrior>,
+}
+
+/// The pair types for which EM tells a slope against the difference of directions, where the term is on.
+pub(super) fn like_pairs(scene: Option<&StructureLossScene>, tables: &Tables) -> Vec<usize> {
+    let is_on = scene.is_some_and(|terms| terms.like_to_like.is_some());
+    let rows = slopes_by_direction(tables).filter(|_| is_on);
+    rows.map(|row| row.source_cell_type * N_CELL_TYPES + row.target_cell_type).take(MAX_LIKE_GROUPS).collect()
+}
+
+fn slopes_by_direction(tables: &Tables) -> impl Iterator<Item = &EmConnections> {
+    tables.em_connections.iter().filter(|row| row.covariate == Covariate::DirectionDifference)
 }
 
 /// The weights of a pair type beside EM.
@@ -69,7 +84,14 @@ impl Structure {
             }
             ScalePrior { weight: term.weight, sd }
         });
-        Self { distribution, prior }
+        let like_to_like = scene.like_to_like.map(|term| LikeToLike {
+            weight: term.weight,
+            targets: slopes_by_direction(tables)
+                .take(MAX_LIKE_GROUPS)
+                .map(|row| SlopeTarget { slope_per_deg: row.slope, se_per_deg: row.slope_se })
+                .collect(),
+        });
+        Self { distribution, like_to_like, prior }
     }
 
     /// Tells the optimiser the slopes of the terms times their factors; the terms' values by name.
@@ -86,12 +108,18 @@ impl Structure {
             (value, slopes) = term.value_and_slopes(optimiser.weight_counts(), factor(WEIGHT_DISTRIBUTION));
             values.push((WEIGHT_DISTRIBUTION, value));
         }
+        let mut like_slopes = Vec::new();
+        if let Some(term) = &self.like_to_like {
+            let value;
+            (value, like_slopes) = term.value_and_slopes(optimiser.like_counts(), factor(LIKE_TO_LIKE));
+            values.push((LIKE_TO_LIKE, value));
+        }
         if let Some(term) = &self.prior {
             let value;
             (value, by_log_scale) = term.value_and_gradient(optimiser.log_scales(), factor(SCALE_PRIOR));
             values.push((SCALE_PRIOR, value));
         }
-        optimiser.set_structure_gradient(&slopes, &by_log_scale)?;
+        optimiser.set_structure_gradient(&slopes, &like_slopes, &by_log_scale)?;
         Ok(values)
     }
 }
@@ -150,8 +178,7 @@ pub(super) fn like_to_like(
     tuning_angle_deg: &[f32],
     tables: &Tables,
 ) -> Result<Vec<LikeToLikeSlope>> {
-    let rows: Vec<_> =
-        tables.em_connections.iter().filter(|row| row.covariate == Covariate::DirectionDifference).collect();
+    let rows: Vec<_> = slopes_by_direction(tables).collect();
     let mut points: Vec<Vec<(f64, f64)>> = vec![Vec::new(); rows.len()];
     simulation.visit_recurrent_edges(|source, word, weight| {
         let pair = (simulation.source_type(source), target_cell_type(word));

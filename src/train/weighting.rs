@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::populations::PAIRWISE;
-use super::structure::{SCALE_PRIOR, WEIGHT_DISTRIBUTION};
+use super::structure::{LIKE_TO_LIKE, SCALE_PRIOR, WEIGHT_DISTRIBUTION};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::scene::{LossesScene, WeightingScene};
@@ -54,6 +54,10 @@ fn field(losses: &LossesScene, term: &str) -> (&'static str, f64) {
         WEIGHT_DISTRIBUTION => {
             let term = losses.structure.and_then(|t| t.weight_distribution);
             ("structure.weight_distribution", weight(term.map(|t| t.weight)))
+        }
+        LIKE_TO_LIKE => {
+            let term = losses.structure.and_then(|t| t.like_to_like);
+            ("structure.like_to_like", weight(term.map(|t| t.weight)))
         }
         SCALE_PRIOR => {
             let term = losses.structure.and_then(|t| t.scale_prior);

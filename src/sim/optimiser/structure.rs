@@ -2,10 +2,11 @@
 
 use super::Optimiser;
 use crate::error::{Error, Result};
+use crate::model::direction_bins::{N_DIRECTION_BINS, direction_bin};
 use crate::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
-use crate::network::{N_CELL_TYPES, target_cell_type};
+use crate::network::{N_CELL_TYPES, target_cell_type, target_neuron};
 use crate::sim::Simulation;
-use crate::sim::layout::{N_PAIR_TYPES, PAIRS_SLOPES};
+use crate::sim::layout::{MAX_LIKE_GROUPS, N_PAIR_TYPES, PAIRS_LIKE, PAIRS_LIKE_SLOPES, PAIRS_SLOPES};
 
 /// Words before the offsets of a shard's rows.
 const OFFSETS_HEADER: usize = 3;
@@ -21,17 +22,60 @@ impl Optimiser {
         &self.weight_counts
     }
 
+    /// The weights of the like-to-like pair types by direction and size, `[like_pairs][N_DIRECTION_BINS][N_WEIGHT_BINS]`.
+    pub fn like_counts(&self) -> &[u32] {
+        &self.like_counts
+    }
+
+    /// Tells the device which pair types are like-to-like groups, and counts the weights as they are.
+    pub(super) fn start_structure(&mut self, simulation: &Simulation) -> Result<()> {
+        let like = &self.settings.like_pairs;
+        if like.len() > MAX_LIKE_GROUPS {
+            return Err(Error::Failed(format!(
+                "{} like-to-like pair types, at most {MAX_LIKE_GROUPS}",
+                like.len()
+            )));
+        }
+        let mut group_of = vec![0_u32; N_PAIR_TYPES];
+        like.iter().zip(1..).for_each(|(pair, group)| group_of[*pair] = group);
+        self.pairs.write(PAIRS_LIKE, &group_of);
+        self.weight_counts = Self::count_weights(simulation)?;
+        let mut counts = vec![0; like.len() * N_DIRECTION_BINS * N_WEIGHT_BINS];
+        if !like.is_empty() {
+            let first = simulation.layout.table_angles();
+            let angles: Vec<f32> = simulation.device.tables.read(first, simulation.layout.n_neurons)?;
+            simulation.visit_recurrent_edges(|source, word, weight| {
+                let pair = simulation.source_type(source) * N_CELL_TYPES + target_cell_type(word);
+                if let (group @ 1.., Some(bin)) = (group_of[pair] as usize, weight_bin(weight)) {
+                    let direction = direction_bin(angles[source], angles[target_neuron(word) as usize]);
+                    counts[((group - 1) * N_DIRECTION_BINS + direction) * N_WEIGHT_BINS + bin] += 1;
+                }
+            })?;
+        }
+        self.like_counts = counts;
+        Ok(())
+    }
+
     /// Sets what the structure terms add to the gradient until they are set anew: the derivative of the loss by the logarithm of a
-    /// weight, `[N_PAIR_TYPES][N_WEIGHT_BINS]`, and by the logarithms of the pair factors, `[N_PAIR_TYPES]`.
+    /// weight, `[N_PAIR_TYPES][N_WEIGHT_BINS]`, for the like-to-like pair types also by direction, `[like_pairs][N_DIRECTION_BINS]`, and by the
+    /// logarithms of the pair factors, `[N_PAIR_TYPES]`.
     ///
     /// # Errors
     /// [`Error::Failed`] for other shapes, or an optimiser without structure terms.
-    pub fn set_structure_gradient(&mut self, slopes: &[f32], by_log_scale: &[f64]) -> Result<()> {
-        let fits = slopes.len() == self.weight_counts.len() && by_log_scale.len() == N_PAIR_TYPES;
+    pub fn set_structure_gradient(
+        &mut self,
+        slopes: &[f32],
+        like_slopes: &[f32],
+        by_log_scale: &[f64],
+    ) -> Result<()> {
+        let fits = slopes.len() == self.weight_counts.len()
+            && like_slopes.len() * N_WEIGHT_BINS == self.like_counts.len()
+            && by_log_scale.len() == N_PAIR_TYPES;
         if !fits || !self.settings.structure {
             return Err(Error::Failed("the optimiser takes no structure terms of that shape".to_owned()));
         }
         self.pairs.write(PAIRS_SLOPES, slopes);
+        self.pairs.write(PAIRS_LIKE_SLOPES, like_slopes);
         self.scale_gradient = by_log_scale.to_vec();
         Ok(())
     }

@@ -206,6 +206,7 @@ fn a_perturbed_pair_is_found_and_undone() {
         cell_bounds: vec![[0.0; N_CELL_PARAMETERS]; bench.theta.len()],
         log_scale_bound: Some(10_f64.ln()),
         structure: false,
+        like_pairs: Vec::new(),
     };
     let mut optimiser = Optimiser::new(&bench.simulation, settings).unwrap();
     let mut values = Vec::new();
