@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::scene::{NetworkScene, V1Scene};
 
 mod checkpoint;
 mod progress;
@@ -62,6 +63,12 @@ impl RunFolder {
         let mut scene = plan.scene.clone();
         // The copy lies in another folder than the scene, so its tables are named in full.
         scene.tables = fs::canonicalize(&plan.tables_dir).map_err(Error::io(&plan.tables_dir))?;
+        if let NetworkScene::V1(V1Scene { em: Some(em), .. }) = &mut scene.network {
+            for path in [&mut em.cells, &mut em.synapses] {
+                let file = plan.scene_file.parent().unwrap_or(Path::new("")).join(&path);
+                *path = fs::canonicalize(&file).map_err(Error::io(&file))?;
+            }
+        }
         replace_file(&dir.join("scene.ron"), scene.to_ron()?.as_bytes())?;
         write_json(&dir.join("provenance.json"), provenance)?;
         let path = dir.join("metrics.jsonl");

@@ -23,7 +23,10 @@ pub use losses::{
     StructureLossScene, SurrogateScene, VoltageLossScene, WeightDistributionScene, WeightTargetScene,
     WeightingScene,
 };
-pub use network::{BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, RecurrentWeightsScene, V1Scene};
+pub use network::{
+    BackgroundScene, CellsOnlyScene, EmColumnsScene, EmScene, LgnScene, NetworkScene, RecurrentWeightsScene,
+    V1Scene,
+};
 pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].

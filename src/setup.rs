@@ -122,7 +122,15 @@ fn network_from(
         of_mode_mv: unit_psps_mv(&models, dynamics.mode, &dynamics.ports),
         of_point_mv: unit_psps_mv(&models, CellMode::Point, &point_ports),
     };
-    let mut network = network::build_or_load(&spec, tables, &unit_psps, cache, say)?;
+    let mut network = match &v1.em {
+        None => network::build_or_load(&spec, tables, &unit_psps, cache, say)?,
+        Some(em) => {
+            let folder = plan.scene_file.parent().unwrap_or(Path::new(""));
+            let em = network::em::read_em(em, folder, v1.radius_um, tables, plan.scene.seed)?;
+            say(&em.report.line());
+            network::build_em(&spec, tables, &unit_psps, &em)?
+        }
+    };
     match_background(&mut network, v1, tables, dynamics, &point_ports);
     Ok(network)
 }

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use super::connection::{LikeToLike, Site, cell_type_is_inhibitory};
+use super::em::{self, EmNetwork};
 use super::lgn_edges::{self, LgnSources, LgnTarget};
 use super::lgn_units::{self, LgnUnits};
 use super::positions::{one_of_each_model, place_neurons};
@@ -68,6 +69,20 @@ pub fn build(spec: &NetworkSpec, tables: &Tables, unit_psps: &UnitPsps) -> Resul
     connect(spec, tables, unit_psps, neurons, &units)
 }
 
+/// Builds the network of EM tables: their neurons and recurrent edges, with LGN and background drawn as for the built network.
+///
+/// # Errors
+/// Those of [`connect`].
+pub fn build_em(
+    spec: &NetworkSpec,
+    tables: &Tables,
+    unit_psps: &UnitPsps,
+    em: &EmNetwork,
+) -> Result<Network> {
+    let units = lgn_units::place(&tables.lgn_units, spec.seed);
+    connect_given(spec, tables, unit_psps, em.neurons.clone(), &units, Some(em))
+}
+
 /// Connects neurons and LGN units that are already placed; neurons lie within `spec.radius_um`.
 ///
 /// # Errors
@@ -78,6 +93,18 @@ pub fn connect(
     unit_psps: &UnitPsps,
     neurons: Neurons,
     units: &LgnUnits,
+) -> Result<Network> {
+    connect_given(spec, tables, unit_psps, neurons, units, None)
+}
+
+/// The same, with the recurrent edges of EM tables where there are some.
+fn connect_given(
+    spec: &NetworkSpec,
+    tables: &Tables,
+    unit_psps: &UnitPsps,
+    neurons: Neurons,
+    units: &LgnUnits,
+    em: Option<&EmNetwork>,
 ) -> Result<Network> {
     unit_psps.check(tables.cells.len())?;
     if neurons.len() >= 1 << TARGET_NEURON_BITS {
@@ -93,6 +120,7 @@ pub fn connect(
         lgn: LgnSources::new(tables, units)?,
         psp_laws: weights::psp_laws(tables),
         pooled_laws: weights::pooled_laws(tables, unit_psps),
+        em: em.map(GivenEdges::new),
         input_weights: weights::input_weights(tables, unit_psps)?,
     };
     let incoming: Vec<Incoming> = (0..neurons.len())
@@ -136,7 +164,24 @@ struct Builder<'a> {
     lgn: LgnSources<'a>,
     psp_laws: Vec<[PspLaw; N_CELL_TYPES]>,
     pooled_laws: [PooledLaw; 2],
+    em: Option<GivenEdges<'a>>,
     input_weights: Vec<InputWeights>,
+}
+
+/// Recurrent edges that are given, and the median size of each pair of cell types.
+struct GivenEdges<'a> {
+    em: &'a EmNetwork,
+    /// First edge of each target, and the end of the last.
+    offsets: Vec<usize>,
+    median_sizes: Vec<f64>,
+}
+
+impl<'a> GivenEdges<'a> {
+    fn new(em: &'a EmNetwork) -> Self {
+        let n = em.neurons.len() as u32;
+        let offsets = (0..=n).map(|t| em.edges.partition_point(|edge| edge.target < t)).collect();
+        Self { em, offsets, median_sizes: em::median_sizes(em) }
+    }
 }
 
 #[derive(Default)]
@@ -167,7 +212,10 @@ impl Builder<'_> {
         let mut edges = Incoming::default();
         for &target_ix in targets {
             let first = edges.sources.len();
-            self.recurrent_edges(target_ix, &mut scratch.recurrent, &mut edges);
+            match &self.em {
+                Some(given) => self.given_edges(given, target_ix, &mut edges),
+                None => self.recurrent_edges(target_ix, &mut scratch.recurrent, &mut edges),
+            }
             self.lgn_edges(target_ix, &mut scratch.lgn, &mut edges);
             self.background_edges(target_ix, &mut edges);
             edges.counts.push((edges.sources.len() - first) as u32);
@@ -208,6 +256,30 @@ impl Builder<'_> {
             edges.push(source_ix as usize, weight * self.spec.recurrent_weight_factor);
         };
         self.grid.draw_sources(connection, &site, target_ix, &mut connect_draws, scratch, connect);
+    }
+
+    /// N6: the weight follows the summed size of the pair's synapses over the median of its pair of cell types, so that the median
+    /// PSP is the measured one (or the pooled one).
+    fn given_edges(&self, given: &GivenEdges<'_>, target_ix: usize, edges: &mut Incoming) {
+        let site = Site::of(self.tables, self.neurons, target_ix, self.spec.core_radius_um);
+        let laws = &self.psp_laws[self.neurons.population_ix[target_ix] as usize];
+        let unit_psps = &self.unit_psps.of_mode_mv[self.neurons.model_ix[target_ix] as usize];
+        for edge in &given.em.edges[given.offsets[target_ix]..given.offsets[target_ix + 1]] {
+            let source_type = self.neurons.cell_type_ix[edge.source as usize] as usize;
+            let (median_mv, unit_psp_mv) = match self.spec.recurrent_weights {
+                RecurrentWeightsScene::Measured => {
+                    (laws[source_type].median_mv, unit_psps[CLASS_OF_SOURCE_TYPE[source_type]])
+                }
+                RecurrentWeightsScene::Pooled => {
+                    let pooled = &self.pooled_laws[usize::from(cell_type_is_inhibitory(source_type))];
+                    (pooled.psp.median_mv, pooled.unit_psp_mv)
+                }
+            };
+            let size =
+                f64::from(edge.size) / given.median_sizes[source_type * N_CELL_TYPES + site.cell_type_ix];
+            let weight = median_mv * size / (site.relative_size * unit_psp_mv);
+            edges.push(edge.source as usize, weight * self.spec.recurrent_weight_factor);
+        }
     }
 
     fn lgn_edges(&self, target_ix: usize, scratch: &mut lgn_edges::Scratch, edges: &mut Incoming) {

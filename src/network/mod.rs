@@ -7,6 +7,7 @@
 mod build;
 mod cache;
 mod connection;
+pub mod em;
 mod lgn_edges;
 pub mod lgn_units;
 mod positions;
@@ -15,7 +16,7 @@ mod recurrent;
 pub mod tables;
 mod weights;
 
-pub use build::{NetworkSpec, build, cells_only, connect};
+pub use build::{NetworkSpec, build, build_em, cells_only, connect};
 pub use cache::{build_or_load, cache_folder};
 pub use connection::{EdgeCount, ExpectedEdges, expected_edges};
 pub use positions::place_neurons;

@@ -16,8 +16,15 @@ use crate::scene::{Scene, first_difference};
 
 /// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
 /// step computes. A longer schedule continues on the new schedule.
-const MAY_DIFFER: [&str; 5] =
-    ["tables", "optimiser.training_steps", "optimiser.save_every_steps", "checkpoint", "evaluate"];
+const MAY_DIFFER: [&str; 7] = [
+    "tables",
+    "network.em.cells",
+    "network.em.synapses",
+    "optimiser.training_steps",
+    "optimiser.save_every_steps",
+    "checkpoint",
+    "evaluate",
+];
 
 /// A tensor.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,7 @@
 //! Checks of network and cells.
 
+use std::path::Path;
+
 use super::Check;
 use crate::error::Result;
 use crate::scene::{ModeScene, NetworkScene, PortsScene, Scene};
@@ -16,6 +18,14 @@ impl Check<'_> {
         self.above("network.core_radius_um", v1.core_radius_um, 0.0, v1.radius_um, "um (the radius)")?;
         self.within("network.recurrent_weight_factor", v1.recurrent_weight_factor, 0.0, 1e3, "")?;
         self.within("network.lgn.weight_factor", v1.lgn.weight_factor, 0.0, 1e3, "")?;
+        if let Some(em) = &v1.em {
+            self.within("network.em.max_faulty", em.max_faulty, 0.0, 1.0, "of the rows")?;
+            for (field, path) in [("network.em.cells", &em.cells), ("network.em.synapses", &em.synapses)] {
+                let file = self.file.parent().unwrap_or(Path::new("")).join(path);
+                let limit = || format!("there is no such file ({})", file.display());
+                self.hold(file.is_file(), field, path.display(), limit)?;
+            }
+        }
         let background = &v1.background;
         self.within("network.background.n_units", f64::from(background.n_units), 1.0, 1e4, "units")?;
         let most_hz = 1000.0 / scene.time.dt_ms;

@@ -132,14 +132,17 @@ impl Populations {
     /// The curves of all batches beside one split.
     pub(super) fn curves(&self, sums: &FanoSums, split: Split) -> Vec<FanoCurve> {
         let recorded = if split == Split::Train { &self.train } else { &self.held_out };
-        let of_kind = |((evoked, widths), sums): ((bool, &Vec<FanoWidth>), &Vec<(f64, f64)>)| FanoCurve {
+        let kinds = [true, false].into_iter().zip(recorded).zip(&sums.0);
+        let of_kind = |evoked: bool, widths: &[FanoWidth], sums: &[(f64, f64)]| FanoCurve {
             evoked,
             width_ms: widths.iter().map(|w| w.steps as f64 * self.dt_ms).collect(),
             fano: sums.iter().map(|(sum, n)| (*n > 0.0).then(|| sum / n)).collect(),
             recorded: widths.iter().map(|w| w.recorded.fano).collect(),
             recorded_sd: widths.iter().map(|w| w.recorded.sd).collect(),
         };
-        let kinds = [true, false].into_iter().zip(recorded).zip(&sums.0);
-        kinds.filter(|((_, widths), _)| !widths.is_empty()).map(of_kind).collect()
+        kinds
+            .filter(|((_, widths), _)| !widths.is_empty())
+            .map(|((evoked, widths), sums)| of_kind(evoked, widths, sums))
+            .collect()
     }
 }

@@ -1,0 +1,223 @@
+//! Networks from EM tables: a large one against an independent count, CSV and Parquet alike, every fault counted and refused.
+
+// clippy's exemption for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+#[path = "common/em_table.rs"]
+mod em_table;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use em_table::{CellRow, SynapseRow, make, write_csv, write_parquet};
+use simrun::network::em::{EmNetwork, read_em};
+use simrun::scene::{EmColumnsScene, EmScene};
+
+fn scene(extension: &str) -> EmScene {
+    EmScene {
+        cells: format!("cells.{extension}").into(),
+        synapses: format!("synapses.{extension}").into(),
+        cell_types: BTreeMap::new(),
+        max_faulty: 0.01,
+        columns: EmColumnsScene::default(),
+    }
+}
+
+fn read(dir: &Path, extension: &str) -> EmNetwork {
+    read_em(&scene(extension), dir, 300.0, &common::tables(), 1).unwrap()
+}
+
+#[test]
+fn a_large_table_is_merged_as_an_independent_count_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cells, synapses) = make(&common::tables(), 20_000, 5_000_000, 220.0);
+    write_csv(dir.path(), &cells, &synapses).unwrap();
+    write_parquet(dir.path(), &cells, &synapses).unwrap();
+    let em = read(dir.path(), "csv");
+    assert!(em == read(dir.path(), "parquet"), "CSV and Parquet give different networks");
+    assert_eq!((em.report.n_cells, em.report.n_neurons, em.report.n_synapses), (20_000, 20_000, 5_000_000));
+    assert_eq!(em.report.dangling + em.report.bad_sizes + em.report.to_itself + em.report.outside, 0);
+
+    let mut pairs: HashMap<(u64, u64), (u32, f64)> = HashMap::new();
+    for synapse in &synapses {
+        let pair = pairs.entry((synapse.pre_id, synapse.post_id)).or_default();
+        pair.0 += 1;
+        pair.1 += synapse.size;
+    }
+    assert_eq!(em.edges.len(), pairs.len());
+    assert_eq!(em.edges.iter().map(|e| u64::from(e.n_synapses)).sum::<u64>(), 5_000_000);
+    assert!(em.edges.iter().any(|e| e.n_synapses > 3));
+    assert!(em.edges.is_sorted_by_key(|e| (e.target, e.source)));
+    // Neurons have no ids any more: a cell is known by its place, which no two share.
+    let centre = [0, 2].map(|k| cells.iter().map(|c| 1e-3 * c.nm[k]).sum::<f64>() / cells.len() as f64);
+    let place = |x: f64, z: f64| ((x * 50.0).round() as i64, (z * 50.0).round() as i64);
+    let mut id_at: HashMap<(i64, i64), Vec<u64>> = HashMap::new();
+    for cell in &cells {
+        id_at
+            .entry(place(1e-3 * cell.nm[0] - centre[0], 1e-3 * cell.nm[2] - centre[1]))
+            .or_default()
+            .push(cell.id);
+    }
+    let id_of = |neuron: u32| {
+        let [x, z] = [&em.neurons.x_um, &em.neurons.z_um].map(|at| f64::from(at[neuron as usize]));
+        match id_at.get(&place(x, z)).map(Vec::as_slice) {
+            Some([id]) => Some(*id),
+            _ => None,
+        }
+    };
+    let mut n_compared = 0;
+    for edge in em.edges.iter().step_by(7) {
+        let (Some(pre), Some(post)) = (id_of(edge.source), id_of(edge.target)) else { continue };
+        let (n, size) = pairs[&(pre, post)];
+        assert!(
+            edge.n_synapses == n && (f64::from(edge.size) / size - 1.0).abs() < 1e-5,
+            "{edge:?} {n} {size}"
+        );
+        n_compared += 1;
+    }
+    assert!(n_compared > 300_000, "{n_compared}");
+    // Cell types are the table's, in order.
+    assert!(em.neurons.cell_type_ix.is_sorted() && em.neurons.model_ix.is_sorted());
+    for (cell_type_ix, name) in simrun::network::CELL_TYPES.iter().enumerate() {
+        let own = em.neurons.cell_type_ix.iter().filter(|t| usize::from(**t) == cell_type_ix).count();
+        assert_eq!(own, cells.iter().filter(|c| c.cell_type == *name).count(), "{name}");
+    }
+}
+
+fn cell(id: u64, cell_type: &str, x: f64) -> CellRow {
+    CellRow { id, cell_type: cell_type.to_owned(), nm: [x, 5e5, 0.0] }
+}
+
+/// Four good cells, one each of another name, an unknown type, a twin, one far away, one without place; synapses of every kind.
+fn faulty() -> (Vec<CellRow>, Vec<SynapseRow>) {
+    let cells = vec![
+        cell(1, "L4_Exc", 1e3),
+        cell(2, "L4_PV", -1e3),
+        cell(3, "L2/3_Exc", 2e3),
+        cell(4, "23P", -2e3),
+        cell(5, "microglia", 3e3),
+        cell(1, "L4_PV", -3e3),
+        cell(6, "L4_Exc", 9e5),
+        cell(7, "L4_Exc", f64::NAN),
+    ];
+    let synapse = |pre_id, post_id, size| SynapseRow { pre_id, post_id, size };
+    let synapses = vec![
+        synapse(1, 2, 10.0),
+        synapse(1, 2, 5.0),
+        synapse(4, 3, 7.0),
+        synapse(2, 1, 1.0),
+        synapse(1, 99, 3.0),
+        synapse(98, 97, 3.0),
+        synapse(1, 3, f64::NAN),
+        synapse(1, 3, -1.0),
+        synapse(2, 2, 4.0),
+        synapse(5, 1, 4.0),
+        synapse(1, 6, 4.0),
+    ];
+    (cells, synapses)
+}
+
+#[test]
+fn every_fault_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cells, synapses) = faulty();
+    write_csv(dir.path(), &cells, &synapses).unwrap();
+    write_parquet(dir.path(), &cells, &synapses).unwrap();
+    for extension in ["csv", "parquet"] {
+        let scene = EmScene {
+            cell_types: BTreeMap::from([("23P".to_owned(), "L2/3_Exc".to_owned())]),
+            max_faulty: 0.5,
+            ..scene(extension)
+        };
+        // The far cell draws the centre to itself: a radius that holds the four and not that one.
+        let em = read_em(&scene, dir.path(), 500.0, &common::tables(), 1).unwrap();
+        let r = &em.report;
+        assert_eq!((r.n_cells, r.unknown_cell_types, r.duplicate_ids), (8, 1, 1), "{r:?}");
+        assert_eq!((r.bad_positions, r.outside, r.n_neurons), (1, 1, 4), "{r:?}");
+        assert_eq!(r.unknown_names, ["microglia"]);
+        assert_eq!((r.n_synapses, r.dangling, r.bad_sizes), (11, 2, 2), "{r:?}");
+        assert_eq!((r.to_itself, r.of_left_out, r.n_edges), (1, 2, 3), "{r:?}");
+        let merged: Vec<(u32, f32)> = em.edges.iter().map(|e| (e.n_synapses, e.size)).collect();
+        assert!(merged.contains(&(2, 15.0)) && merged.contains(&(1, 7.0)) && merged.contains(&(1, 1.0)));
+        for words in ["4 neurons of 8 cells", "microglia", "1 duplicate", "2 dangling", "2 of no size"] {
+            assert!(r.line().contains(words), "'{words}' is not in {}", r.line());
+        }
+    }
+}
+
+fn simrun(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(common::root()).output().unwrap()
+}
+
+fn em_setting(dir: &Path, extension: &str, more: &str) -> String {
+    let path = |name: &str| dir.join(format!("{name}.{extension}")).to_str().unwrap().to_owned();
+    format!("network.em=(cells: {:?}, synapses: {:?}{more})", path("cells"), path("synapses"))
+}
+
+#[test]
+fn faults_beyond_the_limit_and_broken_tables_stop_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cells, synapses) = faulty();
+    write_csv(dir.path(), &cells, &synapses).unwrap();
+    let refused = |setting: &str, words: &[&str]| {
+        let radius = ["--set", "network.radius_um=500", "--set", "network.core_radius_um=500"];
+        let output = simrun(&[&["scenes/v1_4k.ron", "--dry-run", "--set", setting], &radius[..]].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        for word in words {
+            assert!(message.contains(word), "'{word}' is not in:\n{message}");
+        }
+    };
+    let set = |more: &str| em_setting(dir.path(), "csv", more);
+    refused(&set(""), &["cells.csv", "4 of 8 rows are faulty", "network.em.max_faulty", "0.01", "microglia"]);
+    refused(&set(", columns: (size: \"psd\")"), &["cells.csv", "faulty"]);
+    refused(&set(", max_faulty: 2"), &["network.em.max_faulty"]);
+    let named = ", cell_types: {\"23P\": \"L2/3_Exc\"}, max_faulty: 0.4";
+    refused(&set(&named.replace("0.4", "0.3")), &["cells.csv", "3 of 8 rows"]);
+    refused(
+        &set(&format!("{named}, columns: (size: \"psd\")")),
+        &["synapses.csv", "no column 'psd'", "pre_id"],
+    );
+    fs::write(dir.path().join("synapses.csv"), "pre_id,post_id,size\n1,2,3\n97,98,3\n").unwrap();
+    refused(&set(named), &["synapses.csv", "1 of 2 rows are faulty", "1 dangling"]);
+    fs::write(dir.path().join("synapses.csv"), "pre_id,post_id,size\n1,2,3\n1,two,3\n").unwrap();
+    refused(&set(named), &["synapses.csv", "line 3", "post_id", "'two'"]);
+    fs::remove_file(dir.path().join("synapses.csv")).unwrap();
+    refused(&set(named), &["network.em.synapses", "no such file"]);
+}
+
+#[test]
+fn a_network_of_em_tables_trains_and_resumes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cells, synapses) = make(&common::tables(), 300, 6_000, 40.0);
+    write_parquet(dir.path(), &cells, &synapses).unwrap();
+    let run = dir.path().join("run");
+    let run = run.to_str().unwrap();
+    let em = em_setting(dir.path(), "parquet", "");
+    let settings = [
+        em.as_str(),
+        "network.radius_um=50",
+        "network.core_radius_um=50",
+        "time.duration_ms=100",
+        "optimiser.training_steps=2",
+        "optimiser.warmup_steps=0",
+        "evaluate.every_steps=0",
+        "evaluate.n_trials=1",
+        "evaluate.directions_deg=[0]",
+        "losses.selectivity=None",
+    ];
+    let settings: Vec<&str> = settings.iter().flat_map(|s| ["--set", s]).collect();
+    let output = simrun(&[&["scenes/v1_4k.ron", "--steps", "1", "--out", run], &settings[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("EM tables: 300 neurons of 300 cells"), "{said}");
+    // From its own folder, where the tables are named in full.
+    let scene = format!("{run}/scene.ron");
+    let output = simrun(&[&scene, "--quiet", "--resume", run]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metrics = fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 2);
+}
