@@ -14,7 +14,7 @@ use simrun::model::adam::AdamRule;
 use simrun::model::cell::{CELL_PARAMETERS, N_CELL_PARAMETERS};
 use simrun::model::rng::{Stream, uniform};
 use simrun::reference::{self, Parameters, Problem};
-use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
     AdjointReport, LearnWeights, PotentialAdjoint, PotentialSeeds, Settings, Simulation, SourceSpikes,
     VoltagePenalty,
@@ -168,7 +168,8 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
         clip_norm: None,
         learn_cells: [true; N_CELL_PARAMETERS],
         cell_bounds: vec![[1.0; N_CELL_PARAMETERS]; n_models],
-        log_scale_bound: Some(1.0),
+        learn_scales: LearnScales::default(),
+        log_scale_bound: 1.0,
         structure: false,
         like_pairs: Vec::new(),
     }

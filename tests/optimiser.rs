@@ -10,8 +10,8 @@ use std::sync::Arc;
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
 use simrun::model::adam::AdamRule;
-use simrun::network::{N_CELL_TYPES, target_cell_type};
-use simrun::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
+use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_cell_type};
+use simrun::sim::optimiser::{LearnScales, Learned, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
 const ADAM: AdamRule = AdamRule { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-8 };
@@ -44,7 +44,8 @@ fn settings(weight_rule: WeightRule, n_models: usize) -> OptimiserSettings {
         clip_norm: Some(1e-3),
         learn_cells: [true; 5],
         cell_bounds: vec![[0.7, 5.0, 30.0, 30.0, 1.0]; n_models],
-        log_scale_bound: Some(1.0),
+        learn_scales: LearnScales { pairs: true, types: true },
+        log_scale_bound: 1.0,
         structure: false,
         like_pairs: Vec::new(),
     }
@@ -54,6 +55,45 @@ fn pass(simulation: &mut Simulation) -> AdjointReport {
     let counts = simulation.forward(1, 0).unwrap().spike_counts;
     let seeds: Vec<f32> = counts.iter().map(|c| c - 2.0).collect();
     simulation.adjoint(&seeds).unwrap()
+}
+
+/// The factors of pair types, source types and target types in f64 (A10).
+struct Scales {
+    log: Vec<f64>,
+    own: Vec<[f64; 2]>,
+    of_source: Vec<[f64; 2]>,
+    of_target: Vec<[f64; 2]>,
+}
+
+impl Default for Scales {
+    fn default() -> Self {
+        let moments = |n| vec![[0.0; 2]; n];
+        let n_pairs = N_SOURCE_TYPES * N_CELL_TYPES;
+        let (of_source, of_target) = (moments(N_SOURCE_TYPES), moments(N_CELL_TYPES));
+        Self { log: vec![0.0; n_pairs], own: moments(n_pairs), of_source, of_target }
+    }
+}
+
+impl Scales {
+    fn factors(&self) -> Vec<f64> {
+        self.log.iter().map(|s| s.exp()).collect()
+    }
+
+    fn step(&mut self, t: u32, by_log_scale: &[f64]) {
+        let g = |source: usize, target: usize| by_log_scale[source * N_CELL_TYPES + target];
+        let by_source: Vec<f64> =
+            (0..N_SOURCE_TYPES).map(|s| (0..N_CELL_TYPES).map(|t| g(s, t)).sum()).collect();
+        let by_target: Vec<f64> =
+            (0..N_CELL_TYPES).map(|t| (0..N_SOURCE_TYPES).map(|s| g(s, t)).sum()).collect();
+        let step = |moments: &mut [[f64; 2]], gradient: &[f64]| -> Vec<f64> {
+            moments.iter_mut().zip(gradient).map(|(m, g)| 0.02 * ADAM.advance(t, *g, m)).collect()
+        };
+        let source = step(&mut self.of_source, &by_source);
+        let target = step(&mut self.of_target, &by_target);
+        for (pair, own) in step(&mut self.own, by_log_scale).into_iter().enumerate() {
+            self.log[pair] -= own + source[pair / N_CELL_TYPES] + target[pair % N_CELL_TYPES];
+        }
+    }
 }
 
 #[test]
@@ -75,7 +115,8 @@ fn a_step_follows_the_rule() {
             })
             .collect();
         let mut moments = vec![[0.0_f64; 2]; n_edges];
-        let mut scale_before = vec![1.0_f64; pair_of.iter().max().unwrap() + 1];
+        let mut scales = Scales::default();
+        let mut scale_before = scales.factors();
         for t in 1..=3 {
             let before = simulation.weights().unwrap();
             let report = pass(&mut simulation);
@@ -83,6 +124,17 @@ fn a_step_follows_the_rule() {
             let update = optimiser.step(&mut simulation, &report, 1.0).unwrap();
             let after = simulation.weights().unwrap();
             let learned = optimiser.learned(&simulation).unwrap();
+            let mut by_log_scale = vec![0.0; N_SOURCE_TYPES * N_CELL_TYPES];
+            (0..n_edges)
+                .for_each(|e| by_log_scale[pair_of[e]] += f64::from(gradient[e]) * f64::from(before[e]));
+            // LGN weights have no gradient, so their sums are of nothing.
+            scales.step(t, &by_log_scale);
+            for (pair, (own, expected)) in learned.log_scales.iter().zip(&scales.log).enumerate() {
+                assert!(
+                    (own - expected).abs() < 1e-4,
+                    "{rule:?}, update {t}, pair type {pair}: {own} {expected}"
+                );
+            }
             let base_gradient = |e: usize| f64::from(gradient[e]) * scale_before[pair_of[e]];
             let norm = (0..n_edges).map(|e| base_gradient(e).powi(2)).sum::<f64>().sqrt();
             assert!((update.weight_gradient_norm / norm - 1.0).abs() < 1e-5, "norm");
@@ -103,7 +155,10 @@ fn a_step_follows_the_rule() {
                 worst = worst.max((f64::from(after[e]) - expected).abs() / expected.max(1e-3));
             }
             assert!(worst < 2e-5, "{rule:?}, update {t}: relative error {worst:.1e}");
-            scale_before = learned.log_scales[..scale_before.len()].iter().map(|s| s.exp()).collect();
+            scale_before = learned.log_scales.iter().map(|s| s.exp()).collect();
+            // Not every pair type has an edge: one without any follows the types that it shares.
+            let without_edge = |pair: &usize| by_log_scale[*pair] == 0.0 && scales.log[*pair].abs() > 1e-3;
+            assert!((0..scales.log.len()).any(|pair| without_edge(&pair)), "no pair type follows its types");
             assert!(scale_before.iter().any(|s| (s - 1.0).abs() > 1e-3), "pair factors must move");
             assert!(learned.cell_parameters.iter().flatten().filter(|x| x.abs() > 1e-4).count() > 50);
         }

@@ -17,7 +17,7 @@ use simrun::model::rng::{Stream, normal_pair, words};
 use simrun::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
 use simrun::network::{N_CELL_TYPES, target_cell_type, target_neuron};
 use simrun::sim::layout::N_PAIR_TYPES;
-use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
 fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
@@ -48,7 +48,8 @@ fn settings(circuit: &Circuit, weight_rule: WeightRule) -> OptimiserSettings {
         clip_norm: None,
         learn_cells: [false; 5],
         cell_bounds: vec![[1.0; 5]; circuit.network.cell_models.len()],
-        log_scale_bound: None,
+        learn_scales: LearnScales::default(),
+        log_scale_bound: 0.0,
         structure: true,
         like_pairs: Vec::new(),
     }

@@ -89,8 +89,10 @@ impl Check<'_> {
             self.within("losses.structure.scale_prior.weight", term.weight, 0.0, 1e9, "")?;
             let field = "losses.structure.scale_prior.n_pairs_probed";
             self.within(field, term.n_pairs_probed, 1.0, 1e9, "pairs")?;
-            let limit = || "the prior on the pair factors needs learn.pair_scale".to_owned();
-            self.hold(scene.learn.pair_scale, "losses.structure.scale_prior.weight", term.weight, limit)?;
+            let limit =
+                || "the prior on the pair factors needs learn.pair_scale or learn.type_scale".to_owned();
+            let has_factors = scene.learn.pair_scale || scene.learn.type_scale;
+            self.hold(has_factors, "losses.structure.scale_prior.weight", term.weight, limit)?;
         }
         let is_v1 = matches!(scene.network, NetworkScene::V1(_));
         let limit = || "the structure loss needs a network with synapses".to_owned();

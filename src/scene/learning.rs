@@ -30,6 +30,10 @@ pub struct LearnScene {
     /// Factor on all weights of each pair type.
     #[serde(default)]
     pub pair_scale: bool,
+    /// Factor on all weights of each source type, and one on those of each target type: a pair type that no term of the loss
+    /// looks at follows those that share a type with it.
+    #[serde(default)]
+    pub type_scale: bool,
     /// How far cell parameters and pair factors may go from their measured values.
     #[serde(default)]
     pub bounds: BoundsScene,
@@ -47,7 +51,7 @@ pub struct BoundsScene {
     pub after_spike_fraction: f64,
     /// Coupling conductance within [start / f, start * f], f in (1, 10].
     pub coupling_factor: f64,
-    /// Pair factors within [1 / f, f], f in (1, 100].
+    /// The whole factor of a pair type, its types' factors included, within [1 / f, f], f in (1, 100].
     pub pair_scale_factor: f64,
 }
 
@@ -63,7 +67,7 @@ pub struct OptimiserScene {
     /// Learning rate of the cell parameters in their log or offset form, > 0.
     #[serde(default = "default_parameter_rate")]
     pub cell_learning_rate: f64,
-    /// Learning rate of the logarithm of the pair factors, > 0.
+    /// Learning rate of the logarithms of the factors of pair types, source types and target types, > 0.
     #[serde(default = "default_parameter_rate")]
     pub scale_learning_rate: f64,
     /// Decay of the first moment, in [0, 1).

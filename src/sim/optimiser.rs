@@ -1,5 +1,6 @@
 //! The optimiser: Adam on the device for the weights, on the host for cell parameters and pair factors.
 
+mod scales;
 mod structure;
 
 use std::time::Instant;
@@ -21,6 +22,9 @@ use crate::model::adam::AdamRule;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::N_CELL_TYPES;
 
+pub use scales::LearnScales;
+use scales::N_TYPE_SCALES;
+
 /// Update rule of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightRule {
@@ -41,7 +45,7 @@ pub struct OptimiserSettings {
     pub learning_rate: f64,
     /// Learning rate of the cell parameters, in their log or offset form.
     pub cell_learning_rate: f64,
-    /// Learning rate of the logarithm of the pair factors.
+    /// Learning rate of the logarithms of the factors of pair types and of source and target types.
     pub scale_learning_rate: f64,
     /// Which weights move; others that have a gradient only follow their pair factor.
     pub learn_weights: LearnWeights,
@@ -51,8 +55,10 @@ pub struct OptimiserSettings {
     pub learn_cells: [bool; N_CELL_PARAMETERS],
     /// How far each cell parameter may go from its measured value, `[n_models]`, >= 0.
     pub cell_bounds: Vec<[f64; N_CELL_PARAMETERS]>,
-    /// How far the logarithm of a pair factor may go from 0; `None` if they are not learned.
-    pub log_scale_bound: Option<f64>,
+    /// Which factors are learned.
+    pub learn_scales: LearnScales,
+    /// How far the logarithm of a pair type's whole factor may go from 0.
+    pub log_scale_bound: f64,
     /// Whether the weights are counted by size, and the loss has slopes by their logarithms.
     pub structure: bool,
     /// Pair types whose weights are also counted by the difference of directions, at most `layout::MAX_LIKE_GROUPS`.
@@ -72,10 +78,12 @@ pub struct Learned {
     pub cell_parameters: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Their moments.
     pub cell_moments: Vec<[[f64; 2]; N_CELL_PARAMETERS]>,
-    /// Logarithms of the pair factors, `[N_PAIR_TYPES]`.
+    /// Logarithms of the pair types' whole factors, `[N_PAIR_TYPES]`.
     pub log_scales: Vec<f64>,
-    /// Their moments.
+    /// Moments of the pair types' own factors, `[N_PAIR_TYPES]`.
     pub scale_moments: Vec<[f64; 2]>,
+    /// Moments of the factors of source types, then of target types, `[N_SOURCE_TYPES + N_CELL_TYPES]`.
+    pub type_scale_moments: Vec<[f64; 2]>,
 }
 
 /// What an update returns.
@@ -85,7 +93,7 @@ pub struct UpdateReport {
     pub weight_gradient_norm: f64,
     /// Norm of the gradient of the learned cell parameters.
     pub cell_gradient_norm: f64,
-    /// Norm of the gradient of the logarithms of the pair factors.
+    /// Norm of the gradient of the logarithms of the factors of pair types and of types.
     pub scale_gradient_norm: f64,
     /// Wall time, ms.
     pub wall_ms: f64,
@@ -98,7 +106,7 @@ pub struct GradientNorms {
     pub weights: f64,
     /// By the cell parameters, in the units of their steps.
     pub cells: f64,
-    /// By the logarithms of the pair factors.
+    /// By the logarithms of the factors of pair types and of types.
     pub scales: f64,
 }
 
@@ -161,6 +169,7 @@ impl Optimiser {
                 cell_moments: vec![[[0.0; 2]; N_CELL_PARAMETERS]; simulation.cell_models.len()],
                 log_scales: vec![0.0; N_PAIR_TYPES],
                 scale_moments: vec![[0.0; 2]; N_PAIR_TYPES],
+                type_scale_moments: vec![[0.0; 2]; N_TYPE_SCALES],
                 ..Learned::default()
             },
             settings,
@@ -225,7 +234,8 @@ impl Optimiser {
         let t = self.learned.n_updates + 1;
         let (norm, mut scale_gradient) = self.gradient_sums(simulation)?;
         scale_gradient.iter_mut().zip(&self.scale_gradient).for_each(|(sum, g)| *sum += g);
-        let scale_gradient_norm = self.step_scales(&scale_gradient, t, rate_factor);
+        let scale_gradient_norm = self.scale_gradient_norm(&scale_gradient);
+        self.step_scales(&scale_gradient, t, rate_factor);
         let cell_gradient_norm = self.step_cells(&adjoint.cell_gradient, t, rate_factor);
         if !(norm.is_finite() && scale_gradient_norm.is_finite() && cell_gradient_norm.is_finite()) {
             return Err(Error::Failed(format!("the gradient is not finite at update {t}")));
@@ -246,10 +256,6 @@ impl Optimiser {
     /// Offsets of the cell models learned so far, `[n_models]`, in the order of `model::cell::CELL_PARAMETERS`.
     pub fn cell_parameters(&self) -> &[[f64; N_CELL_PARAMETERS]] {
         &self.learned.cell_parameters
-    }
-
-    fn scale_words(&self) -> Vec<f32> {
-        self.learned.log_scales.iter().map(|s| s.exp() as f32).collect()
     }
 
     /// Norm of the gradient of the base weights that move, and the gradient of the logarithms of the pair factors, `[N_PAIR_TYPES]`, of
@@ -289,32 +295,19 @@ impl Optimiser {
     ) -> Result<GradientNorms> {
         let (weights, mut scale_gradient) = self.gradient_sums(simulation)?;
         scale_gradient.iter_mut().zip(&self.scale_gradient).for_each(|(sum, g)| *sum += g);
-        let of_scales = scale_gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         let mut squared = 0.0;
         for (model, gradient) in cell_gradient.iter().enumerate() {
             for k in (0..N_CELL_PARAMETERS).filter(|k| self.settings.learn_cells[*k]) {
                 squared += (gradient[k] * self.cell_unit(model, k)).powi(2);
             }
         }
-        let scales = if self.settings.log_scale_bound.is_some() { of_scales } else { 0.0 };
+        let scales = self.scale_gradient_norm(&scale_gradient);
         Ok(GradientNorms { weights, cells: squared.sqrt(), scales })
     }
 
     /// Unit of the step of a cell parameter: the offset forms are in mV and pA, so it is a share of how far they may go.
     fn cell_unit(&self, model: usize, k: usize) -> f64 {
         if matches!(k, 0 | 4) { 1.0 } else { self.settings.cell_bounds[model][k] }
-    }
-
-    fn step_scales(&mut self, gradient: &[f64], t: u32, rate_factor: f64) -> f64 {
-        let Some(bound) = self.settings.log_scale_bound else { return 0.0 };
-        let rate = self.settings.scale_learning_rate * rate_factor;
-        let learned = &mut self.learned;
-        for ((scale, moments), g) in
-            learned.log_scales.iter_mut().zip(&mut learned.scale_moments).zip(gradient)
-        {
-            *scale = (*scale - rate * self.settings.adam.advance(t, *g, moments)).clamp(-bound, bound);
-        }
-        gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
     }
 
     fn step_cells(&mut self, gradient: &[[f64; N_CELL_PARAMETERS]], t: u32, rate_factor: f64) -> f64 {
@@ -425,7 +418,8 @@ impl Optimiser {
             && learned.cell_parameters.len() == simulation.cell_models.len()
             && learned.cell_moments.len() == simulation.cell_models.len()
             && learned.log_scales.len() == N_PAIR_TYPES
-            && learned.scale_moments.len() == N_PAIR_TYPES;
+            && learned.scale_moments.len() == N_PAIR_TYPES
+            && learned.type_scale_moments.len() == N_TYPE_SCALES;
         if !shapes_fit {
             return Err(Error::Failed(
                 "the checkpoint is of another network or other learned parameters".to_owned(),

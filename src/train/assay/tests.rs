@@ -2,7 +2,7 @@ use super::*;
 use crate::model::adam::AdamRule;
 use crate::model::recording::{Synapse, record_pair};
 use crate::sim::AdjointReport;
-use crate::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
+use crate::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The scene's own mode.
@@ -204,7 +204,8 @@ fn a_perturbed_pair_is_found_and_undone() {
         clip_norm: None,
         learn_cells: [false; N_CELL_PARAMETERS],
         cell_bounds: vec![[0.0; N_CELL_PARAMETERS]; bench.theta.len()],
-        log_scale_bound: Some(10_f64.ln()),
+        learn_scales: LearnScales { pairs: true, types: false },
+        log_scale_bound: 10_f64.ln(),
         structure: false,
         like_pairs: Vec::new(),
     };

@@ -29,6 +29,10 @@ impl Session {
             ("cell_moments", f64s(&[n_models, N_CELL_PARAMETERS, 2], learned.cell_moments.concat().concat())),
             ("log_scales", f64s(&[learned.log_scales.len()], learned.log_scales)),
             ("scale_moments", f64s(&[learned.scale_moments.len(), 2], learned.scale_moments.concat())),
+            (
+                "type_scale_moments",
+                f64s(&[learned.type_scale_moments.len(), 2], learned.type_scale_moments.concat()),
+            ),
         ];
         let factors = self
             .factors
@@ -69,6 +73,7 @@ impl Session {
             cell_moments: checkpoint.f64s("cell_moments")?.as_chunks().0.as_chunks().0.to_vec(),
             log_scales: checkpoint.f64s("log_scales")?.to_vec(),
             scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
+            type_scale_moments: checkpoint.f64s("type_scale_moments")?.as_chunks().0.to_vec(),
         };
         self.optimiser.restore(&mut self.simulation, learned)
     }
