@@ -1,7 +1,7 @@
 // Undoes one step of every neuron of the point model: potential, after-spike currents and ports (A3 A6 A2p A7 A8).
-// One thread is one neuron; it loops over the trials. Pair: neuron_point_forward.wgsl, whose tape it reads.
+// TRIAL_THREADS threads share a neuron; each takes every TRIAL_THREADS-th trial. Pair: neuron_point_forward.wgsl, whose tape it reads.
 // Writes adj_arrivals of this step's slot, which the gather of earlier steps reads. With CELL_GRADIENT it also adds up the
-// gradients of the cell parameters: per neuron, in the place of trial 0.
+// gradients of the cell parameters: per thread, in the place of its first trial.
 // Hazards: adj_spike of a row outside the active list is stale; it is never read where psi is 0.
 //!include shared/step.wgsl
 //!include shared/tables.wgsl
@@ -13,12 +13,15 @@
 @group(0) @binding(6) var<storage, read> spikes: array<u32>;             // counts, masks and lists of the step
 @group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial] gathered, then seeds (A9, A11)
 override WORKGROUP_SIZE: u32 = 64u;
+override TRIAL_THREADS: u32 = 1u;
 override CELL_GRADIENT: bool = false;
 //!include shared/neuron_adjoint.wgsl
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let neuron = id.x + id.y * groups.x * WORKGROUP_SIZE;
+    let thread = id.x + id.y * groups.x * WORKGROUP_SIZE;
+    let neuron = thread / TRIAL_THREADS;
+    let first_trial = thread % TRIAL_THREADS;
     if (neuron >= N_NEURONS) { return; }
     let model = neuron_model(neuron);
     let target_type = neuron_target_type(neuron);
@@ -39,7 +42,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var sum_threshold = 0.0;
     var sum_amp_1 = 0.0;
     var sum_amp_2 = 0.0;
-    for (var trial = 0u; trial < N_TRIALS; trial++) {
+    for (var trial = first_trial; trial < N_TRIALS; trial += TRIAL_THREADS) {
         let held = ((held_trials >> trial) & 1u) == 1u;
         let spike = ((spiked >> trial) & 1u) == 1u;
         var adj_rise = load_adj_rise(neuron, trial);
@@ -94,11 +97,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             sum_amp_2 += select(0.0, adj_asc_2, spike);
         }
     }
-    adj_state[plane_index(ADJ_VOLTAGE_LOSS, neuron, 0u)] += sum_loss;
+    adj_state[plane_index(ADJ_VOLTAGE_LOSS, neuron, first_trial)] += sum_loss;
     if (CELL_GRADIENT) {
-        adj_state[plane_index(ADJ_LOG_LEAK, neuron, 0u)] += sum_log_leak;
-        adj_state[plane_index(ADJ_THRESHOLD, neuron, 0u)] += sum_threshold;
-        adj_state[plane_index(ADJ_AMP_1, neuron, 0u)] += sum_amp_1;
-        adj_state[plane_index(ADJ_AMP_2, neuron, 0u)] += sum_amp_2;
+        adj_state[plane_index(ADJ_LOG_LEAK, neuron, first_trial)] += sum_log_leak;
+        adj_state[plane_index(ADJ_THRESHOLD, neuron, first_trial)] += sum_threshold;
+        adj_state[plane_index(ADJ_AMP_1, neuron, first_trial)] += sum_amp_1;
+        adj_state[plane_index(ADJ_AMP_2, neuron, first_trial)] += sum_amp_2;
     }
 }

@@ -1,5 +1,5 @@
 // Advances every neuron over one step: the published point model, current ports, exact propagators (E1 E2p E3 E6 E7 E8).
-// One thread is one neuron; it loops over the trials, which lie side by side in memory.
+// TRIAL_THREADS threads share a neuron; each takes every TRIAL_THREADS-th trial, which lie side by side in memory.
 // Pair: neuron_point_adjoint.wgsl. With WRITE_TAPE it saves u_s' before reset and its derivative by log g, the held trials
 // and the rows with psi not 0.
 // Hazards: reads and clears slot n of the arrivals ring, which only later steps fill again.
@@ -13,12 +13,15 @@
 @group(0) @binding(6) var<storage, read_write> spikes: array<atomic<u32>>; // counts, masks and lists of this step
 @group(0) @binding(7) var<storage, read_write> population: array<atomic<u32>>; // [step][group][trial] spikes
 override WORKGROUP_SIZE: u32 = 64u;
+override TRIAL_THREADS: u32 = 1u;
 override WRITE_TAPE: bool = false;
 //!include shared/neuron_forward.wgsl
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let neuron = id.x + id.y * groups.x * WORKGROUP_SIZE;
+    let thread = id.x + id.y * groups.x * WORKGROUP_SIZE;
+    let neuron = thread / TRIAL_THREADS;
+    let first_trial = thread % TRIAL_THREADS;
     if (neuron >= N_NEURONS) { return; }
     let model = neuron_model(neuron);
     let target_type = neuron_target_type(neuron);
@@ -38,8 +41,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let asc_keep_2 = cell(model, CELL_ASC_KEEP_2);
     var spiked = 0u;
     var held_trials = 0u;
-    var near_threshold = false;
-    for (var trial = 0u; trial < N_TRIALS; trial++) {
+    var near_trials = 0u;
+    for (var trial = first_trial; trial < N_TRIALS; trial += TRIAL_THREADS) {
         let u = state[plane_index(STATE_U_S, neuron, trial)];
         let refractory = state[plane_index(STATE_REFRACTORY, neuron, trial)];
         var asc_1 = state[plane_index(STATE_ASC_1, neuron, trial)];
@@ -89,10 +92,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         state[plane_index(STATE_REFRACTORY, neuron, trial)] =
             select(max(refractory - 1.0, 0.0), refractory_steps, spike);
         if (WRITE_TAPE) {
-            near_threshold = near_threshold || (!held && surrogate_psi(u_next, threshold_mv, scale_mv) > 0.0);
+            near_trials |= select(0u, 1u << trial, !held && surrogate_psi(u_next, threshold_mv, scale_mv) > 0.0);
             tape[plane_index(TAPE_U_S, neuron, trial)] = u_next;
             tape[plane_index(TAPE_DU_DLOG_G, neuron, trial)] = du_dlog_g;
         }
     }
-    mark_spikes(neuron, spiked, held_trials, near_threshold);
+    mark_spikes(neuron, spiked, held_trials, near_trials);
 }

@@ -16,7 +16,9 @@ use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Population, Rows,
     SOURCE_TYPE_BACKGROUND, pack_target,
 };
-use crate::sim::{LearnWeights, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use crate::sim::{
+    LearnWeights, NeuronThreads, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
+};
 
 /// Most steps that are kept on the device at once.
 const SEGMENT_STEPS: usize = 512;
@@ -191,6 +193,7 @@ fn settings(n_trials: usize, n_steps: usize, current: Range<usize>) -> Settings 
         current: Some(current),
         potential_seeds: false,
         groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
     }
 }
 

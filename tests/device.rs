@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
-use simrun::sim::{LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sim::{LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
-fn settings(circuit: &Circuit, steps_between_checkpoints: usize) -> Settings {
+fn settings(circuit: &Circuit, steps_between_checkpoints: usize, neuron_threads: NeuronThreads) -> Settings {
     Settings {
         n_trials: circuit.n_trials,
         n_steps: circuit.n_steps,
@@ -23,6 +23,7 @@ fn settings(circuit: &Circuit, steps_between_checkpoints: usize) -> Settings {
         current: None,
         potential_seeds: false,
         groups: Vec::new(),
+        neuron_threads,
     }
 }
 
@@ -31,8 +32,9 @@ fn run(
     gpu: &Arc<Gpu>,
     circuit: &Circuit,
     steps_between_checkpoints: usize,
+    neuron_threads: NeuronThreads,
 ) -> (Vec<f32>, Vec<u32>, Vec<u64>) {
-    let settings = settings(circuit, steps_between_checkpoints);
+    let settings = settings(circuit, steps_between_checkpoints, neuron_threads);
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
@@ -51,16 +53,30 @@ fn checkpoints_and_repetition_change_no_bit() {
     let gpu = Arc::new(Gpu::open(None).unwrap());
     for mode in [Mode::Point, Mode::TwoCompartment] {
         let circuit = Circuit::random(mode, 11);
-        let whole = run(&gpu, &circuit, circuit.n_steps);
+        let whole = run(&gpu, &circuit, circuit.n_steps, NeuronThreads::One);
         assert!(whole.0.iter().sum::<f32>() > 50.0, "{mode:?}: the circuit is silent");
         assert!(whole.1.iter().filter(|g| **g != 0).count() > 100, "{mode:?}: hardly any gradient");
         assert!(whole.2.iter().filter(|g| **g != 0).count() > 20, "{mode:?}: hardly any cell gradient");
         for k in [circuit.n_steps, 23, 8] {
             assert!(
-                run(&gpu, &circuit, k) == whole,
+                run(&gpu, &circuit, k, NeuronThreads::One) == whole,
                 "{mode:?}: {k} steps between checkpoints change the result"
             );
         }
+        // Threads that share a neuron hand on the same spikes and adjoints; only sums over trials are rounded in another order.
+        let shared = run(&gpu, &circuit, 23, NeuronThreads::Trials);
+        assert!(
+            shared == run(&gpu, &circuit, 8, NeuronThreads::Trials),
+            "{mode:?}: a thread a trial does not repeat"
+        );
+        assert_eq!(shared.0, whole.0, "{mode:?}: a thread a trial spikes otherwise");
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-4 * (a.abs() + b.abs()) + 1e-9;
+        let weight = |bits: &u32| f64::from(f32::from_bits(*bits));
+        assert!(shared.1.iter().zip(&whole.1).all(|(a, b)| near(weight(a), weight(b))), "{mode:?}: weights");
+        assert!(
+            shared.2.iter().zip(&whole.2).all(|(a, b)| near(f64::from_bits(*a), f64::from_bits(*b))),
+            "{mode:?}: cells"
+        );
     }
 }
 
@@ -77,7 +93,7 @@ fn long_rows_with_many_trials_lose_no_edge() {
             voltage: VoltagePenalty { weight: 1e3 * n_trials as f64, x_low: 0.5, x_high: 1.0 },
             learn_weights: LearnWeights { recurrent: true, ..LearnWeights::default() },
             current: Some(0..1),
-            ..settings(&circuit, circuit.n_steps)
+            ..settings(&circuit, circuit.n_steps, NeuronThreads::ByAdapter)
         };
         let sources = SourceSpikes::Replay(&circuit.source_masks);
         let mut simulation =
@@ -100,7 +116,7 @@ fn a_profile_counts_the_dispatches_and_edges_of_the_last_segment() {
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let circuit = Circuit::random(Mode::TwoCompartment, 11);
     let segment = 20;
-    let settings = settings(&circuit, segment);
+    let settings = settings(&circuit, segment, NeuronThreads::ByAdapter);
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     let mut simulation =
         Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();

@@ -16,8 +16,8 @@ use simrun::model::rng::{Stream, uniform};
 use simrun::reference::{self, Parameters, Problem};
 use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
-    AdjointReport, LearnWeights, PotentialAdjoint, PotentialSeeds, Settings, Simulation, SourceSpikes,
-    VoltagePenalty,
+    AdjointReport, LearnWeights, NeuronThreads, PotentialAdjoint, PotentialSeeds, Settings, Simulation,
+    SourceSpikes, VoltagePenalty,
 };
 
 /// How far two vectors are apart.
@@ -59,7 +59,7 @@ fn theta(n_models: usize, seed: u64) -> Vec<[f64; N_CELL_PARAMETERS]> {
 }
 
 /// Compares one forward and adjoint pass of `n_steps`; returns the largest relative L2 distance of the gradients.
-fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
+fn compare(mode: Mode, seed: u64, n_steps: usize, neuron_threads: NeuronThreads) -> f64 {
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let circuit = Circuit::random(mode, seed);
     // Three groups; some neurons are in none, some in several.
@@ -75,6 +75,7 @@ fn compare(mode: Mode, seed: u64, n_steps: usize) -> f64 {
         current: Some(5..n_steps),
         potential_seeds: false,
         groups: masks.clone(),
+        neuron_threads,
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
     let current_pa: Vec<f32> = (0..n_cells).map(|i| ((i * 37) % 101) as f32).collect();
@@ -177,15 +178,15 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
 
 #[test]
 fn whole_gradient_point() {
-    for seed in [11, 12] {
-        compare(Mode::Point, seed, 100);
+    for (seed, threads) in [(11, NeuronThreads::One), (12, NeuronThreads::Trials)] {
+        compare(Mode::Point, seed, 100, threads);
     }
 }
 
 #[test]
 fn whole_gradient_two_compartment() {
-    for seed in [11, 12] {
-        compare(Mode::TwoCompartment, seed, 100);
+    for (seed, threads) in [(11, NeuronThreads::One), (12, NeuronThreads::Trials)] {
+        compare(Mode::TwoCompartment, seed, 100, threads);
     }
 }
 
@@ -205,6 +206,7 @@ fn compare_held(mode: Mode, seed: u64) {
         current: Some(0..n_steps),
         potential_seeds: true,
         groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
     let draw = |i: usize, k: u32| f64::from(uniform(seed, Stream::Loss, i as u32, 77, k));

@@ -12,7 +12,9 @@ use simrun::gpu::Gpu;
 use simrun::model::adam::AdamRule;
 use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_cell_type};
 use simrun::sim::optimiser::{LearnScales, Learned, Optimiser, OptimiserSettings, WeightRule};
-use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sim::{
+    AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
+};
 
 const ADAM: AdamRule = AdamRule { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-8 };
 
@@ -28,6 +30,7 @@ fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
         current: None,
         potential_seeds: false,
         groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
     };
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap()

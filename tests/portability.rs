@@ -50,13 +50,14 @@ fn layouts() -> Vec<Layout> {
 }
 
 /// All combinations of the overrides of a kernel.
-fn overrides_in_use(module: &Module) -> Vec<PipelineConstants> {
+fn overrides_in_use(module: &Module, n_trials: usize) -> Vec<PipelineConstants> {
     let mut combinations = vec![PipelineConstants::default()];
     for (_, declared) in module.overrides.iter() {
         // Lengths of workgroup arrays are expressions of overrides: overrides without a name.
         let Some(name) = declared.name.clone() else { continue };
         let values = match name.as_str() {
             "WORKGROUP_SIZE" => BTreeSet::from([NEURON_WORKGROUP, ROW_WORKGROUPS[0], ROW_WORKGROUPS[1]]),
+            "TRIAL_THREADS" => BTreeSet::from([1, n_trials as u32]),
             "WRITE_TAPE" | "CELL_GRADIENT" | "STRUCTURE" => BTreeSet::from([0, 1]),
             other => panic!("say here which values of the override {other} are in use"),
         };
@@ -90,7 +91,7 @@ fn for_each_form(mut visit: impl FnMut(&str, &Module, &ModuleInfo)) {
         for (name, _) in KERNELS.iter().filter(|(name, _)| common::serves(name, &layout)) {
             let module = parse(name, &assemble(name, &layout).unwrap());
             let info = validate(name, &module);
-            for constants in overrides_in_use(&module) {
+            for constants in overrides_in_use(&module, layout.n_trials) {
                 let form = format!("{name} {constants:?} in {layout:?}");
                 let entry = Some((ShaderStage::Compute, "main"));
                 let (module, info) = process_overrides(&module, &info, entry, &constants)
@@ -100,8 +101,9 @@ fn for_each_form(mut visit: impl FnMut(&str, &Module, &ModuleInfo)) {
             }
         }
     }
-    // 36 layouts x (2 neuron kernels and 2 of the optimiser of 2 x 2 forms + the others for both modes of 2 forms).
-    assert_eq!(n_forms, 36 * (4 * 4 + (KERNELS.len() - 6) * 2));
+    // 36 layouts x (2 kernels of the optimiser of 2 x 2 forms + the others for both modes of 2 forms), and 2 neuron kernels of 2 x 2 forms, twice
+    // as many where there is more than one trial (24 of the layouts).
+    assert_eq!(n_forms, 36 * (2 * 4 + (KERNELS.len() - 6) * 2) + 2 * 4 * (12 + 2 * 24));
 }
 
 #[test]

@@ -14,7 +14,8 @@ use simrun::network::{Network, lgn_units};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
 use simrun::sim::{
-    LearnWeights, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, VoltagePenalty,
+    LearnWeights, NeuronThreads, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
+    VoltagePenalty,
 };
 use simrun::stimulus::drive::{Drive, Filters, drive, filters};
 use simrun::stimulus::lgn::{LgnUnit, SCREEN_DEG, rates_hz, units};
@@ -246,6 +247,7 @@ fn train(
         current: None,
         potential_seeds: false,
         groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
     };
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();

@@ -18,7 +18,9 @@ use simrun::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
 use simrun::network::{N_CELL_TYPES, target_cell_type, target_neuron};
 use simrun::sim::layout::N_PAIR_TYPES;
 use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
-use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sim::{
+    AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
+};
 
 fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
     let settings = Settings {
@@ -32,6 +34,7 @@ fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
         current: None,
         potential_seeds: false,
         groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
     };
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap()

@@ -31,17 +31,17 @@ fn count_groups(neuron: u32, spiked: u32) {
     }
 }
 
-// Which trials spiked and which were held, and the lists of rows that the edge kernels walk.
-fn mark_spikes(neuron: u32, spiked: u32, held: u32, near_threshold: bool) {
+// Which trials spiked, were held and have psi not 0, and the lists of rows that the edge kernels walk. The masks are zero before
+// the step; of the threads that share a neuron the first to find its mask zero puts it on the list.
+fn mark_spikes(neuron: u32, spiked: u32, held: u32, near: u32) {
     count_groups(neuron, spiked);
-    atomicStore(&spikes[SPIKES_MASK + neuron], spiked);
-    if (spiked != 0u) {
+    if (spiked != 0u && atomicOr(&spikes[SPIKES_MASK + neuron], spiked) == 0u) {
         let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_NEURONS], 1u);
         atomicStore(&spikes[SPIKES_LIST + at], neuron);
     }
     if (WRITE_TAPE) {
-        atomicStore(&spikes[SPIKES_HELD + neuron], held);
-        if (near_threshold) {
+        if (held != 0u) { atomicOr(&spikes[SPIKES_HELD + neuron], held); }
+        if (near != 0u && atomicOr(&spikes[SPIKES_NEAR + neuron], near) == 0u) {
             let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_ACTIVE], 1u);
             atomicStore(&spikes[SPIKES_ACTIVE + at], neuron);
         }

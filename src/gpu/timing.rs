@@ -8,23 +8,30 @@ use crate::error::{Error, Result};
 /// What one pass records.
 pub type PassRecord<'a> = Box<dyn FnOnce(&mut wgpu::ComputePass<'_>) + 'a>;
 
-/// Passes of one measurement: two timestamps each, of which a query set holds 4,096.
+/// Passes of one submission: two timestamps each, of which a query set holds 4,096.
 const MAX_PASSES: usize = 2048;
 
 impl Gpu {
     /// Runs passes one after the other and returns how long each took on the device, ms.
     ///
     /// # Errors
-    /// [`Error::Device`] if the adapter has no timestamps or there are more than 2,048 passes.
+    /// [`Error::Device`] if the adapter has no timestamps.
     pub fn time_passes(self: &Arc<Self>, passes: Vec<PassRecord<'_>>) -> Result<Vec<f64>> {
-        let n = passes.len();
-        let failed = |reason: &str| Error::Device { context: "timing".to_owned(), reason: reason.to_owned() };
         if !self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Err(failed("the adapter has no timestamps"));
+            let reason = "the adapter has no timestamps".to_owned();
+            return Err(Error::Device { context: "timing".to_owned(), reason });
         }
-        if n == 0 || n > MAX_PASSES {
-            return Err(failed("between 1 and 2048 passes can be timed at once"));
+        let mut ms = Vec::with_capacity(passes.len());
+        let mut passes = passes.into_iter();
+        while passes.len() > 0 {
+            ms.extend(self.time_submission(passes.by_ref().take(MAX_PASSES).collect())?);
         }
+        Ok(ms)
+    }
+
+    /// The same for at most [`MAX_PASSES`] passes, in one submission.
+    fn time_submission(self: &Arc<Self>, passes: Vec<PassRecord<'_>>) -> Result<Vec<f64>> {
+        let n = passes.len();
         let queries = self.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("timestamps"),
             ty: wgpu::QueryType::Timestamp,

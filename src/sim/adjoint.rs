@@ -125,7 +125,6 @@ impl Simulation {
     fn walk_back(&self, segment: usize) -> Result<()> {
         let device = &self.device;
         let kernels = &device.kernels;
-        let neuron_workgroups = kernels.neuron_adjoint.workgroups_for(self.layout.n_neurons);
         let steps = self.segment_steps(segment);
         self.gpu.submit("adjoint", |pass| {
             for (slot_ix, step) in steps.enumerate().rev() {
@@ -141,7 +140,7 @@ impl Simulation {
                         kernels.weight_gradient.dispatch(pass, group, offset, shard.n_workgroups);
                     }
                 }
-                kernels.neuron_adjoint.dispatch(pass, &slot.neuron_adjoint, offset, neuron_workgroups);
+                kernels.neuron_adjoint.dispatch(pass, &slot.neuron_adjoint, offset, device.neuron_workgroups);
             }
         })
     }

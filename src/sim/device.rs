@@ -6,7 +6,7 @@ use super::layout::{Layout, UNIFORM_STRIDE};
 use super::rows::{row_workgroup_size, row_workgroups};
 use super::shaders::{NEURON_WORKGROUP, assemble};
 use super::sources::{SourceKernel, SourceSpikes};
-use super::{LearnWeights, Settings};
+use super::{LearnWeights, NeuronThreads, Settings};
 use crate::error::Result;
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::network::Network;
@@ -62,6 +62,8 @@ pub(super) struct Kernels {
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) kernels: Kernels,
+    /// Workgroups of the kernels of neurons.
+    pub(super) neuron_workgroups: u32,
     pub(super) sources: Option<SourceKernel>,
     pub(super) uniform: Buffer,
     pub(super) tables: Buffer,
@@ -93,6 +95,8 @@ impl Device {
         sources: SourceSpikes<'_>,
     ) -> Result<Self> {
         let kernels = compile(gpu, layout, settings)?;
+        let neuron_workgroups =
+            kernels.neuron.workgroups_for(layout.n_neurons * trial_threads(gpu, settings));
         let n_segments = settings.n_steps.div_ceil(settings.steps_between_checkpoints);
         let n_history = layout.n_slots - 1;
         let n_uniforms = settings.n_steps + n_segments * n_history;
@@ -114,6 +118,7 @@ impl Device {
 
         let mut device = Self {
             kernels,
+            neuron_workgroups,
             sources: None,
             uniform,
             tables,
@@ -226,6 +231,17 @@ impl Device {
     }
 }
 
+/// Threads that share a neuron in its kernels. Hardware wants threads: one a trial, which also read side by side. Software Vulkan has
+/// two cores to fill and reads a cell's constants once for all trials of a thread.
+fn trial_threads(gpu: &Gpu, settings: &Settings) -> usize {
+    match settings.neuron_threads {
+        NeuronThreads::One => 1,
+        NeuronThreads::Trials => settings.n_trials,
+        NeuronThreads::ByAdapter if gpu.is_software() => 1,
+        NeuronThreads::ByAdapter => settings.n_trials,
+    }
+}
+
 fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kernels> {
     let kernel =
         |name: &str, constants: &[(&str, f64)]| Kernel::new(gpu, name, &assemble(name, layout)?, constants);
@@ -234,13 +250,16 @@ fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kerne
     } else {
         ("neuron_point_forward", "neuron_point_adjoint")
     };
-    let per_neuron = ("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP));
+    let per_neuron = [
+        ("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP)),
+        ("TRIAL_THREADS", trial_threads(gpu, settings) as f64),
+    ];
     let per_row = ("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu)));
     let cell_gradient = ("CELL_GRADIENT", f64::from(u8::from(settings.learn_cells)));
     Ok(Kernels {
-        neuron: kernel(forward, &[per_neuron])?,
-        neuron_taped: kernel(forward, &[per_neuron, ("WRITE_TAPE", 1.0)])?,
-        neuron_adjoint: kernel(adjoint, &[per_neuron, cell_gradient])?,
+        neuron: kernel(forward, &per_neuron)?,
+        neuron_taped: kernel(forward, &[&per_neuron[..], &[("WRITE_TAPE", 1.0)]].concat())?,
+        neuron_adjoint: kernel(adjoint, &[&per_neuron[..], &[cell_gradient]].concat())?,
         spread: kernel("spread_forward", &[per_row])?,
         gather: kernel("gather_adjoint", &[per_row])?,
         weight_gradient: kernel("weight_gradient", &[per_row])?,

@@ -166,7 +166,6 @@ impl Simulation {
             slot.spikes.clear();
         }
         let neuron = if taped { &device.kernels.neuron_taped } else { &device.kernels.neuron };
-        let neuron_workgroups = neuron.workgroups_for(self.layout.n_neurons);
         self.gpu.submit("forward", |pass| {
             for (slot_ix, step) in steps.enumerate() {
                 let slot = &device.slots[slot_ix];
@@ -174,7 +173,7 @@ impl Simulation {
                 if let Some(sources) = &device.sources {
                     sources.record(pass, slot_ix, offset);
                 }
-                neuron.dispatch(pass, &slot.neuron, offset, neuron_workgroups);
+                neuron.dispatch(pass, &slot.neuron, offset, device.neuron_workgroups);
                 for (group, shard) in slot.spread.iter().zip(&device.shards) {
                     device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
                 }

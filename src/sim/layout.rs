@@ -284,9 +284,9 @@ impl Layout {
         self.n_slots * N_CLASSES * self.plane_words()
     }
 
-    /// Words of the spikes of one step: list lengths, masks, held masks, lists, active list.
+    /// Words of the spikes of one step: list lengths, masks, held masks, masks with psi not 0, lists, active list.
     pub fn spikes_words(&self) -> usize {
-        LISTS.len() + 2 * self.n_sources() + 2 * self.n_neurons
+        LISTS.len() + 2 * self.n_sources() + 3 * self.n_neurons
     }
 
     /// First word of the masks of spiked trials, `[n_sources]`.
@@ -296,7 +296,7 @@ impl Layout {
 
     /// First word of the list of neurons with psi not 0.
     pub(super) fn spikes_active(&self) -> usize {
-        self.spikes_mask() + 2 * self.n_sources() + self.n_neurons
+        self.spikes_mask() + 2 * self.n_sources() + 2 * self.n_neurons
     }
 
     /// Word that holds the length of that list.
@@ -377,7 +377,8 @@ impl Layout {
         number("SPIKES_COUNTS", 0);
         number("SPIKES_MASK", self.spikes_mask());
         number("SPIKES_HELD", self.spikes_mask() + self.n_sources());
-        number("SPIKES_LIST", self.spikes_mask() + self.n_sources() + self.n_neurons);
+        number("SPIKES_NEAR", self.spikes_mask() + self.n_sources() + self.n_neurons);
+        number("SPIKES_LIST", self.spikes_mask() + self.n_sources() + 2 * self.n_neurons);
         number("SPIKES_ACTIVE", self.spikes_active());
         number("STATUS_NOT_FINITE", STATUS_NOT_FINITE as usize);
         number("STATUS_OVERFLOW", STATUS_OVERFLOW as usize);

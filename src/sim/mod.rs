@@ -80,6 +80,21 @@ pub struct Settings {
     /// Groups of neurons whose spikes are counted in every step: bit g of a neuron's mask for group g, `[n_neurons]`; empty for
     /// none.
     pub groups: Vec<u32>,
+    /// How many threads share a neuron.
+    pub neuron_threads: NeuronThreads,
+}
+
+/// How many threads share a neuron in its kernels. It changes the order in which cell gradients and the voltage penalty are summed over trials,
+/// and nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NeuronThreads {
+    /// One on software adapters, else one a trial.
+    #[default]
+    ByAdapter,
+    /// One, which loops over the trials.
+    One,
+    /// One a trial.
+    Trials,
 }
 
 /// A network on the device.

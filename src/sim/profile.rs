@@ -69,7 +69,7 @@ impl Simulation {
     fn forward_dispatches(&self, segment: usize) -> Vec<Timed<'_>> {
         let device = &self.device;
         let neuron = &device.kernels.neuron_taped;
-        let n_workgroups = neuron.workgroups_for(self.layout.n_neurons);
+        let n_workgroups = device.neuron_workgroups;
         let mut dispatches = Vec::new();
         for (slot_ix, step) in self.segment_steps(segment).enumerate() {
             let (slot, offset) = (&device.slots[slot_ix], (step * UNIFORM_STRIDE) as u32);
@@ -94,7 +94,7 @@ impl Simulation {
     fn adjoint_dispatches(&self, segment: usize) -> Vec<Timed<'_>> {
         let (device, kernels) = (&self.device, &self.device.kernels);
         let neuron = &kernels.neuron_adjoint;
-        let n_workgroups = neuron.workgroups_for(self.layout.n_neurons);
+        let n_workgroups = device.neuron_workgroups;
         let mut dispatches = Vec::new();
         for (slot_ix, step) in self.segment_steps(segment).enumerate().rev() {
             let (slot, offset) = (&device.slots[slot_ix], (step * UNIFORM_STRIDE) as u32);

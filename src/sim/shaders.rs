@@ -22,8 +22,6 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "sample_weights_adjoint",
     "gradient_sums",
     "update_weights",
-    "sample_weights_forward",
-    "sample_weights_adjoint",
 ];
 
 /// Threads of a workgroup in kernels with one thread a neuron or source.

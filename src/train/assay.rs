@@ -28,7 +28,8 @@ use crate::plan::Plan;
 use crate::scene::{AmplitudeScene, CellsScene, ElectrophysiologyLossScene, PortsScene};
 use crate::setup;
 use crate::sim::{
-    EdgeSample, LearnWeights, PotentialSeeds, Settings, Simulation, SourceSpikes, VoltagePenalty,
+    EdgeSample, LearnWeights, NeuronThreads, PotentialSeeds, Settings, Simulation, SourceSpikes,
+    VoltagePenalty,
 };
 
 /// Length of a recording after the spike, ms.
@@ -407,6 +408,7 @@ fn rig_settings(of_network: &Settings, dynamics: &Dynamics) -> Settings {
         current: Some(0..n_steps),
         potential_seeds: true,
         groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
     }
 }
 

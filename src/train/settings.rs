@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::scene::{BoundsScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
 use crate::setup;
 use crate::sim::optimiser::{LearnScales, OptimiserSettings, WeightRule};
-use crate::sim::{LearnWeights, Settings, VoltagePenalty};
+use crate::sim::{LearnWeights, NeuronThreads, Settings, VoltagePenalty};
 
 /// Settings of the simulation.
 pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
@@ -38,6 +38,7 @@ pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
         current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
         potential_seeds: false,
         groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
     })
 }
 

@@ -40,6 +40,7 @@ impl Bench {
             current: None,
             potential_seeds: false,
             groups: Vec::new(),
+            neuron_threads: NeuronThreads::default(),
         };
         let gpu = Arc::new(Gpu::open(None).unwrap());
         // Only its recurrent edges take part: without the others it is small.
