@@ -21,12 +21,14 @@ use crate::network::CELL_TYPES;
 
 mod contrast;
 mod curves;
+mod stimuli;
 mod table;
 
 pub use contrast::{ContrastClass, ContrastResponses};
 pub use curves::{
     ClassCounts, ContrastCurve, Curves, TuningCurve, contrast_classes, contrast_curves, tuning_curves,
 };
+pub use stimuli::{BIN_MS, NeuronTrials, StimulusSummary, stimulus_table, summarise_stimulus};
 pub use table::table;
 
 /// Bootstrap samples of an interval.

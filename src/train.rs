@@ -20,6 +20,7 @@ mod populations;
 pub mod schedule;
 mod session;
 mod settings;
+mod stimuli;
 mod structure;
 mod validation;
 pub mod weighting;
@@ -31,6 +32,7 @@ use weighting::Gradients;
 pub use assay::PairErrors;
 pub use populations::FanoCurve;
 pub use session::Session;
+pub use stimuli::{StimulusEvaluation, StimulusOptions, stimulus_text};
 pub use structure::{LikeToLikeSlope, PairTypeWeights};
 pub use validation::{BesideSessions, Validation, ValidationOptions, validate};
 

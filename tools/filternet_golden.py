@@ -1,4 +1,4 @@
-"""Writes tests/golden/filternet.json: rates of LGN units by BMTK's FilterNet, for the tests of src/stimulus.
+"""Writes tests/golden/filternet.json and filternet_movie.json: rates of LGN units by BMTK's FilterNet, for the tests of src/stimulus.
 
     python=$(tools/venv bmtk bmtk==1.2.0)
     $python tools/filternet_golden.py ../shared/data/sonata/v1_r100/network
@@ -8,6 +8,8 @@ each of the 14 classes: two whose filters lie wholly on the screen and one at it
 deg instead of 120 x 80, so that it can be resolved finely in little memory: FilterNet samples the screen on a pixel grid
 and its Gaussians lose in amplitude what the grid blurs, by (pixel / sigma)^2. The published runs use a pixel of
 1 / (10 cpd) = 2.5 deg, wider than most of the Gaussians; --published prints how far that setting lies from the fine one.
+
+The movie is of random blocks, 25 frames a second, on a part of the screen, after grey and before grey.
 
 FilterNet's default y_dir is 'down'; here it is 'up', so that a unit's y is its elevation and a direction counts
 anticlockwise. A published run's theta is then our -theta.
@@ -21,10 +23,10 @@ import pathlib
 import h5py
 import numpy as np
 from bmtk.simulator.filternet.default_setters.cell_loaders import default_cell_loader
-from bmtk.simulator.filternet.lgnmodel.movie import GratingMovie
+from bmtk.simulator.filternet.lgnmodel.movie import GratingMovie, Movie
 
 SCREEN_DEG = 40.0
-OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "filternet.json"
+OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
 
 # direction, cpd, Hz, contrast, phase, onset, duration, pixel: the pixel keeps the grid's blur under 1e-3 of the amplitude.
 CONDITIONS = [
@@ -35,6 +37,10 @@ CONDITIONS = [
     dict(direction_deg=0.0, spatial_frequency_cpd=0.04, temporal_frequency_hz=2.0, contrast=0.0, phase_deg=0.0,
          onset_ms=50.0, duration_ms=200.0, pixel_deg=1.0),
 ]
+
+# Blocks of 3 deg whose edges lie halfway between pixels, which are 0.125 deg apart from 0 on.
+MOVIE = dict(n_columns=8, n_rows=6, width_deg=24.0, centre_deg=[20.0625, 17.0625], n_frames=8, frame_ms=40.0,
+             onset_ms=60.0, duration_ms=600.0)
 
 
 class Node:
@@ -105,6 +111,23 @@ def movie(condition, screen=(SCREEN_DEG, SCREEN_DEG), pixel_deg=None):
         degrees_per_pixel=pixel_deg)
 
 
+def block_movie(luminance):
+    """The frames (8 bits, row 0 at the top) as one frame a ms: that of a ms is what was shown in the ms before it."""
+    m, pixel_deg = MOVIE, 0.125
+    places = np.arange(int(SCREEN_DEG / pixel_deg) + 1) * pixel_deg
+    block_deg = m["width_deg"] / m["n_columns"]
+    column = np.floor((places - m["centre_deg"][0]) / block_deg + m["n_columns"] / 2).astype(int)
+    row = np.floor((m["centre_deg"][1] - places) / block_deg + m["n_rows"] / 2).astype(int)
+    on = (np.clip(row, 0, m["n_rows"] - 1) == row)[:, None] & (np.clip(column, 0, m["n_columns"] - 1) == column)[None]
+    data = np.zeros((int(m["duration_ms"]), len(places), len(places)), dtype=np.float32)
+    for t in range(int(m["onset_ms"]) + 1, len(data)):
+        frame = int((t - 1 - m["onset_ms"]) // m["frame_ms"])
+        if frame < m["n_frames"]:
+            contrast = 2.0 * luminance[frame] / 255.0 - 1.0
+            data[t] = np.where(on, contrast[row.clip(0, m["n_rows"] - 1)][:, column.clip(0, m["n_columns"] - 1)], 0.0)
+    return Movie(data, row_range=places, col_range=places, frame_rate=1000.0, y_dir="up")
+
+
 def rates(nodes, frames):
     return np.array([default_cell_loader(n, None, None).evaluate(frames, downsample=1, separable=True)[1]
                      for n in nodes])
@@ -145,11 +168,22 @@ def main():
                   source="BMTK 1.2.0 filternet on LGN nodes of biorealistic-v1-model (Allen Institute, BSD-3)",
                   screen_deg=[SCREEN_DEG, SCREEN_DEG], units=[unit_record(n, e) for n, e in chosen],
                   conditions=conditions)
+    write("filternet.json", golden)
+    luminance = np.random.default_rng(1).integers(0, 256, (MOVIE["n_frames"], MOVIE["n_rows"], MOVIE["n_columns"]))
+    shown = rates(nodes, block_movie(luminance))
+    times = list(range(0, shown.shape[1], 10))
+    write("filternet_movie.json", dict(
+        command=golden["command"], source=golden["source"], units="those of filternet.json", **MOVIE,
+        luminance=luminance.reshape(-1).tolist(), times_ms=times, peak_hz=[round(float(r.max()), 4) for r in shown],
+        rates_hz=[[round(float(r[t]), 4) for t in times] for r in shown]))
+
+
+def write(name, golden):
     text = json.dumps(golden)
     for mark in ('"units"', '"conditions"', '{"node_id"', '{"direction_deg"', '"rates_hz"'):
         text = text.replace(mark, "\n" + mark)
-    OUT.write_text(text.replace("], [", "],\n[") + "\n")
-    print(f"{OUT}: {len(nodes)} units, {OUT.stat().st_size} bytes")
+    (OUT / name).write_text(text.replace("], [", "],\n[") + "\n")
+    print(f"{OUT / name}: {(OUT / name).stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde_json::json;
 use simrun::evaluate::{rate_misses_text, table};
 use simrun::output::replace_file;
-use simrun::train::{BesideSessions, Validation, ValidationOptions, validate};
+use simrun::train::{
+    BesideSessions, StimulusOptions, Validation, ValidationOptions, stimulus_text, validate,
+};
 use simrun::{Error, Result, figures};
 
 use super::print;
@@ -23,6 +25,8 @@ pub(super) struct EvaluateArguments {
     /// Contrasts of further gratings, for contrast-response curves, e.g. 0.1,0.2,0.4
     #[arg(long, value_name = "C,..", value_delimiter = ',')]
     contrasts: Vec<f64>,
+    #[command(flatten)]
+    stimuli: StimulusArguments,
     /// Part of the name of the adapter to use
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
@@ -32,6 +36,39 @@ pub(super) struct EvaluateArguments {
     /// Shows no progress
     #[arg(long)]
     quiet: bool,
+}
+
+/// Images and movies that the network was not trained with.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Images and movies")]
+struct StimulusArguments {
+    /// Image (.png, .npy), movie (.npy) or folder of frames (.png) to show too; may be given several times
+    #[arg(long, value_name = "PATH")]
+    stimulus: Vec<PathBuf>,
+    /// Width on the screen of 120 x 80 deg; the height follows from the pixels. Grey around it
+    #[arg(long, value_name = "DEG", default_value_t = StimulusOptions::default().size_deg)]
+    size_deg: f64,
+    /// Centre from the lower left corner of the screen
+    #[arg(long, value_name = "X,Y", value_parser = centre, default_value = "60,40")]
+    centre_deg: [f64; 2],
+    /// Frames a second of a movie
+    #[arg(long, value_name = "HZ", default_value_t = StimulusOptions::default().frame_rate_hz)]
+    frame_rate_hz: f64,
+    /// How long an image is shown
+    #[arg(long, value_name = "MS", default_value_t = StimulusOptions::default().flash_ms)]
+    flash_ms: f64,
+    /// Grey before the first frame, from which on spikes are counted
+    #[arg(long, value_name = "MS", default_value_t = StimulusOptions::default().grey_before_ms)]
+    grey_before_ms: f64,
+    /// Grey after the last frame, to the end of the trial
+    #[arg(long, value_name = "MS", default_value_t = StimulusOptions::default().grey_after_ms)]
+    grey_after_ms: f64,
+}
+
+/// Two numbers with a comma between.
+fn centre(text: &str) -> std::result::Result<[f64; 2], String> {
+    let numbers: Vec<f64> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
+    <[f64; 2]>::try_from(numbers).map_err(|_| "two numbers, e.g. 60,40".to_owned())
 }
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
@@ -46,9 +83,19 @@ enum Sessions {
 
 /// Evaluates a run; writes `evaluation.json` and `figures/` into its folder.
 pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
+    let stimuli = &arguments.stimuli;
     let options = ValidationOptions {
         n_trials: arguments.trials,
         contrasts: arguments.contrasts.clone(),
+        stimuli: StimulusOptions {
+            files: stimuli.stimulus.clone(),
+            size_deg: stimuli.size_deg,
+            centre_deg: stimuli.centre_deg,
+            frame_rate_hz: stimuli.frame_rate_hz,
+            flash_ms: stimuli.flash_ms,
+            grey_before_ms: stimuli.grey_before_ms,
+            grey_after_ms: stimuli.grey_after_ms,
+        },
         adapter: arguments.adapter.clone(),
         quiet: arguments.quiet,
     };
@@ -74,6 +121,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         }
     }
     text += &pairs_text(&validation);
+    text.extend(validation.stimuli.iter().map(stimulus_text));
     text += &format!("{}: evaluation.json, figures/{}\n", arguments.run.display(), names.join(", figures/"));
     print(&text)
 }

@@ -101,6 +101,18 @@ impl LgnUnit {
     }
 }
 
+impl LgnUnit {
+    /// Rate under a grey screen, Hz.
+    pub fn grey_hz(&self) -> f64 {
+        self.subfields().map(|subfield| subfield.baseline_hz.max(0.0)).sum()
+    }
+
+    /// The dominant subfield, then the second one where there is one.
+    pub fn subfields(&self) -> impl Iterator<Item = &Subfield> {
+        std::iter::once(&self.dominant).chain(&self.second)
+    }
+}
+
 /// The filter delayed so that its zero crossing falls on `crossing_ms`, and its sum up to there.
 fn at_crossing(
     class: &LgnUnitClass,
@@ -190,7 +202,7 @@ pub fn rates_hz(
     screen_deg: [f64; 2],
 ) -> Vec<f64> {
     let mut rates = vec![0.0; n_steps];
-    for subfield in std::iter::once(&unit.dominant).chain(&unit.second) {
+    for subfield in unit.subfields() {
         let modulation = match condition {
             TrialCondition::Grey => vec![0.0; n_steps],
             TrialCondition::Grating(grating) => modulation_hz(subfield, grating, dt_ms, n_steps, screen_deg),

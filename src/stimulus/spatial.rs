@@ -21,7 +21,7 @@ pub(super) fn polar(magnitude: f64, angle: f64) -> Complex {
 }
 
 /// Beyond this many standard deviations the filter is cut off, as in FilterNet.
-const REACH_SD: f64 = 4.0;
+pub(super) const REACH_SD: f64 = 4.0;
 /// Intervals of Simpson's rule over the part of a Gaussian that the screen's edge leaves: error below 1e-7.
 const N_INTERVALS: usize = 64;
 

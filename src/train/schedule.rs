@@ -11,6 +11,7 @@ enum Draw {
     Phase = 1,
     EvaluationPhase = 2,
     EvaluationSeed = 3,
+    StimulusSeed = 4,
 }
 
 /// Directions in which an evaluation shows gratings of other contrasts, deg: those of the recordings.
@@ -89,7 +90,16 @@ pub fn evaluation_batches(scene: &Scene) -> Vec<Vec<TrialCondition>> {
 
 /// Seed of the spikes of LGN and background units in evaluations; training has the scene's own.
 pub fn evaluation_seed(seed: u64) -> u64 {
-    let [low, high, ..] = words(seed, Stream::Trials, Draw::EvaluationSeed as u32, 0, 0);
+    derived_seed(seed, Draw::EvaluationSeed)
+}
+
+/// Seed of the spikes of LGN and background units under images and movies.
+pub fn stimulus_seed(seed: u64) -> u64 {
+    derived_seed(seed, Draw::StimulusSeed)
+}
+
+fn derived_seed(seed: u64, draw: Draw) -> u64 {
+    let [low, high, ..] = words(seed, Stream::Trials, draw as u32, 0, 0);
     u64::from(high) << 32 | u64::from(low)
 }
 

@@ -3,6 +3,8 @@
 mod checkpoint;
 mod evaluation;
 
+pub(super) use evaluation::LearnedNetwork;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,6 +71,8 @@ struct Stimulus {
     lgn_units: Vec<LgnUnit>,
     n_background: usize,
     filters: Filters,
+    /// Whether each LGN unit has a synapse.
+    has_synapses: Vec<bool>,
 }
 
 /// Whether the tape of all steps takes at most half of the scene's memory budget. Then nothing is recomputed, which saves
@@ -121,7 +125,7 @@ impl Session {
         let train_targets = FunctionTargets::from_tables(tables, Split::Train)?;
         let losses =
             loss::prepare(&scene.losses, &train_targets, &network.neurons, core_radius_um, &plan.scene_file)?;
-        let stimulus = stimulus(plan, tables)?;
+        let stimulus = stimulus(plan, tables, &network)?;
         let mut settings = settings(plan, dynamics)?;
         if scene.checkpoint.steps_between == StepsBetween::Auto && whole_tape_fits(plan, &network, dynamics) {
             settings.steps_between_checkpoints = settings.n_steps;
@@ -369,7 +373,7 @@ impl Session {
 
     fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {
         let Some(stimulus) = &self.stimulus else { return Ok(()) };
-        let Stimulus { lgn_units, n_background, filters } = stimulus;
+        let Stimulus { lgn_units, n_background, filters, .. } = stimulus;
         let (dt_ms, n_steps) = (self.plan.scene.time.dt_ms, self.plan.n_steps as usize);
         let drive =
             drive::drive(lgn_units, *n_background, conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
@@ -435,13 +439,15 @@ fn mean_rate_hz(responses: &Responses<'_, f32>, evoked: bool) -> f64 {
 }
 
 /// The LGN units of the tables and the background units of the scene; none in a network of cells only.
-fn stimulus(plan: &Plan, tables: &Tables) -> Result<Option<Stimulus>> {
+fn stimulus(plan: &Plan, tables: &Tables, network: &Network) -> Result<Option<Stimulus>> {
     let NetworkScene::V1(v1) = &plan.scene.network else { return Ok(None) };
     let places = lgn_units::place(&tables.lgn_units, plan.scene.seed);
     let lgn_units = lgn::units(&tables.lgn_units, &places, plan.scene.seed)?;
     let n_background = v1.background.n_units as usize;
     let filters = drive::filters(&lgn_units, n_background, v1.background.rate_hz);
-    Ok(Some(Stimulus { lgn_units, n_background, filters }))
+    let ends = &network.rows.offsets[network.neurons.len()..];
+    let has_synapses = ends.windows(2).take(lgn_units.len()).map(|row| row[1] > row[0]).collect();
+    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses }))
 }
 
 fn drawn(filters: &Filters) -> SourceFilters<'_> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::stimuli::{Stage, StimulusEvaluation, StimulusOptions};
 use super::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare};
 use crate::error::{Error, Result};
 use crate::evaluate::{CellTypeSummary, Curves};
@@ -22,6 +23,8 @@ pub struct ValidationOptions {
     pub n_trials: u32,
     /// Contrasts of further gratings; empty for none.
     pub contrasts: Vec<f64>,
+    /// Images and movies; none where no file is named.
+    pub stimuli: StimulusOptions,
     /// Part of the adapter's name.
     pub adapter: Option<String>,
     /// Whether progress is not shown.
@@ -62,6 +65,8 @@ pub struct Validation {
     pub weights: Vec<PairTypeWeights>,
     /// Like-to-like slopes beside EM.
     pub like_to_like: Vec<LikeToLikeSlope>,
+    /// The network under images and movies, if any were shown.
+    pub stimuli: Vec<StimulusEvaluation>,
 }
 
 /// Evaluates the network of a run folder as its checkpoint holds it, or as it was built where no step was taken.
@@ -84,17 +89,19 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
         true => Some(Checkpoint::of_run(dir, &plan)?),
         false => None,
     };
+    let footage = options.stimuli.open(&plan)?;
     let progress = Progress::new(options.quiet);
-    let Prepared { mut session, tables, .. } = prepare(&plan, options.adapter.as_deref(), &progress)?;
+    let Prepared { gpu, mut session, tables, .. } = prepare(&plan, options.adapter.as_deref(), &progress)?;
     if let Some(checkpoint) = &checkpoint {
         session.restore(checkpoint)?;
     }
+    let shown = options.stimuli.show(footage, &session, &gpu, &plan)?;
     let evaluation = session.evaluate()?;
     let beside = |cell_types: Vec<CellTypeSummary>, curves: Curves, fano: Vec<FanoCurve>| {
         let (n_rates, rates_outside) = crate::evaluate::rate_misses(&cell_types);
         BesideSessions { cell_types, curves, fano, n_rates, rates_outside }
     };
-    Ok(Validation {
+    let mut validation = Validation {
         run: dir.to_path_buf(),
         training_step: checkpoint.map_or(0, |c| c.training_step),
         n_trials: options.n_trials,
@@ -103,5 +110,12 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
         pairs: session.record_pairs(N_PAIR_SAMPLES)?,
         weights: session.weights_beside_em(&tables)?,
         like_to_like: session.like_to_like(&tables)?,
-    })
+        stimuli: Vec::new(),
+    };
+    if !shown.is_empty() {
+        let stage = Stage::new(&plan, &gpu, &tables, session)?;
+        let gratings = &validation.train.cell_types;
+        validation.stimuli = stage.run(&shown, &options.stimuli, options.n_trials, gratings)?;
+    }
+    Ok(validation)
 }

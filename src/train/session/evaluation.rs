@@ -12,8 +12,10 @@ use crate::evaluate::{
 };
 use crate::loss::Responses;
 use crate::loss::targets::FunctionTargets;
+use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::tables::{Split, Tables};
 use crate::sim::optimiser::Optimiser;
+use crate::stimulus::lgn::LgnUnit;
 
 /// Result of an evaluation.
 pub struct Evaluation {
@@ -31,6 +33,18 @@ pub struct Evaluation {
     pub held_out_fano: Vec<FanoCurve>,
     /// Spikes of the last trial: trial, neuron, time (ms).
     pub spikes: Vec<(u32, u32, f64)>,
+}
+
+/// What a session learned, to be simulated elsewhere.
+pub(in crate::train) struct LearnedNetwork {
+    /// Weights of all edges.
+    pub(in crate::train) weights: Vec<f32>,
+    /// Learned offsets of all cell models.
+    pub(in crate::train) cell_parameters: Vec<[f64; N_CELL_PARAMETERS]>,
+    /// Neurons of the core by cell type.
+    pub(in crate::train) core: Vec<Vec<usize>>,
+    /// The LGN units with synapses and their indices among the sources that are not neurons.
+    pub(in crate::train) lgn_units: Vec<(usize, LgnUnit)>,
 }
 
 impl Session {
@@ -59,6 +73,31 @@ impl Session {
     /// Those of reading the weights back.
     pub fn like_to_like(&self, tables: &Tables) -> Result<Vec<LikeToLikeSlope>> {
         like_to_like(&self.simulation, &self.tuning_angle_deg, tables)
+    }
+
+    /// The LGN units with synapses and their indices among the sources that are not neurons; none in a network without them.
+    pub(in crate::train) fn lgn_units_with_synapses(&self) -> impl Iterator<Item = (usize, &LgnUnit)> {
+        let all = self.stimulus.iter().flat_map(|s| s.lgn_units.iter().zip(&s.has_synapses).enumerate());
+        all.filter(|(_, (_, has_synapses))| **has_synapses).map(|(ix, (unit, _))| (ix, unit))
+    }
+
+    /// LGN and background units.
+    pub(in crate::train) fn n_sources(&self) -> usize {
+        let layout = self.simulation.layout();
+        layout.n_lgn + layout.n_background
+    }
+
+    /// What another simulation of the network as it is now needs.
+    ///
+    /// # Errors
+    /// Those of reading the weights back.
+    pub(in crate::train) fn learned(&self) -> Result<LearnedNetwork> {
+        Ok(LearnedNetwork {
+            weights: self.simulation.weights()?,
+            cell_parameters: self.optimiser.cell_parameters().to_vec(),
+            core: self.core.clone(),
+            lgn_units: self.lgn_units_with_synapses().map(|(ix, unit)| (ix, unit.clone())).collect(),
+        })
     }
 
     /// Shows every direction and the grey screen to the network as it is.
