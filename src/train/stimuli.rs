@@ -18,7 +18,9 @@ use crate::network::tables::Tables;
 use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::NetworkScene;
 use crate::setup;
-use crate::sim::{LearnWeights, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use crate::sim::{
+    LearnWeights, NeuronThreads, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
+};
 use crate::stimulus::frames::Footage;
 use crate::stimulus::lgn::{LgnUnit, SCREEN_DEG};
 use crate::stimulus::movie::{self, Placement, SourceRates, Timing, View};
@@ -286,6 +288,7 @@ impl<'a> Stage<'a> {
             current: None,
             potential_seeds: false,
             groups: Vec::new(),
+            neuron_threads: NeuronThreads::default(),
         }
     }
 }
