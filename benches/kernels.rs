@@ -51,10 +51,8 @@ fn measure(gpu: &Arc<Gpu>, scene: &str, criterion: &mut Criterion) -> Vec<Measur
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes").join(format!("{name}.ron"));
     let plan = Plan::read(&file, &settings).expect("a good scene");
     let tables = Tables::read(&plan.tables_dir).expect("good tables");
-    let dynamics = setup::dynamics(&plan, &tables);
-    let network =
-        setup::cached_network(&plan, &tables, &dynamics, &mut |text| println!("{text}")).expect("builds");
-    let mut session = Session::new(&plan, gpu, &tables, network, &dynamics).expect("fits");
+    let built = setup::build(&plan, &tables, &mut |text| println!("{text}")).expect("builds");
+    let mut session = Session::new(&plan, gpu, &tables, built).expect("fits");
     for step in 1..=2 {
         let ms = session.step(step).expect("trains").ms;
         println!(

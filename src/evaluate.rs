@@ -17,7 +17,6 @@ use crate::loss::statistics::{Quantiles, ks_against_table, mean};
 use crate::loss::targets::{FunctionTargets, Recorded};
 use crate::loss::{Responses, TrialKind};
 use crate::model::rng::{self, Stream};
-use crate::network::CELL_TYPES;
 
 mod contrast;
 mod curves;
@@ -196,10 +195,11 @@ pub struct CellTypeSummary {
 }
 
 /// Compares every cell type that has neurons in the core ([`crate::loss::core_neurons`]) with the recordings, in the order of
-/// [`CELL_TYPES`]; behind them come the types that were recorded as one.
+/// [`FunctionTargets::cell_types`]; behind them come the types that were recorded as one.
 pub fn summarise(tuning: &Tuning, core: &[Vec<usize>], targets: &FunctionTargets) -> Vec<CellTypeSummary> {
     let all = [&targets.rate_evoked_hz, &targets.rate_spontaneous_hz, &targets.osi, &targets.dsi];
-    let groups = groups(core, all.into_iter().flatten().map(|r| (&r.name, &r.cell_types)));
+    let groups =
+        groups(&targets.cell_types, core, all.into_iter().flatten().map(|r| (&r.name, &r.cell_types)));
     let rows = groups.into_iter().map(|(cell_type, cell_types, neurons)| {
         let compare = |recorded: &[Recorded], measure: &dyn Fn(usize) -> Option<f64>| {
             let sample: Vec<f64> = neurons.iter().filter_map(|&neuron_ix| measure(neuron_ix)).collect();
@@ -220,10 +220,11 @@ pub fn summarise(tuning: &Tuning, core: &[Vec<usize>], targets: &FunctionTargets
 /// Every cell type, then those of the recorded ones (name, cell types) that cover several, as far as they have neurons in the core: name,
 /// cell types, neurons.
 fn groups<'a>(
+    names: &[String],
     core: &[Vec<usize>],
     recorded: impl Iterator<Item = (&'a String, &'a Vec<usize>)>,
 ) -> Vec<(String, Vec<usize>, Vec<usize>)> {
-    let single = CELL_TYPES.iter().enumerate().map(|(ix, name)| ((*name).to_owned(), vec![ix]));
+    let single = names.iter().enumerate().map(|(ix, name)| (name.clone(), vec![ix]));
     let mut groups: Vec<(String, Vec<usize>)> = single.collect();
     for (name, cell_types) in recorded.filter(|(_, cell_types)| cell_types.len() > 1) {
         if !groups.iter().any(|(earlier, _)| earlier == name) {

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod scene;
 pub mod setup;
 pub mod sim;
+pub mod sonata;
 pub mod stimulus;
 pub mod train;
 

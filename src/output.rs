@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::scene::{NetworkScene, V1Scene};
+use crate::scene::{NetworkScene, SonataScene, V1Scene};
 
 mod checkpoint;
 mod progress;
@@ -68,6 +68,9 @@ impl RunFolder {
                 let file = plan.scene_file.parent().unwrap_or(Path::new("")).join(&path);
                 *path = fs::canonicalize(&file).map_err(Error::io(&file))?;
             }
+        }
+        if let NetworkScene::Sonata(sonata) = &mut scene.network {
+            whole_paths(sonata, plan.scene_file.parent().unwrap_or(Path::new("")))?;
         }
         replace_file(&dir.join("scene.ron"), scene.to_ron()?.as_bytes())?;
         write_json(&dir.join("provenance.json"), provenance)?;
@@ -125,6 +128,20 @@ impl RunFolder {
             out.flush()
         })
     }
+}
+
+/// Names the files of a circuit in full. Values of its manifest stay as they are where they use variables.
+fn whole_paths(sonata: &mut SonataScene, folder: &Path) -> Result<()> {
+    let inputs = sonata.inputs.iter_mut().flat_map(|input| input.spikes.values_mut());
+    for path in std::iter::once(&mut sonata.config).chain(inputs) {
+        let file = folder.join(&path);
+        *path = fs::canonicalize(&file).map_err(Error::io(&file))?;
+    }
+    for value in sonata.manifest.values_mut().filter(|value| !value.starts_with('$')) {
+        let path = std::path::absolute(folder.join(&value)).map_err(Error::io(folder))?;
+        *value = path.display().to_string();
+    }
+    Ok(())
 }
 
 /// The lines of a metrics file up to a training step; a last line cut off by a crash is dropped.

@@ -14,7 +14,7 @@ use crate::model::recording::{CurrentRecording, PairRecording, Synapse};
 use crate::model::surrogate::Surrogate;
 use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Population, Rows,
-    SOURCE_TYPE_BACKGROUND, pack_target,
+    SOURCE_TYPE_BACKGROUND, pack_target, v1_unit_types,
 };
 use crate::sim::{
     LearnWeights, NeuronThreads, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
@@ -106,7 +106,7 @@ pub fn paired_recordings(
         targets: (0..).zip(cells).map(|(ix, cell)| pack_target(ix, cell.cell_type_ix as u8)).collect(),
         weights: vec![synapse.weight as f32; n_cells],
     };
-    let network = Network { n_background: 1, ..network_of(cells, rows) };
+    let network = Network { n_background: 1, unit_type_ix: v1_unit_types(0, 1), ..network_of(cells, rows) };
     let mut dynamics = dynamics(rig);
     dynamics.ports.copy_class(synapse.class_ix, CLASS_OF_SOURCE_TYPE[SOURCE_TYPE_BACKGROUND]);
     let mut spikes = vec![0; n_steps];

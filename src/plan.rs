@@ -9,6 +9,7 @@ use crate::scene::{Scene, StepsBetween};
 mod learning;
 mod losses;
 mod network;
+mod sonata;
 mod trials;
 
 /// Most trials of a batch: a spike carries the trials it happened in as the bits of one 32-bit word.

@@ -25,7 +25,7 @@ pub use losses::{
 };
 pub use network::{
     BackgroundScene, CellsOnlyScene, EmColumnsScene, EmScene, LgnScene, NetworkScene, RecurrentWeightsScene,
-    V1Scene,
+    SonataInputScene, SonataScene, V1Scene,
 };
 pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, TimeScene, TrialsScene};
 

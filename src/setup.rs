@@ -15,6 +15,7 @@ use crate::network::{
 };
 use crate::plan::Plan;
 use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene, StepsBetween, V1Scene};
+use crate::sonata::{TrialInput, circuit_of_scene};
 
 /// The membrane model of a scene.
 pub fn cell_mode(mode: ModeScene) -> CellMode {
@@ -45,7 +46,7 @@ pub fn ports(cells: &CellsScene, tables: &Tables) -> Ports {
     }
 }
 
-/// The dynamics of a plan.
+/// The dynamics of a plan whose network is built.
 pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
     let (scene, dt_ms) = (&plan.scene, plan.scene.time.dt_ms);
     // A spike arrives a step after it was fired at the earliest.
@@ -59,7 +60,7 @@ pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
         dt_ms,
         ports: ports(&scene.cells, tables),
         delay_steps,
-        surrogate: Surrogate { half_width: scene.surrogate.half_width, height: scene.surrogate.height },
+        surrogate: surrogate(plan),
     }
 }
 
@@ -78,13 +79,62 @@ pub fn steps_between_checkpoints(plan: &Plan, dynamics: &Dynamics) -> Result<usi
     }
 }
 
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Neurons, units and edges.
+    pub network: Network,
+    /// Everything else that decides a time step.
+    pub dynamics: Dynamics,
+    /// Where the neurons start and what trials show, in a network that was read with its inputs.
+    pub given: Option<Given>,
+}
+
+/// What comes with a circuit that was read.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// What trials can show.
+    pub inputs: Vec<TrialInput>,
+    /// Potential above E_L at which each neuron starts, mV.
+    pub start_u_mv: Vec<f32>,
+}
+
+/// Builds or reads everything that a plan simulates; a built network comes from the user's cache where it was built before. `say` gets
+/// sentences for the user.
+pub fn build(plan: &Plan, tables: &Tables, say: &mut dyn FnMut(&str)) -> Result<Built> {
+    if let NetworkScene::Sonata(sonata) = &plan.scene.network {
+        let dt_ms = plan.scene.time.dt_ms;
+        let (circuit, inputs) = circuit_of_scene(sonata, &plan.scene_file, tables, dt_ms, plan.n_steps)?;
+        circuit.notices.iter().for_each(|notice| say(notice));
+        let dynamics = Dynamics {
+            mode: CellMode::Point,
+            dt_ms,
+            ports: circuit.ports,
+            delay_steps: circuit.delay_steps,
+            surrogate: surrogate(plan),
+        };
+        steps_between_checkpoints(plan, &dynamics)?;
+        let given = Given { inputs, start_u_mv: circuit.start_u_mv };
+        return Ok(Built { network: circuit.network, dynamics, given: Some(given) });
+    }
+    let dynamics = dynamics(plan, tables);
+    steps_between_checkpoints(plan, &dynamics)?;
+    let network = cached_network(plan, tables, &dynamics, say)?;
+    Ok(Built { network, dynamics, given: None })
+}
+
+fn surrogate(plan: &Plan) -> Surrogate {
+    let scene = &plan.scene.surrogate;
+    Surrogate { half_width: scene.half_width, height: scene.height }
+}
+
 /// Builds the network of a plan. Weights are set so that PSPs of cells at rest are those of the tables in every mode.
 pub fn network(plan: &Plan, tables: &Tables, dynamics: &Dynamics) -> Result<Network> {
     network_from(plan, tables, dynamics, None, &mut |_| ())
 }
 
-/// [`network()`], read from the user's cache where it was built before. `say` gets a sentence where the cache is broken.
-pub fn cached_network(
+/// [`network()`], read from the user's cache where it was built before.
+fn cached_network(
     plan: &Plan,
     tables: &Tables,
     dynamics: &Dynamics,
@@ -100,10 +150,7 @@ fn network_from(
     cache: Option<&Path>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Network> {
-    let v1 = match &plan.scene.network {
-        NetworkScene::CellsOnly(_) => return Ok(network::cells_only(tables)),
-        NetworkScene::V1(v1) => v1,
-    };
+    let NetworkScene::V1(v1) = &plan.scene.network else { return Ok(network::cells_only(tables)) };
     let spec = NetworkSpec {
         radius_um: v1.radius_um,
         core_radius_um: v1.core_radius_um,

@@ -17,6 +17,7 @@ use crate::setup;
 mod assay;
 mod dry_run;
 mod populations;
+mod recorded;
 pub mod schedule;
 mod session;
 mod settings;
@@ -133,11 +134,9 @@ struct Prepared {
 fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Prepared> {
     let gpu = Gpu::open_tested(adapter)?;
     let tables = Tables::read(&plan.tables_dir)?;
-    let dynamics = setup::dynamics(plan, &tables);
-    setup::steps_between_checkpoints(plan, &dynamics)?;
-    let network = setup::cached_network(plan, &tables, &dynamics, &mut |text| progress.say(text))?;
-    let size = NetworkSize::of(&network);
-    let session = Session::new_with_pairs(plan, &gpu, &tables, network, &dynamics)?;
+    let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
+    let size = NetworkSize::of(&built.network);
+    let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
     Ok(Prepared { gpu, session, size, tables })
 }
 

@@ -67,12 +67,24 @@ fn the_scenes_of_the_project_pass() {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "ron"))
+        // The user's circuit, below.
+        .filter(|path| !path.ends_with("sonata.ron"))
         .map(|path| path.to_str().unwrap().to_owned())
         .collect();
     assert!(scenes.len() >= 5);
     let arguments: Vec<&str> = std::iter::once("check").chain(scenes.iter().map(String::as_str)).collect();
     let output = simrun(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_scene_of_a_circuit_passes_with_a_file_and_not_without() {
+    let circuit = tempfile::NamedTempFile::new().unwrap();
+    let setting = format!("network.config={:?}", circuit.path());
+    let output = simrun(&["check", "scenes/sonata.ron", "--set", &setting]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = simrun(&["check", "scenes/sonata.ron"]);
+    assert_refused(&output, 2, &["scenes/sonata.ron", "network.config", "no such file"]);
 }
 
 #[test]

@@ -75,20 +75,21 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 18] = [
+const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("figures", &["train", "output", "evaluate"]),
     ("experiment", &["train", "plan", "scene", "output", "evaluate"]),
     (
         "train",
         &[
-            "setup", "sim", "loss", "stimulus", "network", "plan", "scene", "model", "gpu", "output",
-            "evaluate",
+            "setup", "sim", "loss", "stimulus", "network", "sonata", "plan", "scene", "model", "gpu",
+            "output", "evaluate",
         ],
     ),
     ("evaluate", &["sim", "loss", "stimulus", "network", "plan", "scene", "model", "gpu", "output"]),
     ("patch", &["sim", "network", "model", "gpu"]),
-    ("setup", &["network", "model", "plan", "scene"]),
-    ("output", &["network", "plan", "scene", "loss"]),
+    ("setup", &["sonata", "network", "model", "plan", "scene"]),
+    ("sonata", &["network", "model", "scene"]),
+    ("output", &["network", "sonata", "plan", "scene", "loss"]),
     ("sim", &["gpu", "network", "model", "stimulus"]),
     ("loss", &["network", "model", "scene"]),
     ("reference", &["network", "model"]),

@@ -16,7 +16,7 @@ use naga::{AddressSpace, Module, ShaderStage};
 use simrun::network::{self, Network, lgn_units};
 use simrun::plan::Plan;
 use simrun::setup;
-use simrun::sim::layout::{Layout, N_PAIR_TYPES};
+use simrun::sim::layout::Layout;
 use simrun::sim::shaders::{INCLUDES, KERNELS, NEURON_WORKGROUP, ROW_WORKGROUPS, assemble};
 
 /// Limits of the least adapter that wgpu supports (`wgpu::Limits::default()`).
@@ -174,7 +174,7 @@ fn bindings(layout: &Layout, n_steps: usize, n_subfields: usize) -> [(&'static s
         ("spikes", layout.spikes_words() * words),
         ("checkpoint spikes", n_history * layout.spikes_words() * words),
         ("gradient sums", layout.n_sources() * (network::N_CELL_TYPES + 1) * words),
-        ("pair factors", (2 * N_PAIR_TYPES + 1) * words),
+        ("pair factors", (2 * layout.n_pair_types() + 1) * words),
         ("stimulus", (2 * n_subfields).max(4 * n_steps) * layout.n_trials * words),
     ]
 }
@@ -191,6 +191,7 @@ fn layout_of_scene(scene: &str, settings: &[&str]) -> (Layout, usize) {
         neurons: network::place_neurons(&tables, v1.radius_um, plan.scene.seed),
         n_lgn: lgn_units::place(&tables.lgn_units, plan.scene.seed).len(),
         n_background: v1.background.n_units as usize,
+        unit_type_ix: network::v1_unit_types(17_400, v1.background.n_units as usize),
         ..Network::default()
     };
     let dynamics = setup::dynamics(&plan, &tables);

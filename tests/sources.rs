@@ -10,7 +10,7 @@ use common::circuit::{Circuit, Mode, dynamics};
 use common::tables;
 use simrun::gpu::{Buffer, Gpu, Kernel};
 use simrun::model::rng::{self, Stream};
-use simrun::network::{Network, lgn_units};
+use simrun::network::{Network, lgn_units, v1_unit_types};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
 use simrun::sim::{
@@ -70,7 +70,12 @@ fn bench(
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let mut dynamics = dynamics(Mode::Point);
     dynamics.dt_ms = dt_ms;
-    let network = Network { n_lgn, n_background: N_BACKGROUND, ..Network::default() };
+    let network = Network {
+        n_lgn,
+        n_background: N_BACKGROUND,
+        unit_type_ix: v1_unit_types(n_lgn, N_BACKGROUND),
+        ..Network::default()
+    };
     let layout = Layout::new(&network, &dynamics, n_trials, false);
     let name = "source_forward";
     let kernel =

@@ -15,12 +15,14 @@ use simrun::model::adam::AdamRule;
 use simrun::model::direction_bins::{N_DIRECTION_BINS, direction_bin, direction_middle_deg};
 use simrun::model::rng::{Stream, normal_pair, words};
 use simrun::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
-use simrun::network::{N_CELL_TYPES, target_cell_type, target_neuron};
-use simrun::sim::layout::N_PAIR_TYPES;
+use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_cell_type, target_neuron};
 use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
     AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
 };
+
+/// Pair types of mouse V1.
+const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
 
 fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
     let settings = Settings {

@@ -4,10 +4,10 @@
 
 fn neuron_model(neuron: u32) -> u32 { return tables[TABLE_NEURONS + neuron] & 0xffffu; }
 fn neuron_target_type(neuron: u32) -> u32 { return (tables[TABLE_NEURONS + neuron] >> 16u) & 0xffu; }
-// Source type of any source: a neuron's cell type, LGN or background.
+// Source type of any source: a neuron's cell type, or that of an LGN or background unit.
 fn source_type(source: u32) -> u32 {
     if (source < N_NEURONS) { return tables[TABLE_NEURONS + source] >> 24u; }
-    return select(SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, source < N_NEURONS + N_LGN);
+    return tables[TABLE_UNITS + source - N_NEURONS];
 }
 fn class_of_source_type(source_type_ix: u32) -> u32 { return tables[TABLE_CLASSES + source_type_ix]; }
 fn delay_steps(source_type_ix: u32, cell_type_ix: u32) -> u32 {

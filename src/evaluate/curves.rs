@@ -104,7 +104,7 @@ pub fn tuning_curves(
             target_hz: target.map(|_| means(&|bin| bin.2)),
         }
     };
-    groups(core, recorded).into_iter().map(curve).collect()
+    groups(&targets.cell_types, core, recorded).into_iter().map(curve).collect()
 }
 
 /// Class of each neuron's contrast-response curve, `[n_neurons]`, for neurons of the core.
@@ -166,5 +166,5 @@ pub fn contrast_curves(
             }),
         }
     };
-    groups(core, rates).into_iter().map(curve).collect()
+    groups(&targets.cell_types, core, rates).into_iter().map(curve).collect()
 }

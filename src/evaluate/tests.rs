@@ -75,7 +75,7 @@ fn example() -> (Vec<CellTypeSummary>, String) {
     let rates: [[u32; 4]; 7] =
         [[0; 4], [1, 1, 1, 1], [4, 0, 4, 0], [12, 0, 0, 0], [2, 2, 2, 2], [6, 6, 6, 6], [90; 4]];
     tuning.add(&Responses { counts: rates.as_flattened(), trials: &trials, window_ms: 1000.0 });
-    let mut core = vec![Vec::new(); CELL_TYPES.len()];
+    let mut core = vec![Vec::new(); crate::network::N_CELL_TYPES];
     (core[1], core[9], core[10]) = (vec![0, 1, 2, 3], vec![4], vec![5]);
     let targets = FunctionTargets {
         rate_evoked_hz: vec![

@@ -30,7 +30,7 @@ pub mod tuning;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::network::{N_CELL_TYPES, Neurons};
+use crate::network::{Network, Neurons};
 use crate::scene::{LossesScene, RECORDED_CONTRAST, SharesScene};
 use contrast::ContrastGroup;
 use rate::RateGroup;
@@ -174,13 +174,16 @@ impl LossValues {
     }
 }
 
-/// Indices of the neurons of each cell type within `core_radius_um` of the column's axis. Those nearer to its edge lack
-/// the input of cells that were not built, so neither the losses nor the evaluation count them.
-pub fn core_neurons(neurons: &Neurons, core_radius_um: f64) -> Vec<Vec<usize>> {
-    let mut by_type = vec![Vec::new(); N_CELL_TYPES];
+/// Indices of the neurons of each cell type that the network says are its core, or else those within `core_radius_um` of the
+/// column's axis. Those nearer to its edge lack the input of cells that were not built, so neither the losses nor the evaluation
+/// count them.
+pub fn core_neurons(network: &Network, core_radius_um: f64) -> Vec<Vec<usize>> {
+    let neurons = &network.neurons;
+    let mut by_type = vec![Vec::new(); network.vocabulary.n_cell_types()];
     for neuron_ix in 0..neurons.len() {
         let (x, z) = (f64::from(neurons.x_um[neuron_ix]), f64::from(neurons.z_um[neuron_ix]));
-        if x.hypot(z) <= core_radius_um {
+        let is_core = network.core.as_ref().map_or(x.hypot(z) <= core_radius_um, |core| core[neuron_ix]);
+        if is_core {
             by_type[neurons.cell_type_ix[neuron_ix] as usize].push(neuron_ix);
         }
     }
@@ -192,18 +195,17 @@ fn covered(cell_types: &[usize], core: &[Vec<usize>]) -> Vec<usize> {
     cell_types.iter().flat_map(|&cell_type_ix| core[cell_type_ix].iter().copied()).collect()
 }
 
-/// Pairs the neurons of the network's core with their targets. Cell types without recordings stay out of a term; a term
+/// Pairs the neurons of the network's core ([`core_neurons`]) with their targets. Cell types without recordings stay out of a term; a term
 /// that is on and finds nothing at all to compare is an error.
 pub fn prepare(
     terms: &LossesScene,
     targets: &FunctionTargets,
     neurons: &Neurons,
-    core_radius_um: f64,
+    core: &[Vec<usize>],
     scene_file: &Path,
 ) -> Result<FunctionLosses> {
-    let core = core_neurons(neurons, core_radius_um);
     let rate_groups =
-        |recorded: &[Recorded]| terms.rates.map_or(Vec::new(), |t| rate::pair(t.shares, recorded, &core));
+        |recorded: &[Recorded]| terms.rates.map_or(Vec::new(), |t| rate::pair(t.shares, recorded, core));
     let losses = FunctionLosses {
         scene_file: scene_file.to_path_buf(),
         terms: terms.clone(),
@@ -211,10 +213,10 @@ pub fn prepare(
         tuning_angle_deg: neurons.tuning_angle_deg.clone(),
         rate_evoked: rate_groups(&targets.rate_evoked_hz),
         rate_spontaneous: rate_groups(&targets.rate_spontaneous_hz),
-        selectivity: terms.selectivity.map_or(Vec::new(), |t| selectivity::pair(t.shares, targets, &core)),
-        tuning: terms.tuning.map_or(Vec::new(), |t| tuning::pair(t.shares, &targets.tuning, &core)),
+        selectivity: terms.selectivity.map_or(Vec::new(), |t| selectivity::pair(t.shares, targets, core)),
+        tuning: terms.tuning.map_or(Vec::new(), |t| tuning::pair(t.shares, &targets.tuning, core)),
         contrast: terms.contrast.map_or(Vec::new(), |t| {
-            contrast::pair(t.shares, &targets.rate_evoked_hz, &targets.rate_spontaneous_hz, &core)
+            contrast::pair(t.shares, &targets.rate_evoked_hz, &targets.rate_spontaneous_hz, core)
         }),
     };
     let nothing = |term: &str, weight: f64, what: &str| {

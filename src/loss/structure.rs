@@ -123,12 +123,12 @@ fn counted_quantiles(counts: &[u32]) -> Option<Box<dyn FnMut(f64) -> f64 + '_>> 
 pub struct WeightDistribution {
     /// Weight of the term.
     pub weight: f64,
-    /// Targets, `[N_PAIR_TYPES]`; None leaves a pair type out.
+    /// Targets, `[n_pair_types]`; None leaves a pair type out.
     pub targets: Vec<Option<WeightTarget>>,
 }
 
 impl WeightDistribution {
-    /// Value, and derivative by the logarithm of one weight of each bin, `[N_PAIR_TYPES][N_WEIGHT_BINS]`, times `factor` both.
+    /// Value, and derivative by the logarithm of one weight of each bin, `[n_pair_types][N_WEIGHT_BINS]`, times `factor` both.
     pub fn value_and_slopes(&self, counts: &[u32], factor: f64) -> (f64, Vec<f32>) {
         let of_type = || counts.chunks_exact(N_WEIGHT_BINS).zip(&self.targets);
         let counted = |counts: &[u32]| counts.iter().map(|c| u64::from(*c)).sum::<u64>();
@@ -207,7 +207,7 @@ impl LikeToLike {
 pub struct ScalePrior {
     /// Weight of the term.
     pub weight: f64,
-    /// Standard deviations, `[N_PAIR_TYPES]`; infinite leaves a pair type out.
+    /// Standard deviations, `[n_pair_types]`; infinite leaves a pair type out.
     pub sd: Vec<f64>,
 }
 

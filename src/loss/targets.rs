@@ -25,8 +25,10 @@ pub struct Recorded {
 }
 
 /// Recorded distributions of the quantities that the function terms and the evaluation compare.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FunctionTargets {
+    /// Names of the cell types of the network; those of mouse V1 by default.
+    pub cell_types: Vec<String>,
     /// Mean rates over drifting gratings, Hz.
     pub rate_evoked_hz: Vec<Recorded>,
     /// Rates under a grey screen, Hz.
@@ -39,6 +41,20 @@ pub struct FunctionTargets {
     pub tuning: Vec<TuningTarget>,
     /// Classes of contrast-response curves.
     pub contrast_classes: Vec<ContrastClasses>,
+}
+
+impl Default for FunctionTargets {
+    fn default() -> Self {
+        Self {
+            cell_types: CELL_TYPES.map(str::to_owned).to_vec(),
+            rate_evoked_hz: Vec::new(),
+            rate_spontaneous_hz: Vec::new(),
+            osi: Vec::new(),
+            dsi: Vec::new(),
+            tuning: Vec::new(),
+            contrast_classes: Vec::new(),
+        }
+    }
 }
 
 /// Recorded mean tuning curve of a cell type, or of several that were recorded as one.
@@ -82,6 +98,7 @@ impl FunctionTargets {
     /// The targets of one split of the recorded sessions.
     pub fn from_tables(tables: &Tables, split: Split) -> Result<Self> {
         Ok(Self {
+            cell_types: CELL_TYPES.map(str::to_owned).to_vec(),
             rate_evoked_hz: recorded(tables, Quantity::EvokedRate, split)?,
             rate_spontaneous_hz: recorded(tables, Quantity::SpontaneousRate, split)?,
             osi: recorded(tables, Quantity::Osi, split)?,

@@ -26,6 +26,11 @@ impl Draws {
     }
 }
 
+/// The core of a network of these neurons.
+fn core(neurons: &Neurons, core_radius_um: f64) -> Vec<Vec<usize>> {
+    core_neurons(&Network { neurons: neurons.clone(), ..Network::default() }, core_radius_um)
+}
+
 /// `n` neurons of each of the given types, types in blocks, preferred directions evenly spaced within each.
 fn neurons(types: &[usize], n: usize) -> Neurons {
     let total = types.len() * n;
@@ -80,7 +85,8 @@ fn evoked(direction_deg: f64) -> TrialKind {
 }
 
 fn prepared(terms: &LossesScene, types: &[usize], n: usize) -> FunctionLosses {
-    prepare(terms, &targets(types), &neurons(types, n), 1e9, Path::new("a.ron")).unwrap()
+    prepare(terms, &targets(types), &neurons(types, n), &core(&neurons(types, n), 1e9), Path::new("a.ron"))
+        .unwrap()
 }
 
 fn only_rates() -> LossesScene {
@@ -165,7 +171,8 @@ fn seeds_carry_the_share_of_a_type_and_spare_the_rim() {
     let (grating, grey) = ([evoked(0.0)], [TrialKind::Spontaneous]);
     let seeds = |shares: SharesScene, trials: &[TrialKind]| {
         let terms = LossesScene { rates: Some(RatesLossScene { shares, ..RATES }), ..only_rates() };
-        let losses = prepare(&terms, &targets(&[1, 3]), &network, 100.0, Path::new("a.ron")).unwrap();
+        let losses =
+            prepare(&terms, &targets(&[1, 3]), &network, &core(&network, 100.0), Path::new("a.ron")).unwrap();
         let responses = Responses { counts: &[8u32; 4], trials, window_ms: 500.0 };
         let values = function_losses(&losses, &responses, &[0.0; 4]).unwrap();
         (values.terms[0].name, values.seeds())
@@ -319,7 +326,14 @@ fn cell_types_recorded_as_one_are_compared_as_one() {
         rate_spontaneous_hz: both,
         ..FunctionTargets::default()
     };
-    let losses = prepare(&only_rates(), &together, &neurons(&[9, 10], 2), 1e9, Path::new("a.ron")).unwrap();
+    let losses = prepare(
+        &only_rates(),
+        &together,
+        &neurons(&[9, 10], 2),
+        &core(&neurons(&[9, 10], 2), 1e9),
+        Path::new("a.ron"),
+    )
+    .unwrap();
     let trials = [evoked(0.0)];
     let at = |counts: [f64; 4]| {
         let responses = Responses { counts: &counts, trials: &trials, window_ms: 1000.0 };
@@ -344,7 +358,7 @@ fn terms_that_cannot_be_computed_say_so() {
     let network = neurons(&[1], 4);
     let terms = LossesScene { selectivity: Some(SELECTIVITY), ..only_rates() };
     let error = |targets: &FunctionTargets| {
-        prepare(&terms, targets, &network, 1e9, Path::new("a.ron")).unwrap_err().to_string()
+        prepare(&terms, targets, &network, &core(&network, 1e9), Path::new("a.ron")).unwrap_err().to_string()
     };
     assert_eq!(
         error(&targets(&[3])),
@@ -358,7 +372,8 @@ fn terms_that_cannot_be_computed_say_so() {
     assert!(error(&without_dsi).contains("losses.selectivity.weight = 1"));
     // Switched off, nothing is asked for, and nothing is computed.
     let off = LossesScene::default();
-    let off = prepare(&off, &FunctionTargets::default(), &network, 1e9, Path::new("a.ron")).unwrap();
+    let off = prepare(&off, &FunctionTargets::default(), &network, &core(&network, 1e9), Path::new("a.ron"))
+        .unwrap();
     let grey = [TrialKind::Spontaneous];
     let responses = Responses { counts: &[1u32; 4], trials: &grey, window_ms: 500.0 };
     let values = function_losses(&off, &responses, &[0.0; 4]).unwrap();

@@ -144,7 +144,7 @@ pub fn port_constants<T: Real>(
     theta: &[T; N_CELL_PARAMETERS],
 ) -> Vec<PortConstants<T>> {
     let tau_m_ms = cell.c_m_pf / cell.g_ns;
-    let type_ix = super::vocabulary::CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
+    let type_ix = ports.target_type_of[cell.cell_type_ix];
     (0..ports.n_ports)
         .map(|p| {
             let tau_ms = ports.tau_ms(type_ix, p);

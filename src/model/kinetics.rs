@@ -3,7 +3,7 @@
 pub use super::port_fit::{Fit, FitReport};
 
 use super::port_fit::fit_group;
-use super::vocabulary::{N_CLASSES, class_is_inhibitory};
+use super::vocabulary::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_CLASSES, class_is_inhibitory};
 
 /// Synaptic target types: e23 e4 e5et e5it e5np e6 pv sst vip (the first nine classes).
 pub const N_TARGET_TYPES: usize = N_CLASSES - 1;
@@ -56,9 +56,13 @@ pub struct PortCounts {
 pub struct Ports {
     /// Number of ports of a neuron.
     pub n_ports: usize,
-    /// Time constants, `[N_TARGET_TYPES][n_ports]` ms.
+    /// Number of synaptic classes.
+    pub n_classes: usize,
+    /// Synaptic target type of each cell type, `[n_cell_types]`.
+    pub target_type_of: Vec<usize>,
+    /// Time constants, `[n_target_types][n_ports]` ms.
     pub tau_ms: Vec<f64>,
-    /// Share of a class's arrivals that a port takes, `[N_TARGET_TYPES][N_CLASSES][n_ports]`. Signed in point mode
+    /// Share of a class's arrivals that a port takes, `[n_target_types][n_classes][n_ports]`. Signed in point mode
     /// (currents), >= 0 in two-compartment mode (conductances).
     pub coef: Vec<f64>,
     /// Reversal potential, `[n_ports]` mV (two-compartment mode).
@@ -126,6 +130,8 @@ impl Ports {
         let n_ports = on_soma.len();
         Self {
             n_ports,
+            n_classes: N_CLASSES,
+            target_type_of: CLASS_OF_SOURCE_TYPE[..N_CELL_TYPES].to_vec(),
             tau_ms: vec![0.0; N_TARGET_TYPES * n_ports],
             coef: vec![0.0; N_TARGET_TYPES * N_CLASSES * n_ports],
             reversal_mv,
@@ -148,7 +154,7 @@ impl Ports {
         for (class_ix, coef) in coef {
             let negative = synapses == SynapseKind::Current && class_is_inhibitory(*class_ix);
             for (p, &coef) in coef.iter().enumerate() {
-                let at = (type_ix * N_CLASSES + class_ix) * self.n_ports + first_port + p;
+                let at = (type_ix * self.n_classes + class_ix) * self.n_ports + first_port + p;
                 self.coef[at] = if negative { -coef } else { coef };
             }
         }
@@ -156,11 +162,21 @@ impl Ports {
 
     /// Gives the synapses of one class the kinetics of another, on every target type.
     pub fn copy_class(&mut self, from_class_ix: usize, to_class_ix: usize) {
-        for type_ix in 0..N_TARGET_TYPES {
-            let row = |class_ix: usize| (type_ix * N_CLASSES + class_ix) * self.n_ports;
+        for type_ix in 0..self.n_target_types() {
+            let row = |class_ix: usize| (type_ix * self.n_classes + class_ix) * self.n_ports;
             let (from, to) = (row(from_class_ix), row(to_class_ix));
             self.coef.copy_within(from..from + self.n_ports, to);
         }
+    }
+
+    /// Number of cell types.
+    pub fn n_cell_types(&self) -> usize {
+        self.target_type_of.len()
+    }
+
+    /// Number of synaptic target types.
+    pub fn n_target_types(&self) -> usize {
+        self.tau_ms.len() / self.n_ports.max(1)
     }
 
     /// Time constant of a port on a target type, ms.
@@ -170,7 +186,7 @@ impl Ports {
 
     /// Coefficient of a class on a port of a target type.
     pub fn coef(&self, type_ix: usize, class_ix: usize, port_ix: usize) -> f64 {
-        self.coef[(type_ix * N_CLASSES + class_ix) * self.n_ports + port_ix]
+        self.coef[(type_ix * self.n_classes + class_ix) * self.n_ports + port_ix]
     }
 
     /// What one arrival of a class adds to a port's rise variable: coef * e/tau (E8), 1/ms per unit weight.

@@ -17,8 +17,6 @@ use cell::CellMode;
 use kinetics::Ports;
 use surrogate::Surrogate;
 
-use vocabulary::{N_CELL_TYPES, N_SOURCE_TYPES};
-
 /// The dynamics of a network: everything that, with the network's tables, decides its time steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dynamics {
@@ -28,7 +26,7 @@ pub struct Dynamics {
     pub dt_ms: f64,
     /// Synaptic ports.
     pub ports: Ports,
-    /// Transmission delay, `[N_SOURCE_TYPES][N_CELL_TYPES]` steps, at least 1.
+    /// Transmission delay, `[n_source_types][n_cell_types]` steps, at least 1.
     pub delay_steps: Vec<u32>,
     /// Surrogate derivative of the spike.
     pub surrogate: Surrogate,
@@ -37,12 +35,12 @@ pub struct Dynamics {
 impl Dynamics {
     /// Delay from a source type to a target cell type, steps.
     pub fn delay_steps(&self, source_type_ix: usize, cell_type_ix: usize) -> u32 {
-        self.delay_steps[source_type_ix * N_CELL_TYPES + cell_type_ix]
+        self.delay_steps[source_type_ix * self.ports.n_cell_types() + cell_type_ix]
     }
 
     /// Longest delay, steps.
     pub fn max_delay_steps(&self) -> u32 {
-        debug_assert_eq!(self.delay_steps.len(), N_SOURCE_TYPES * N_CELL_TYPES);
+        debug_assert!(self.delay_steps.len().is_multiple_of(self.ports.n_cell_types()));
         self.delay_steps.iter().copied().max().unwrap_or(1)
     }
 }

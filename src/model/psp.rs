@@ -15,7 +15,7 @@ use super::cell::{
 };
 use super::kinetics::Ports;
 use super::real::{Dual, Real};
-use super::vocabulary::{CLASS_OF_SOURCE_TYPE, CellModel, N_CLASSES, class_is_inhibitory};
+use super::vocabulary::{CellModel, N_CLASSES, class_is_inhibitory};
 
 /// Holding potential of recordings from inhibitory sources, mV (Campagnola, Seeman et al. 2022).
 pub const HOLD_INHIBITION_MV: f64 = -55.0;
@@ -50,7 +50,7 @@ pub fn unit_psp(
     class_ix: usize,
     hold_mv: Option<f64>,
 ) -> Psp {
-    let type_ix = CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
+    let type_ix = ports.target_type_of[cell.cell_type_ix];
     let theta = [Dual::of(0.0); N_CELL_PARAMETERS];
     let constants = cell_constants(cell, mode, DT_MS, &theta);
     // Ports that the class does not reach stay at zero: leave them out.
@@ -102,7 +102,7 @@ pub fn mean_matched_weight(
     weight_pa: f64,
     rate_per_ms: f64,
 ) -> Option<f64> {
-    let type_ix = CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
+    let type_ix = ports.target_type_of[cell.cell_type_ix];
     let area_ms = |ports: &Ports| -> f64 {
         let area = |p| ports.coef(type_ix, class_ix, p) * std::f64::consts::E * ports.tau_ms(type_ix, p);
         (0..ports.n_ports).map(area).sum()

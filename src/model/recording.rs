@@ -6,7 +6,7 @@ use super::cell::{
 };
 use super::kinetics::Ports;
 use super::psp::peak;
-use super::vocabulary::{CLASS_OF_SOURCE_TYPE, CellModel};
+use super::vocabulary::CellModel;
 
 /// A cell without synapses under an injected current.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +79,7 @@ pub fn record_pair(
     let theta = [0.0; N_CELL_PARAMETERS];
     let constants = cell_constants(cell, mode, dt_ms, &theta);
     let set = port_constants(cell, ports, dt_ms, &theta);
-    let type_ix = CLASS_OF_SOURCE_TYPE[cell.cell_type_ix];
+    let type_ix = ports.target_type_of[cell.cell_type_ix];
     let hold_u_mv = synapse.hold_mv.map_or(0.0, |v_mv| v_mv - cell.e_l_mv);
     let (hold_pa, mut state) = resting_state(mode, &constants, hold_u_mv, ports.n_ports);
     let hold_dendrite_mv = state.u_d_mv;

@@ -30,6 +30,60 @@ pub const fn class_is_inhibitory(class_ix: usize) -> bool {
     matches!(class_ix, 6..=8)
 }
 
+/// Most cell types of a network: an edge's word has five bits for its target's.
+pub const MAX_CELL_TYPES: usize = 32;
+
+/// The types of a network: its cell types, what its sources are, and which share a synaptic class. The default is that of mouse V1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// Names of the cell types, at most [`MAX_CELL_TYPES`]; index = `cell_type_ix`.
+    pub cell_types: Vec<String>,
+    /// Names of the types of the other sources, which follow the cell types as source types.
+    pub unit_types: Vec<String>,
+    /// Synaptic class of each source type, `[n_source_types]`.
+    pub class_of_source_type: Vec<usize>,
+    /// Whether each class is inhibitory, `[n_classes]`.
+    pub class_is_inhibitory: Vec<bool>,
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self {
+            cell_types: CELL_TYPES.map(str::to_owned).to_vec(),
+            unit_types: ["LGN", "background"].map(str::to_owned).to_vec(),
+            class_of_source_type: CLASS_OF_SOURCE_TYPE.to_vec(),
+            class_is_inhibitory: (0..N_CLASSES).map(class_is_inhibitory).collect(),
+        }
+    }
+}
+
+impl Vocabulary {
+    /// Number of cell types.
+    pub fn n_cell_types(&self) -> usize {
+        self.cell_types.len()
+    }
+
+    /// Number of source types.
+    pub fn n_source_types(&self) -> usize {
+        self.class_of_source_type.len()
+    }
+
+    /// Number of pair types: (source type, target cell type).
+    pub fn n_pair_types(&self) -> usize {
+        self.n_source_types() * self.n_cell_types()
+    }
+
+    /// Whether the cell types are those of mouse V1 ([`CELL_TYPES`]), with which the recordings are compared.
+    pub fn has_v1_cell_types(&self) -> bool {
+        self.cell_types == CELL_TYPES
+    }
+
+    /// Whether a source type is inhibitory.
+    pub fn is_inhibitory(&self, source_type_ix: usize) -> bool {
+        self.class_is_inhibitory[self.class_of_source_type[source_type_ix]]
+    }
+}
+
 /// One fitted GLIF3 cell model (Teeter et al. 2018; Allen Cell Types Database).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellModel {

@@ -130,12 +130,14 @@ fn connect_given(
         .collect();
     let rows = rows_by_source(&incoming, &neurons, n_sources);
     Ok(Network {
+        unit_type_ix: super::v1_unit_types(units.len(), spec.n_background),
         populations: tables.populations(),
         cell_models: tables.cell_models(),
         n_lgn: units.len(),
         n_background: spec.n_background,
         neurons,
         rows,
+        ..Network::default()
     })
 }
 

@@ -232,6 +232,7 @@ fn take_network(
     tables: &Tables,
 ) -> std::io::Result<Network> {
     Ok(Network {
+        unit_type_ix: super::v1_unit_types(n_lgn, n_background),
         populations: tables.populations(),
         cell_models: tables.cell_models(),
         neurons: Neurons {
@@ -251,6 +252,7 @@ fn take_network(
             targets: take(input, n_edges)?,
             weights: take(input, n_edges)?,
         },
+        ..Network::default()
     })
 }
 

@@ -23,8 +23,8 @@ pub use positions::place_neurons;
 pub use weights::{PspLaw, UnitPsps, normal_quantile, psp_laws};
 
 pub use crate::model::vocabulary::{
-    CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES,
-    SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, class_is_inhibitory,
+    CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, CellModel, MAX_CELL_TYPES, N_CELL_TYPES, N_CLASSES,
+    N_SOURCE_TYPES, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, Vocabulary, class_is_inhibitory,
 };
 
 /// Bits of an edge's target word that hold the neuron index; the upper five hold the target's cell type.
@@ -50,7 +50,7 @@ pub const fn target_cell_type(word: u32) -> usize {
 pub struct Population {
     /// Name, e.g. `e23Cux2`.
     pub name: String,
-    /// Index of its cell type in [`CELL_TYPES`].
+    /// Index of its cell type in [`Vocabulary::cell_types`].
     pub cell_type_ix: usize,
 }
 
@@ -61,7 +61,7 @@ pub struct Neurons {
     pub model_ix: Vec<u16>,
     /// Index into [`Network::populations`].
     pub population_ix: Vec<u8>,
-    /// Index into [`CELL_TYPES`].
+    /// Index into [`Vocabulary::cell_types`].
     pub cell_type_ix: Vec<u8>,
     /// Position in the cortical sheet, um.
     pub x_um: Vec<f32>,
@@ -106,9 +106,17 @@ impl Rows {
     }
 }
 
+/// Source types of so many LGN and background units of mouse V1.
+pub fn v1_unit_types(n_lgn: usize, n_background: usize) -> Vec<u8> {
+    let of = |source_type: usize, n: usize| std::iter::repeat_n(source_type as u8, n);
+    of(SOURCE_TYPE_LGN, n_lgn).chain(of(SOURCE_TYPE_BACKGROUND, n_background)).collect()
+}
+
 /// A built network.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Network {
+    /// Cell types, source types and synaptic classes.
+    pub vocabulary: Vocabulary,
     /// Populations.
     pub populations: Vec<Population>,
     /// Cell models.
@@ -119,8 +127,13 @@ pub struct Network {
     pub n_lgn: usize,
     /// Number of background units.
     pub n_background: usize,
+    /// Source type of each LGN unit, then of each background unit, `[n_lgn + n_background]`.
+    pub unit_type_ix: Vec<u8>,
     /// Rows of all sources, `[neurons, LGN units, background units]`.
     pub rows: Rows,
+    /// The neurons that losses and evaluation read, `[n_neurons]`, where the network says so itself; none: those within the
+    /// scene's core radius.
+    pub core: Option<Vec<bool>>,
 }
 
 impl Network {
@@ -129,15 +142,13 @@ impl Network {
         self.neurons.len() + self.n_lgn + self.n_background
     }
 
-    /// Source type of a source (cell type, or LGN, or background).
+    /// Source type of a source: its cell type, or that of the unit.
     pub fn source_type(&self, source_ix: usize) -> usize {
         let n = self.neurons.len();
-        if source_ix < n {
-            self.neurons.cell_type_ix[source_ix] as usize
-        } else if source_ix < n + self.n_lgn {
-            SOURCE_TYPE_LGN
+        usize::from(if source_ix < n {
+            self.neurons.cell_type_ix[source_ix]
         } else {
-            SOURCE_TYPE_BACKGROUND
-        }
+            self.unit_type_ix[source_ix - n]
+        })
     }
 }

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::scene::NetworkScene;
+use crate::sonata::files_of_scene;
 
 /// The graphics adapter of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +36,9 @@ pub struct Provenance {
     pub seed: u64,
     /// The tables, by file name.
     pub tables: BTreeMap<String, Table>,
+    /// SHA-256 of every file of the circuit, hexadecimal, where the network is one that was read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub circuit: BTreeMap<String, String>,
 }
 
 /// One table of the scene's folder.
@@ -54,8 +59,22 @@ impl Provenance {
             adapter,
             seed: plan.scene.seed,
             tables: tables(&plan.tables_dir)?,
+            circuit: circuit(plan)?,
         })
     }
+}
+
+fn circuit(plan: &Plan) -> Result<BTreeMap<String, String>> {
+    let NetworkScene::Sonata(sonata) = &plan.scene.network else { return Ok(BTreeMap::new()) };
+    let files = files_of_scene(sonata, &plan.scene_file)?;
+    let hash = |file: &std::path::PathBuf| {
+        let mut hasher = Sha256::new();
+        let mut reader = fs::File::open(file).map_err(Error::io(file))?;
+        std::io::copy(&mut reader, &mut hasher).map_err(Error::io(file))?;
+        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok((file.display().to_string(), sha256))
+    };
+    files.iter().map(hash).collect()
 }
 
 fn tables(dir: &Path) -> Result<BTreeMap<String, Table>> {

@@ -94,8 +94,8 @@ impl Check<'_> {
             let has_factors = scene.learn.pair_scale || scene.learn.type_scale;
             self.hold(has_factors, "losses.structure.scale_prior.weight", term.weight, limit)?;
         }
-        let is_v1 = matches!(scene.network, NetworkScene::V1(_));
+        let has_synapses = !matches!(scene.network, NetworkScene::CellsOnly(_));
         let limit = || "the structure loss needs a network with synapses".to_owned();
-        self.hold(is_v1, "losses.structure", "on", limit)
+        self.hold(has_synapses, "losses.structure", "on", limit)
     }
 }

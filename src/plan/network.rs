@@ -12,6 +12,7 @@ impl Check<'_> {
             NetworkScene::CellsOnly(cells) => {
                 return self.within("network.current_pa", cells.current_pa, -1e4, 1e4, "pA");
             }
+            NetworkScene::Sonata(sonata) => return self.sonata(scene, sonata),
             NetworkScene::V1(v1) => v1,
         };
         self.above("network.radius_um", v1.radius_um, 0.0, 850.0, "um")?;

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use super::{Constants, Mode, N_PAIR_TYPES, Parameters, Problem, State, Step, step_forward, transmit};
+use super::{Constants, Mode, Parameters, Problem, State, Step, step_forward, transmit};
 use crate::model::Dynamics;
 use crate::model::cell::{
     CellConstants, CellMode, CellState, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
 };
 use crate::model::real::{Dual, Real};
-use crate::network::N_CLASSES;
 
 /// Derivative of the loss by every learnable parameter: shapes of [`Parameters`].
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +16,7 @@ pub struct Gradient {
     pub weights: Vec<f64>,
     /// By the cell parameters, `[n_models]`.
     pub theta: Vec<[f64; N_CELL_PARAMETERS]>,
-    /// By the logarithms of the pair scales, `[N_PAIR_TYPES]`.
+    /// By the logarithms of the pair scales, `[n_pair_types]`.
     pub log_scale: Vec<f64>,
 }
 
@@ -137,7 +136,7 @@ pub struct AdjointCell {
 pub struct AdjointState {
     /// `[n_neurons][n_trials]`.
     pub cells: Vec<AdjointCell>,
-    /// By what arrives in a step, a ring `[n_slots][N_CLASSES][n_neurons][n_trials]` as that of the forward pass
+    /// By what arrives in a step, a ring `[n_slots][n_classes][n_neurons][n_trials]` as that of the forward pass
     /// ([`Problem::ring_ix`]). Once step n is undone it holds the slots of steps n to n + max_delay.
     pub arrivals: Vec<f64>,
 }
@@ -157,7 +156,7 @@ impl AdjointState {
 pub struct AdjointStep {
     /// adj_z of the step, `[n_neurons][n_trials]`.
     pub z: Vec<f64>,
-    /// adj_arrivals of the step, `[N_CLASSES][n_neurons][n_trials]`.
+    /// adj_arrivals of the step, `[n_classes][n_neurons][n_trials]`.
     pub arrivals: Vec<f64>,
 }
 
@@ -201,7 +200,7 @@ impl<'a> AdjointPass<'a> {
             gradient: Gradient {
                 weights: vec![0.0; problem.network.rows.n_edges()],
                 theta: vec![[0.0; N_CELL_PARAMETERS]; problem.network.cell_models.len()],
-                log_scale: vec![0.0; N_PAIR_TYPES],
+                log_scale: vec![0.0; problem.network.vocabulary.n_pair_types()],
             },
         }
     }
@@ -218,7 +217,7 @@ impl<'a> AdjointPass<'a> {
             }
         }
         let first = self.problem.ring_ix(step, 0, 0);
-        let slot = first..first + N_CLASSES * self.problem.n_cells();
+        let slot = first..first + self.problem.n_classes() * self.problem.n_cells();
         AdjointStep { z: adj_z, arrivals: self.state.arrivals[slot].to_vec() }
     }
 
@@ -251,7 +250,7 @@ impl<'a> AdjointPass<'a> {
     /// A8: adj_arrivals of this step, from adj_rise after it, into the slot that the step read.
     fn arrivals(&mut self, step: usize) {
         let problem = &self.problem;
-        for class_ix in 0..N_CLASSES {
+        for class_ix in 0..problem.n_classes() {
             for neuron_ix in 0..problem.n_neurons() {
                 let gains = self.constants.gains(problem, neuron_ix, class_ix);
                 for trial in 0..problem.n_trials {

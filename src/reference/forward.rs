@@ -3,14 +3,13 @@
 use super::{Constants, Mode, Parameters, Problem};
 use crate::model::cell::{CellState, advance_membrane, advance_ports, count_refractory, reset_after_spike};
 use crate::model::real::Real;
-use crate::network::N_CLASSES;
 
 /// Everything that a step starts from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State<T> {
     /// `[n_neurons][n_trials]`.
     pub cells: Vec<CellState<T>>,
-    /// Ring of what arrives in this step and the next max_delay, `[n_slots][N_CLASSES][n_neurons][n_trials]`; step n reads
+    /// Ring of what arrives in this step and the next max_delay, `[n_slots][n_classes][n_neurons][n_trials]`; step n reads
     /// slot n mod n_slots ([`Problem::ring_ix`]).
     pub arrivals: Vec<T>,
 }
@@ -117,7 +116,7 @@ fn advance_cell<T: Real>(
     }
 
     let mut input = vec![T::of(0.0); ports.len()];
-    for class_ix in 0..N_CLASSES {
+    for class_ix in 0..problem.n_classes() {
         let arrived = state.arrivals[problem.ring_ix(step, class_ix, neuron_ix) + trial];
         for (sum, gain) in input.iter_mut().zip(constants.gains(problem, neuron_ix, class_ix)) {
             *sum = *sum + T::of(*gain) * arrived;
@@ -144,7 +143,7 @@ pub fn transmit<T: Real>(
 ) {
     let n_neurons = problem.n_neurons();
     let read = problem.ring_ix(step, 0, 0);
-    arrivals[read..read + N_CLASSES * problem.n_cells()].fill(T::of(0.0));
+    arrivals[read..read + problem.n_classes() * problem.n_cells()].fill(T::of(0.0));
     for source_ix in 0..problem.network.n_sources() {
         let class_ix = problem.class_ix(source_ix);
         for trial in 0..problem.n_trials {

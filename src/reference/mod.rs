@@ -23,14 +23,8 @@ use crate::model::Dynamics;
 use crate::model::cell::{
     CellConstants, CellState, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants, resting_state,
 };
-use crate::model::kinetics::N_TARGET_TYPES;
 use crate::model::real::{Dual, Real};
-use crate::network::{
-    CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, target_cell_type, target_neuron,
-};
-
-/// Number of pair types: (source type, target cell type).
-pub const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
+use crate::network::{Network, target_cell_type, target_neuron};
 
 /// What is simulated and what is asked of it: everything but the learnable parameters.
 #[derive(Clone, Debug)]
@@ -134,14 +128,20 @@ impl Problem<'_> {
         self.dynamics.max_delay_steps() as usize + 1
     }
 
-    /// Index into a ring `[n_slots][N_CLASSES][n_neurons][n_trials]` of what arrives in `step`, for trial 0.
+    /// Number of synaptic classes.
+    fn n_classes(&self) -> usize {
+        self.dynamics.ports.n_classes
+    }
+
+    /// Index into a ring `[n_slots][n_classes][n_neurons][n_trials]` of what arrives in `step`, for trial 0.
     pub fn ring_ix(&self, step: usize, class_ix: usize, neuron_ix: usize) -> usize {
-        (((step % self.n_slots()) * N_CLASSES + class_ix) * self.n_neurons() + neuron_ix) * self.n_trials
+        (((step % self.n_slots()) * self.n_classes() + class_ix) * self.n_neurons() + neuron_ix)
+            * self.n_trials
     }
 
     /// Length of a ring of arrivals.
     pub fn ring_len(&self) -> usize {
-        self.n_slots() * N_CLASSES * self.n_neurons() * self.n_trials
+        self.n_slots() * self.n_classes() * self.n_neurons() * self.n_trials
     }
 
     /// Number of (neuron, trial) pairs: length of the arrays `[n_neurons][n_trials]`.
@@ -206,18 +206,19 @@ impl Problem<'_> {
     fn edges(&self, source_ix: usize) -> impl Iterator<Item = (usize, usize, usize, usize)> {
         let rows = &self.network.rows;
         let source_type = self.network.source_type(source_ix);
+        let n_cell_types = self.network.vocabulary.n_cell_types();
         let row = rows.offsets[source_ix] as usize..rows.offsets[source_ix + 1] as usize;
         row.map(move |edge_ix| {
             let word = rows.targets[edge_ix];
             let target_type = target_cell_type(word);
             let delay = self.dynamics.delay_steps(source_type, target_type) as usize;
-            (edge_ix, target_neuron(word) as usize, delay, source_type * N_CELL_TYPES + target_type)
+            (edge_ix, target_neuron(word) as usize, delay, source_type * n_cell_types + target_type)
         })
     }
 
     /// Synaptic class of a source.
     fn class_ix(&self, source_ix: usize) -> usize {
-        CLASS_OF_SOURCE_TYPE[self.network.source_type(source_ix)]
+        self.network.vocabulary.class_of_source_type[self.network.source_type(source_ix)]
     }
 }
 
@@ -229,7 +230,7 @@ pub struct Parameters<T> {
     /// Offsets of the cell parameters from their measured values, `[n_models]`, in the order of
     /// [`crate::model::cell::CELL_PARAMETERS`].
     pub theta: Vec<[T; N_CELL_PARAMETERS]>,
-    /// Logarithm of the factor on all weights of a pair type, `[N_PAIR_TYPES]`.
+    /// Logarithm of the factor on all weights of a pair type, `[n_pair_types]`.
     pub log_scale: Vec<T>,
 }
 
@@ -239,7 +240,7 @@ impl<T: Real> Parameters<T> {
         Self {
             weights: network.rows.weights.iter().map(|&w| T::of(f64::from(w))).collect(),
             theta: vec![[T::of(0.0); N_CELL_PARAMETERS]; network.cell_models.len()],
-            log_scale: vec![T::of(0.0); N_PAIR_TYPES],
+            log_scale: vec![T::of(0.0); network.vocabulary.n_pair_types()],
         }
     }
 }
@@ -277,11 +278,11 @@ pub struct Constants<T> {
     pub cells: Vec<CellConstants<T>>,
     /// `[n_models][n_ports]`.
     pub ports: Vec<Vec<PortConstants<T>>>,
-    /// What one arrival adds to a rise variable (E8), `[N_TARGET_TYPES][N_CLASSES][n_ports]` 1/ms.
+    /// What one arrival adds to a rise variable (E8), `[n_target_types][n_classes][n_ports]` 1/ms.
     pub gain_per_ms: Vec<f64>,
     /// Weights times their pair scale, `[n_edges]`.
     pub weights: Vec<T>,
-    /// Pair scales, `[N_PAIR_TYPES]`.
+    /// Pair scales, `[n_pair_types]`.
     pub scales: Vec<T>,
     /// Holding currents, `[n_neurons][n_trials]` pA.
     pub hold_pa: Vec<T>,
@@ -300,8 +301,8 @@ impl<T: Real> Constants<T> {
             }
         }
         let mut gain_per_ms = Vec::new();
-        for type_ix in 0..N_TARGET_TYPES {
-            for class_ix in 0..N_CLASSES {
+        for type_ix in 0..ports.n_target_types() {
+            for class_ix in 0..ports.n_classes {
                 gain_per_ms.extend((0..ports.n_ports).map(|p| ports.gain_per_ms(type_ix, class_ix, p)));
             }
         }
@@ -321,7 +322,8 @@ impl<T: Real> Constants<T> {
     fn gains(&self, problem: &Problem, neuron_ix: usize, class_ix: usize) -> &[f64] {
         let cell_type_ix = problem.network.neurons.cell_type_ix[neuron_ix] as usize;
         let n_ports = problem.dynamics.ports.n_ports;
-        let first = (CLASS_OF_SOURCE_TYPE[cell_type_ix] * N_CLASSES + class_ix) * n_ports;
+        let target_type = problem.dynamics.ports.target_type_of[cell_type_ix];
+        let first = (target_type * problem.n_classes() + class_ix) * n_ports;
         &self.gain_per_ms[first..first + n_ports]
     }
 }

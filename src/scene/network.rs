@@ -15,6 +15,8 @@ pub enum NetworkScene {
     V1(V1Scene),
     /// One neuron of each of the 201 cell models and no edge: for tests of cells and a first look.
     CellsOnly(CellsOnlyScene),
+    /// A circuit in SONATA files, as BMTK and libsonata write them.
+    Sonata(SonataScene),
 }
 
 /// A cylinder of mouse V1.
@@ -39,6 +41,62 @@ pub struct V1Scene {
     pub lgn: LgnScene,
     /// Input from the rest of the brain.
     pub background: BackgroundScene,
+}
+
+/// A circuit in SONATA files. `cells` must be the point model with exact ports, whose weights are the circuit's, in pA; time step and
+/// length of a trial are the scene's, not the configuration's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SonataScene {
+    /// Configuration, relative to the scene's own file: a circuit, a simulation that names its circuit, or a file that names both.
+    pub config: PathBuf,
+    /// Values for variables of the configuration's manifests, in place of its own, e.g. `{"$COMPONENT_DIR": "/data/components"}`; relative
+    /// paths start at the scene's own file.
+    #[serde(default)]
+    pub manifest: BTreeMap<String, String>,
+    /// Attribute of the nodes that names their cell type. None: the first of cell_type, pop_name, model_name, ei that all nodes of a
+    /// population have, else the population's name.
+    #[serde(default)]
+    pub cell_type: Option<String>,
+    /// Cell type for names of that attribute. Where all names stand for cell types of mouse V1 (their own names, those of this
+    /// project's populations, or through this map), the network can be compared with the recordings.
+    #[serde(default)]
+    pub cell_types: BTreeMap<String, String>,
+    /// Node set (or population) of the neurons that losses and evaluation read. None: all.
+    #[serde(default)]
+    pub node_set: Option<String>,
+    /// Virtual populations whose units count as background (`learn.background_weights`); all others count as LGN.
+    #[serde(default = "default_background")]
+    pub background: Vec<String>,
+    /// Functions under `weight_function` of the edge types that mean syn_weight times nsyns, beside BMTK's defaults.
+    #[serde(default)]
+    pub weight_functions: Vec<String>,
+    /// What trials show, each a piece of recorded spikes. Those with a direction are taken in turn by the evoked trials, the others by the
+    /// spontaneous ones. Empty: the inputs of the configuration from time 0 on, in spontaneous trials.
+    #[serde(default)]
+    pub inputs: Vec<SonataInputScene>,
+}
+
+/// Spikes of the virtual populations in a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SonataInputScene {
+    /// Files of spikes (SONATA, CSV or NWB), relative to the scene's own file, by virtual population. Empty: the inputs of the configuration.
+    #[serde(default)]
+    pub spikes: BTreeMap<String, PathBuf>,
+    /// Time in the files at which the trial begins, ms, >= 0.
+    #[serde(default)]
+    pub start_ms: f64,
+    /// Direction of the grating that the spikes are of, deg, in [0, 360). None: no grating.
+    #[serde(default)]
+    pub direction_deg: Option<f64>,
+    /// Contrast of that grating, in [0, 1]. None: `trials.grating.contrast`.
+    #[serde(default)]
+    pub contrast: Option<f64>,
+}
+
+fn default_background() -> Vec<String> {
+    vec!["bkg".to_owned()]
 }
 
 /// What recurrent weights are drawn from. The wiring is the same.

@@ -114,7 +114,7 @@ impl Device {
         )?;
         let n_population = layout.population_words(settings.n_steps).max(1);
         let population = Buffer::storage(gpu, "population counts", n_population)?;
-        let shards = make_shards(gpu, network, layout.n_trials, settings.learn_weights)?;
+        let shards = make_shards(gpu, network, layout, settings.learn_weights)?;
 
         let mut device = Self {
             kernels,
@@ -270,7 +270,7 @@ fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kerne
 fn make_shards(
     gpu: &Arc<Gpu>,
     network: &Network,
-    n_trials: usize,
+    layout: &Layout,
     learn: LearnWeights,
 ) -> Result<Vec<Shard>> {
     let n = network.neurons.len();
@@ -288,7 +288,7 @@ fn make_shards(
             let limit = offsets[first] + max_edges as u64;
             let fits = offsets[first..=end].partition_point(|o| *o <= limit) - 1;
             let last = first + fits.max(1);
-            shards.push(make_shard(gpu, network, n_trials, kind, first..last, learned)?);
+            shards.push(make_shard(gpu, network, layout, kind, first..last, learned)?);
             first = last;
         }
     }
@@ -298,7 +298,7 @@ fn make_shards(
 fn make_shard(
     gpu: &Arc<Gpu>,
     network: &Network,
-    n_trials: usize,
+    layout: &Layout,
     kind: usize,
     sources: std::ops::Range<usize>,
     learned: bool,
@@ -322,6 +322,6 @@ fn make_shard(
         targets: Buffer::storage_of(gpu, &format!("{name} targets"), &rows.targets[first_edge..last_edge])?,
         weights: Buffer::storage(gpu, &format!("{name} weights"), n_edges)?,
         grad,
-        n_workgroups: row_workgroups(gpu, &rows.offsets[sources.start..=sources.end], n_trials),
+        n_workgroups: row_workgroups(gpu, &rows.offsets[sources.start..=sources.end], layout),
     })
 }

@@ -114,9 +114,9 @@ impl Simulation {
             [shard] if shapes_fit && shard.n_edges == targets.len() => shard.targets.write(0, targets),
             _ => return Err(Error::Failed("other neurons do not have the simulation's shape".to_owned())),
         }
-        self.device.tables.write(0, &self.layout.neuron_words(neurons));
+        self.device.tables.write(0, &self.layout.neuron_words(neurons, &self.dynamics.ports));
         self.neuron_model_ix.copy_from_slice(&neurons.model_ix);
-        self.neuron_cell_type_ix.copy_from_slice(&neurons.cell_type_ix);
+        self.source_type_ix[..neurons.len()].copy_from_slice(&neurons.cell_type_ix);
         Ok(())
     }
 }

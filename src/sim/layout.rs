@@ -10,14 +10,11 @@ use crate::model::cell::{
     CellConstants, CellMode, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
 };
 use crate::model::direction_bins::{DIRECTION_BINS_PER_DEG, N_DIRECTION_BINS};
-use crate::model::kinetics::N_TARGET_TYPES;
+use crate::model::kinetics::Ports;
 use crate::model::real::Dual;
 use crate::model::rng::Stream;
 use crate::model::weight_bins::{FIRST_WEIGHT_BIN, N_WEIGHT_BINS};
-use crate::network::{
-    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons,
-    SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, TARGET_NEURON_BITS,
-};
+use crate::network::{CellModel, Network, Neurons, TARGET_NEURON_BITS};
 
 /// Uniform of one dispatch. Twin: `Step` in `shaders/shared/step.wgsl`, which documents the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
@@ -57,26 +54,6 @@ pub struct UpdateUniform {
     pub exponentiated: u32,
 }
 
-/// Pair types: (source type, target cell type).
-pub const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
-
-/// Words of the pairs buffer: factors before and after an update, the largest weight, then for the structure terms the slopes
-/// and the counts of weights, `[N_PAIR_TYPES][N_WEIGHT_BINS]` each; then for the like-to-like term which group a pair type is (0:
-/// none, else group + 1), the groups' slopes by direction, and their counts by direction and weight.
-pub const PAIRS_LARGEST: usize = 2 * N_PAIR_TYPES;
-/// First of the slopes.
-pub const PAIRS_SLOPES: usize = PAIRS_LARGEST + 1;
-/// First of the counts.
-pub const PAIRS_COUNTS: usize = PAIRS_SLOPES + N_PAIR_TYPES * N_WEIGHT_BINS;
-
-/// First of the groups of the pair types.
-pub const PAIRS_LIKE: usize = PAIRS_COUNTS + N_PAIR_TYPES * N_WEIGHT_BINS;
-/// First of the like-to-like slopes, `[MAX_LIKE_GROUPS][N_DIRECTION_BINS]`.
-pub const PAIRS_LIKE_SLOPES: usize = PAIRS_LIKE + N_PAIR_TYPES;
-/// First of the like-to-like counts, `[MAX_LIKE_GROUPS][N_DIRECTION_BINS][N_WEIGHT_BINS]`.
-pub const PAIRS_LIKE_COUNTS: usize = PAIRS_LIKE_SLOPES + MAX_LIKE_GROUPS * N_DIRECTION_BINS;
-/// Words of the whole buffer with structure terms.
-pub const PAIRS_WORDS: usize = PAIRS_LIKE_COUNTS + MAX_LIKE_GROUPS * N_DIRECTION_BINS * N_WEIGHT_BINS;
 /// Most pair types that the like-to-like term may look at.
 pub const MAX_LIKE_GROUPS: usize = 8;
 
@@ -151,6 +128,14 @@ pub struct Layout {
     pub has_potential_seeds: bool,
     /// Groups of neurons whose spikes are counted in every step, 0 to 32.
     pub n_groups: usize,
+    /// Number of cell types.
+    pub n_cell_types: usize,
+    /// Number of source types.
+    pub n_source_types: usize,
+    /// Number of synaptic classes.
+    pub n_classes: usize,
+    /// Number of synaptic target types.
+    pub n_target_types: usize,
     dt_ms: f64,
     half_width: f64,
     height: f64,
@@ -171,6 +156,10 @@ impl Layout {
             two_compartment: matches!(dynamics.mode, CellMode::TwoCompartment { .. }),
             has_potential_seeds: false,
             n_groups: 0,
+            n_cell_types: network.vocabulary.n_cell_types(),
+            n_source_types: network.vocabulary.n_source_types(),
+            n_classes: dynamics.ports.n_classes,
+            n_target_types: dynamics.ports.n_target_types(),
             dt_ms: dynamics.dt_ms,
             half_width: dynamics.surrogate.half_width,
             height: dynamics.surrogate.height,
@@ -187,6 +176,53 @@ impl Layout {
     #[must_use]
     pub fn with_groups(self, n_groups: usize) -> Self {
         Self { n_groups, ..self }
+    }
+
+    /// Pair types: (source type, target cell type).
+    pub fn n_pair_types(&self) -> usize {
+        self.n_source_types * self.n_cell_types
+    }
+
+    /// Factors of types: the source types, then the target types.
+    pub(super) fn n_type_scales(&self) -> usize {
+        self.n_source_types + self.n_cell_types
+    }
+
+    /// The pairs buffer starts with the factors before and after an update, `[n_pair_types]` each; then comes the largest weight, then
+    /// for the structure terms slopes and counts of weights, `[n_pair_types][N_WEIGHT_BINS]` each; then for the like-to-like term which
+    /// group a pair type is (0: none, else group + 1), the groups' slopes by direction, and their counts by direction and weight.
+    pub fn pairs_largest(&self) -> usize {
+        2 * self.n_pair_types()
+    }
+
+    /// First of the slopes.
+    pub fn pairs_slopes(&self) -> usize {
+        self.pairs_largest() + 1
+    }
+
+    /// First of the counts.
+    pub fn pairs_counts(&self) -> usize {
+        self.pairs_slopes() + self.n_pair_types() * N_WEIGHT_BINS
+    }
+
+    /// First of the groups of the pair types.
+    pub fn pairs_like(&self) -> usize {
+        self.pairs_counts() + self.n_pair_types() * N_WEIGHT_BINS
+    }
+
+    /// First of the like-to-like slopes, `[MAX_LIKE_GROUPS][N_DIRECTION_BINS]`.
+    pub fn pairs_like_slopes(&self) -> usize {
+        self.pairs_like() + self.n_pair_types()
+    }
+
+    /// First of the like-to-like counts, `[MAX_LIKE_GROUPS][N_DIRECTION_BINS][N_WEIGHT_BINS]`.
+    pub fn pairs_like_counts(&self) -> usize {
+        self.pairs_like_slopes() + MAX_LIKE_GROUPS * N_DIRECTION_BINS
+    }
+
+    /// Words of the whole buffer with structure terms.
+    pub fn pairs_words(&self) -> usize {
+        self.pairs_like_counts() + MAX_LIKE_GROUPS * N_DIRECTION_BINS * N_WEIGHT_BINS
     }
 
     /// Number of sources.
@@ -281,7 +317,7 @@ impl Layout {
 
     /// Words of a ring of arrivals.
     pub fn ring_words(&self) -> usize {
-        self.n_slots * N_CLASSES * self.plane_words()
+        self.n_slots * self.n_classes * self.plane_words()
     }
 
     /// Words of the spikes of one step: list lengths, masks, held masks, masks with psi not 0, lists, active list.
@@ -307,18 +343,21 @@ impl Layout {
     fn table_neurons(&self) -> usize {
         0
     }
-    fn table_classes(&self) -> usize {
+    fn table_units(&self) -> usize {
         self.table_neurons() + self.n_neurons
     }
+    fn table_classes(&self) -> usize {
+        self.table_units() + self.n_lgn + self.n_background
+    }
     fn table_delays(&self) -> usize {
-        self.table_classes() + N_SOURCE_TYPES
+        self.table_classes() + self.n_source_types
     }
     fn table_gains(&self) -> usize {
-        self.table_delays() + N_SOURCE_TYPES * N_CELL_TYPES
+        self.table_delays() + self.n_pair_types()
     }
     /// First word of the constants of the cells, which learning changes.
     pub fn table_cells(&self) -> usize {
-        self.table_gains() + N_TARGET_TYPES * N_CLASSES * self.n_ports
+        self.table_gains() + self.n_target_types * self.n_classes * self.n_ports
     }
     fn table_ports(&self) -> usize {
         self.table_cells() + self.n_models * CELL_FIELDS.len()
@@ -346,24 +385,23 @@ impl Layout {
         number("N_TRIALS", self.n_trials);
         number("N_SLOTS", self.n_slots);
         number("N_PORTS", self.n_ports);
-        number("N_CLASSES", N_CLASSES);
-        number("N_CELL_TYPES", N_CELL_TYPES);
-        number("N_PAIR_TYPES", N_PAIR_TYPES);
+        number("N_CLASSES", self.n_classes);
+        number("N_CELL_TYPES", self.n_cell_types);
+        number("N_PAIR_TYPES", self.n_pair_types());
         number("N_WEIGHT_BINS", N_WEIGHT_BINS);
         number("FIRST_WEIGHT_BIN", FIRST_WEIGHT_BIN);
-        number("PAIRS_LARGEST", PAIRS_LARGEST);
-        number("PAIRS_SLOPES", PAIRS_SLOPES);
-        number("PAIRS_COUNTS", PAIRS_COUNTS);
-        number("PAIRS_LIKE", PAIRS_LIKE);
-        number("PAIRS_LIKE_SLOPES", PAIRS_LIKE_SLOPES);
-        number("PAIRS_LIKE_COUNTS", PAIRS_LIKE_COUNTS);
+        number("PAIRS_LARGEST", self.pairs_largest());
+        number("PAIRS_SLOPES", self.pairs_slopes());
+        number("PAIRS_COUNTS", self.pairs_counts());
+        number("PAIRS_LIKE", self.pairs_like());
+        number("PAIRS_LIKE_SLOPES", self.pairs_like_slopes());
+        number("PAIRS_LIKE_COUNTS", self.pairs_like_counts());
         number("N_DIRECTION_BINS", N_DIRECTION_BINS);
         number("TABLE_ANGLES", self.table_angles());
-        number("SOURCE_TYPE_LGN", SOURCE_TYPE_LGN);
-        number("SOURCE_TYPE_BACKGROUND", SOURCE_TYPE_BACKGROUND);
         number("TARGET_NEURON_BITS", TARGET_NEURON_BITS as usize);
         number("TARGET_NEURON_MASK", (1 << TARGET_NEURON_BITS) - 1);
         number("TABLE_NEURONS", self.table_neurons());
+        number("TABLE_UNITS", self.table_units());
         number("TABLE_CLASSES", self.table_classes());
         number("TABLE_DELAYS", self.table_delays());
         number("TABLE_GAINS", self.table_gains());
@@ -415,28 +453,29 @@ impl Layout {
     }
 
     /// The neurons' words, with which the tables start: cell model, target type, cell type.
-    pub fn neuron_words(&self, neurons: &Neurons) -> Vec<u32> {
+    pub fn neuron_words(&self, neurons: &Neurons, ports: &Ports) -> Vec<u32> {
         (0..self.n_neurons)
             .map(|i| {
                 let cell_type = u32::from(neurons.cell_type_ix[i]);
-                let target_type = CLASS_OF_SOURCE_TYPE[cell_type as usize] as u32;
+                let target_type = ports.target_type_of[cell_type as usize] as u32;
                 u32::from(neurons.model_ix[i]) | target_type << 16 | cell_type << 24
             })
             .collect()
     }
 
-    /// The tables for the device: neurons, classes, delays, gains, then cells and ports ([`Layout::cell_tables`]).
+    /// The tables for the device: neurons, units, classes, delays, gains, then cells and ports ([`Layout::cell_tables`]).
     pub fn tables(
         &self,
         network: &Network,
         dynamics: &Dynamics,
         theta: &[[f64; N_CELL_PARAMETERS]],
     ) -> Vec<u32> {
-        let mut words = self.neuron_words(&network.neurons);
-        words.extend(CLASS_OF_SOURCE_TYPE.iter().map(|c| *c as u32));
+        let mut words = self.neuron_words(&network.neurons, &dynamics.ports);
+        words.extend(network.unit_type_ix.iter().map(|source_type| u32::from(*source_type)));
+        words.extend(network.vocabulary.class_of_source_type.iter().map(|c| *c as u32));
         words.extend(&dynamics.delay_steps);
-        for target_type in 0..N_TARGET_TYPES {
-            for class_ix in 0..N_CLASSES {
+        for target_type in 0..self.n_target_types {
+            for class_ix in 0..self.n_classes {
                 words.extend(
                     (0..self.n_ports).map(|p| bits(dynamics.ports.gain_per_ms(target_type, class_ix, p))),
                 );

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::{CellModel, Network, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN};
+use crate::network::{CellModel, Network};
 
 pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
 use device::Device;
@@ -32,7 +32,7 @@ pub use forward::ForwardReport;
 use layout::Layout;
 pub use profile::KernelTime;
 pub use record::{Recording, Spike};
-pub use sources::{SourceDrive, SourceFilters, SourceSpikes};
+pub use sources::{SourceDrive, SourceFilters, SourceSpikes, SpikeList};
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -106,7 +106,8 @@ pub struct Simulation {
     dynamics: Dynamics,
     cell_models: Vec<CellModel>,
     neuron_model_ix: Vec<u16>,
-    neuron_cell_type_ix: Vec<u8>,
+    /// Source type of each neuron, then of each unit.
+    source_type_ix: Vec<u8>,
     device: Device,
     arrival_scale: f64,
     /// Largest of the weights that are not learned.
@@ -151,7 +152,7 @@ impl Simulation {
             cell_models: network.cell_models.clone(),
             neuron_model_ix: network.neurons.model_ix.clone(),
             device,
-            neuron_cell_type_ix: network.neurons.cell_type_ix.clone(),
+            source_type_ix: [&network.neurons.cell_type_ix[..], &network.unit_type_ix].concat(),
             arrival_scale: 1.0,
             largest_fixed_weight: 0.0,
             segment_on_tape: None,
@@ -212,14 +213,33 @@ impl Simulation {
         }
     }
 
-    /// Source type of a source: its cell type, LGN or background.
-    pub fn source_type(&self, source_ix: usize) -> usize {
-        let n = self.layout.n_neurons;
-        match self.neuron_cell_type_ix.get(source_ix) {
-            Some(cell_type) => usize::from(*cell_type),
-            None if source_ix < n + self.layout.n_lgn => SOURCE_TYPE_LGN,
-            None => SOURCE_TYPE_BACKGROUND,
+    /// Sets the spikes of LGN and background units, until they are set anew.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the simulation draws its sources' spikes, or was made for fewer.
+    pub fn set_spikes(&mut self, list: &SpikeList) -> Result<()> {
+        match &self.device.sources {
+            Some(sources) => sources.set_spikes(list),
+            None => Err(Error::Failed("this simulation has no LGN or background units".to_owned())),
         }
+    }
+
+    /// Sets the potential above E_L at which each neuron starts every trial, `[n_neurons]` mV; all start at rest until it is set.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] for another number of neurons.
+    pub fn set_start(&mut self, u_mv: &[f32]) -> Result<()> {
+        if u_mv.len() != self.layout.n_neurons {
+            return Err(Error::Failed("the potentials at the start are not one a neuron".to_owned()));
+        }
+        let n_trials = self.layout.n_trials;
+        self.device.start_mv[0] = u_mv.iter().flat_map(|u| std::iter::repeat_n(*u, n_trials)).collect();
+        Ok(())
+    }
+
+    /// Source type of a source: its cell type, or that of the unit.
+    pub fn source_type(&self, source_ix: usize) -> usize {
+        usize::from(self.source_type_ix[source_ix])
     }
 
     /// Turns a status word that a kernel has raised into an error.

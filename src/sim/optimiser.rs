@@ -8,10 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::device::Shard;
-use super::layout::{
-    N_PAIR_TYPES, PAIRS_COUNTS, PAIRS_LARGEST, PAIRS_LIKE_COUNTS, PAIRS_SLOPES, PAIRS_WORDS, UNIFORM_STRIDE,
-    UpdateUniform,
-};
+use super::layout::{Layout, UNIFORM_STRIDE, UpdateUniform};
 use super::profile::{KernelTime, Timed};
 use super::rows::row_workgroup_size;
 use super::shaders::assemble;
@@ -20,10 +17,8 @@ use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Kernel, PassRecord};
 use crate::model::adam::AdamRule;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::N_CELL_TYPES;
 
 pub use scales::LearnScales;
-use scales::N_TYPE_SCALES;
 
 /// Update rule of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,11 +73,11 @@ pub struct Learned {
     pub cell_parameters: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Their moments.
     pub cell_moments: Vec<[[f64; 2]; N_CELL_PARAMETERS]>,
-    /// Logarithms of the pair types' whole factors, `[N_PAIR_TYPES]`.
+    /// Logarithms of the pair types' whole factors, `[n_pair_types]`.
     pub log_scales: Vec<f64>,
-    /// Moments of the pair types' own factors, `[N_PAIR_TYPES]`.
+    /// Moments of the pair types' own factors, `[n_pair_types]`.
     pub scale_moments: Vec<[f64; 2]>,
-    /// Moments of the factors of source types, then of target types, `[N_SOURCE_TYPES + N_CELL_TYPES]`.
+    /// Moments of the factors of source types, then of target types, `[n_source_types + n_cell_types]`.
     pub type_scale_moments: Vec<[f64; 2]>,
 }
 
@@ -133,22 +128,20 @@ struct ShardUpdate {
 #[derive(Debug)]
 pub struct Optimiser {
     settings: OptimiserSettings,
+    layout: Layout,
     shards: Vec<ShardUpdate>,
     update: Kernel,
     sums: Kernel,
     uniform: Buffer,
     pairs: Buffer,
     learned: Learned,
-    /// Weights between neurons by size, `[N_PAIR_TYPES][N_WEIGHT_BINS]`; empty without structure terms.
+    /// Weights between neurons by size, `[n_pair_types][N_WEIGHT_BINS]`; empty without structure terms.
     weight_counts: Vec<u32>,
     /// Weights of the like-to-like pair types, `[like_pairs][N_DIRECTION_BINS][N_WEIGHT_BINS]`.
     like_counts: Vec<u32>,
-    /// Gradient of the loss by the logarithms of the pair factors that does not pass the weights, `[N_PAIR_TYPES]`.
+    /// Gradient of the loss by the logarithms of the pair factors that does not pass the weights, `[n_pair_types]`.
     scale_gradient: Vec<f64>,
 }
-
-/// Numbers of a row in the sums: one for each target cell type, then the squared norm.
-const N_SUMS: usize = N_CELL_TYPES + 1;
 
 impl Optimiser {
     /// Makes the optimiser of the weights that `simulation` has gradients of.
@@ -156,7 +149,9 @@ impl Optimiser {
         let gpu = &simulation.gpu;
         let structure = f64::from(u8::from(settings.structure));
         let per_row = [("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu))), ("STRUCTURE", structure)];
-        let n_words = if settings.structure { PAIRS_WORDS } else { PAIRS_SLOPES };
+        let layout = &simulation.layout;
+        let n_words = if settings.structure { layout.pairs_words() } else { layout.pairs_slopes() };
+        let n_pair_types = layout.n_pair_types();
         let kernel = |name: &str| Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, &per_row);
         let mut optimiser = Self {
             shards: Vec::new(),
@@ -167,15 +162,16 @@ impl Optimiser {
             learned: Learned {
                 cell_parameters: vec![[0.0; N_CELL_PARAMETERS]; simulation.cell_models.len()],
                 cell_moments: vec![[[0.0; 2]; N_CELL_PARAMETERS]; simulation.cell_models.len()],
-                log_scales: vec![0.0; N_PAIR_TYPES],
-                scale_moments: vec![[0.0; 2]; N_PAIR_TYPES],
-                type_scale_moments: vec![[0.0; 2]; N_TYPE_SCALES],
+                log_scales: vec![0.0; n_pair_types],
+                scale_moments: vec![[0.0; 2]; n_pair_types],
+                type_scale_moments: vec![[0.0; 2]; layout.n_type_scales()],
                 ..Learned::default()
             },
             settings,
+            layout: layout.clone(),
             weight_counts: Vec::new(),
             like_counts: Vec::new(),
-            scale_gradient: vec![0.0; N_PAIR_TYPES],
+            scale_gradient: vec![0.0; n_pair_types],
         };
         if optimiser.settings.structure {
             optimiser.start_structure(simulation)?;
@@ -201,7 +197,7 @@ impl Optimiser {
             Buffer::storage(gpu, "first moments", shard.n_edges)?,
             Buffer::storage(gpu, "second moments", shard.n_edges)?,
         ];
-        let sums = Buffer::storage(gpu, "gradient sums", shard.n_rows * N_SUMS)?;
+        let sums = Buffer::storage(gpu, "gradient sums", shard.n_rows * (self.layout.n_cell_types + 1))?;
         let common = [
             ("tables", &simulation.device.tables),
             ("offsets", &shard.offsets),
@@ -258,7 +254,7 @@ impl Optimiser {
         &self.learned.cell_parameters
     }
 
-    /// Norm of the gradient of the base weights that move, and the gradient of the logarithms of the pair factors, `[N_PAIR_TYPES]`, of
+    /// Norm of the gradient of the base weights that move, and the gradient of the logarithms of the pair factors, `[n_pair_types]`, of
     /// the last adjoint pass.
     pub fn gradient_sums(&self, simulation: &Simulation) -> Result<(f64, Vec<f64>)> {
         let device = &simulation.device;
@@ -270,17 +266,20 @@ impl Optimiser {
             }
         })?;
         let mut squared = 0.0;
-        let mut scale_gradient = vec![0.0; N_PAIR_TYPES];
+        let mut scale_gradient = vec![0.0; self.layout.n_pair_types()];
+        // Of a row: one for each target cell type, then the squared norm.
+        let n_cell_types = self.layout.n_cell_types;
+        let n_sums = n_cell_types + 1;
         for shard in &self.shards {
             let rows = &device.shards[shard.shard_ix];
-            let sums: Vec<f32> = shard.sums.read(0, rows.n_rows * N_SUMS)?;
-            for (row, sums) in sums.chunks_exact(N_SUMS).enumerate() {
-                let pair_first = simulation.source_type(rows.first_source + row) * N_CELL_TYPES;
-                for (cell_type, sum) in sums[..N_CELL_TYPES].iter().enumerate() {
+            let sums: Vec<f32> = shard.sums.read(0, rows.n_rows * n_sums)?;
+            for (row, sums) in sums.chunks_exact(n_sums).enumerate() {
+                let pair_first = simulation.source_type(rows.first_source + row) * n_cell_types;
+                for (cell_type, sum) in sums[..n_cell_types].iter().enumerate() {
                     scale_gradient[pair_first + cell_type] += f64::from(*sum);
                 }
                 if shard.uniform_offset == 0 {
-                    squared += f64::from(sums[N_CELL_TYPES]);
+                    squared += f64::from(sums[n_cell_types]);
                 }
             }
         }
@@ -349,24 +348,27 @@ impl Optimiser {
         };
         self.uniform.write(0, &[uniform]);
         self.uniform.write(UNIFORM_STRIDE / 4, &[UpdateUniform { learning_rate: 0.0, ..uniform }]);
-        self.pairs.write(N_PAIR_TYPES, &self.scale_words());
-        self.pairs.write(PAIRS_LARGEST, &[0_u32]);
-        self.pairs.write(PAIRS_COUNTS, &vec![0_u32; self.weight_counts.len()]);
-        self.pairs.write(PAIRS_LIKE_COUNTS, &vec![0_u32; self.like_counts.len()]);
+        let layout = &self.layout;
+        let (largest, counts, like_counts) =
+            (layout.pairs_largest(), layout.pairs_counts(), layout.pairs_like_counts());
+        self.pairs.write(layout.n_pair_types(), &self.scale_words());
+        self.pairs.write(largest, &[0_u32]);
+        self.pairs.write(counts, &vec![0_u32; self.weight_counts.len()]);
+        self.pairs.write(like_counts, &vec![0_u32; self.like_counts.len()]);
         simulation.gpu.submit("update weights", |pass| {
             for shard in &self.shards {
                 let n_workgroups = simulation.device.shards[shard.shard_ix].n_workgroups;
                 self.update.dispatch(pass, &shard.update_group, shard.uniform_offset, n_workgroups);
             }
         })?;
-        let largest: Vec<f32> = self.pairs.read(PAIRS_LARGEST, 1)?;
+        let largest: Vec<f32> = self.pairs.read(largest, 1)?;
         if !largest[0].is_finite() {
             return Err(Error::Failed(format!("a weight is not finite after update {t}")));
         }
         simulation.arrival_scale = arrival_scale(largest[0].max(simulation.largest_fixed_weight));
         if self.settings.structure {
-            self.weight_counts = self.pairs.read(PAIRS_COUNTS, self.weight_counts.len())?;
-            self.like_counts = self.pairs.read(PAIRS_LIKE_COUNTS, self.like_counts.len())?;
+            self.weight_counts = self.pairs.read(counts, self.weight_counts.len())?;
+            self.like_counts = self.pairs.read(like_counts, self.like_counts.len())?;
         }
         Ok(())
     }
@@ -417,9 +419,9 @@ impl Optimiser {
         let shapes_fit = learned.weight_moments.iter().all(|m| m.len() == n_learned)
             && learned.cell_parameters.len() == simulation.cell_models.len()
             && learned.cell_moments.len() == simulation.cell_models.len()
-            && learned.log_scales.len() == N_PAIR_TYPES
-            && learned.scale_moments.len() == N_PAIR_TYPES
-            && learned.type_scale_moments.len() == N_TYPE_SCALES;
+            && learned.log_scales.len() == self.layout.n_pair_types()
+            && learned.scale_moments.len() == self.layout.n_pair_types()
+            && learned.type_scale_moments.len() == self.layout.n_type_scales();
         if !shapes_fit {
             return Err(Error::Failed(
                 "the checkpoint is of another network or other learned parameters".to_owned(),

@@ -16,8 +16,44 @@ pub enum SourceSpikes<'a> {
     None,
     /// Given spikes: masks of trials, `[n_steps][n_lgn + n_background]`.
     Replay(&'a [u32]),
+    /// Given spikes, set before a batch ([`super::Simulation::set_spikes`]): the most (step, unit) pairs of a batch.
+    Listed(usize),
     /// Spikes drawn on the device from what the LGN units see of the stimulus ([`super::Simulation::set_stimulus`]).
     Drawn(SourceFilters<'a>),
+}
+
+/// Spikes of LGN and background units in a batch, for the kernel: the place of each step's first entry and the end of the last, then
+/// the entries, unit and mask of trials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpikeList {
+    words: Vec<u32>,
+}
+
+impl SpikeList {
+    /// From (step, unit, mask of trials), ascending in step; each (step, unit) at most once.
+    pub fn new(n_steps: usize, spikes: impl ExactSizeIterator<Item = (u32, u32, u32)>) -> Self {
+        let first = n_steps + 1;
+        let mut words = Vec::with_capacity(first + 2 * spikes.len());
+        words.resize(first, 0);
+        let mut n_started = 0;
+        for (step, unit, trials) in spikes {
+            while n_started <= step as usize {
+                words[n_started] = words.len() as u32;
+                n_started += 1;
+            }
+            words.extend([unit, trials]);
+        }
+        let end = words.len() as u32;
+        words[n_started..first].fill(end);
+        Self { words }
+    }
+
+    /// From masks of trials, `[n_steps][n_units]`.
+    fn from_masks(masks: &[u32], n_steps: usize, n_units: usize) -> Self {
+        let at = |i: usize| ((i / n_units) as u32, (i % n_units) as u32, masks[i]);
+        let spikes: Vec<_> = (0..masks.len()).filter(|i| masks[*i] != 0).map(at).collect();
+        Self::new(n_steps, spikes.into_iter())
+    }
 }
 
 /// Linear filters of LGN and background units (MODEL.md, S3 and S4). Subfields are numbered: the dominant one of each LGN unit
@@ -51,6 +87,8 @@ pub(super) struct SourceKernel {
     kernel: Kernel,
     groups: Vec<BindGroup>,
     n_units: usize,
+    /// Given spikes, where they are not drawn.
+    replay: Option<Buffer>,
     drawn: Option<Drawn>,
 }
 
@@ -84,14 +122,26 @@ impl SourceKernel {
         let compile = |name: &str| Kernel::new(gpu, name, &assemble(name, layout)?, &per_source);
         match sources {
             SourceSpikes::None => Ok(None),
-            SourceSpikes::Replay(masks) => {
+            SourceSpikes::Replay(_) | SourceSpikes::Listed(_) => {
                 let kernel = compile("source_replay_forward")?;
-                let replay = Buffer::storage_of(gpu, "source replay", masks)?;
+                let n_steps = settings.n_steps;
+                let (n_words, given) = match sources {
+                    SourceSpikes::Replay(masks) => {
+                        let list = SpikeList::from_masks(masks, n_steps, n_units.max(1));
+                        (list.words.len(), list)
+                    }
+                    SourceSpikes::Listed(most) => {
+                        (n_steps + 1 + 2 * most, SpikeList::new(n_steps, std::iter::empty()))
+                    }
+                    SourceSpikes::None | SourceSpikes::Drawn(_) => return Ok(None),
+                };
+                let replay = Buffer::storage(gpu, "source replay", n_words)?;
+                replay.write(0, &given.words);
                 let groups = spikes
                     .iter()
                     .map(|spikes| kernel.bind(&[("step", uniform), ("replay", &replay), ("spikes", spikes)]))
                     .collect::<Result<_>>()?;
-                Ok(Some(Self { kernel, groups, n_units, drawn: None }))
+                Ok(Some(Self { kernel, groups, n_units, replay: Some(replay), drawn: None }))
             }
             SourceSpikes::Drawn(filters) => {
                 let kernel = compile("source_forward")?;
@@ -113,7 +163,7 @@ impl SourceKernel {
                         ])
                     })
                     .collect::<Result<_>>()?;
-                Ok(Some(Self { kernel, groups, n_units, drawn: Some(drawn) }))
+                Ok(Some(Self { kernel, groups, n_units, replay: None, drawn: Some(drawn) }))
             }
         }
     }
@@ -134,6 +184,17 @@ impl SourceKernel {
                 Ok(())
             }
             _ => Err(Error::Failed("this simulation takes no stimulus of that shape".to_owned())),
+        }
+    }
+
+    /// Sets the spikes of the units in every batch to come.
+    pub(super) fn set_spikes(&self, list: &SpikeList) -> Result<()> {
+        match &self.replay {
+            Some(replay) if 4 * list.words.len() as u64 <= replay.bytes() => {
+                replay.write(0, &list.words);
+                Ok(())
+            }
+            _ => Err(Error::Failed("this simulation takes no list of so many spikes".to_owned())),
         }
     }
 

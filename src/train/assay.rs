@@ -435,13 +435,13 @@ fn rig_network(network: &Network, n_pairs: usize) -> Network {
         populations: network.populations.clone(),
         cell_models,
         neurons: Neurons { model_ix: vec![0; n], cell_type_ix: vec![0; n], ..Neurons::default() },
-        n_lgn: 0,
-        n_background: 0,
+        vocabulary: network.vocabulary.clone(),
         rows: Rows {
             offsets: (0..=n).map(|source| source.min(n_pairs) as u64).collect(),
             targets: (n_pairs..n).map(|target| pack_target(target as u32, 0)).collect(),
             weights: vec![0.0; n_pairs],
         },
+        ..Network::default()
     }
 }
 

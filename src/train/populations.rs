@@ -6,8 +6,8 @@ use crate::loss::correlation::{
     FanoWidth, PopulationCounts, draw_groups, fano_curve, fano_term, pairwise_term, widths,
 };
 use crate::loss::{Responses, TermValue};
+use crate::network::Vocabulary;
 use crate::network::tables::{Split, Tables};
-use crate::network::{CLASS_OF_SOURCE_TYPE, class_is_inhibitory};
 use crate::plan::Plan;
 use crate::sim::ForwardReport;
 
@@ -54,13 +54,18 @@ pub(super) struct FanoSums([Vec<(f64, f64)>; 2]);
 
 impl Populations {
     /// Draws the groups where a term or the evaluation looks at them.
-    pub(super) fn new(plan: &Plan, tables: &Tables, core: &[Vec<usize>], n_neurons: usize) -> Option<Self> {
+    pub(super) fn new(
+        plan: &Plan,
+        tables: &Tables,
+        core: &[Vec<usize>],
+        vocabulary: &Vocabulary,
+        n_neurons: usize,
+    ) -> Option<Self> {
         let losses = &plan.scene.losses;
         let asked = [losses.fano.map(|t| t.n_groups), losses.pairwise_correlation.map(|t| t.n_groups)];
         let most = asked.into_iter().flatten().max();
         let n_groups = most.or(plan.scene.evaluate.fano.then_some(N_GROUPS))?;
-        let excitatory =
-            core.iter().enumerate().filter(|(t, _)| !class_is_inhibitory(CLASS_OF_SOURCE_TYPE[*t]));
+        let excitatory = core.iter().enumerate().filter(|(t, _)| !vocabulary.is_inhibitory(*t));
         let mut candidates: Vec<usize> =
             excitatory.flat_map(|(_, neurons)| neurons.iter().copied()).collect();
         candidates.sort_unstable();

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use super::assay::Assay;
 use super::populations::Populations;
+use super::recorded::{Recorded, refuse_recordings_of_v1};
 use super::schedule;
 use super::settings::{optimiser_settings, settings};
 use super::structure::{LIKE_TO_LIKE, SCALE_PRIOR, Structure, WEIGHT_DISTRIBUTION, like_pairs};
@@ -24,10 +25,11 @@ use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::lgn_units;
 use crate::network::tables::{Split, Tables};
-use crate::network::{CELL_TYPES, Network};
+use crate::network::{Network, Vocabulary};
 use crate::output::{PhaseMs, StepMetrics};
 use crate::plan::Plan;
 use crate::scene::{ElectrophysiologyLossScene, NetworkScene, StepsBetween};
+use crate::setup::Built;
 use crate::sim::layout::Layout;
 use crate::sim::optimiser::Optimiser;
 use crate::sim::{
@@ -48,6 +50,8 @@ pub struct Session {
     optimiser: Optimiser,
     /// What LGN and background see; none in a network without them.
     stimulus: Option<Stimulus>,
+    /// Spikes that came with the network in place of a stimulus.
+    recorded: Option<Recorded>,
     losses: FunctionLosses,
     /// Paired recordings; none where they are not asked for.
     assay: Option<Assay>,
@@ -62,6 +66,8 @@ pub struct Session {
     rate_mean_hz: Vec<f32>,
     /// Assigned preferred direction of each neuron, deg.
     tuning_angle_deg: Vec<f32>,
+    /// Types of the network.
+    vocabulary: Vocabulary,
     /// Factors of the terms; a term that is not named has 1.
     factors: BTreeMap<String, f64>,
 }
@@ -86,58 +92,55 @@ fn whole_tape_fits(plan: &Plan, network: &Network, dynamics: &Dynamics) -> bool 
 
 impl Session {
     /// Puts a network on the device.
-    pub fn new(
-        plan: &Plan,
-        gpu: &Arc<Gpu>,
-        tables: &Tables,
-        network: Network,
-        dynamics: &Dynamics,
-    ) -> Result<Self> {
-        Self::with_pairs(plan, gpu, tables, network, dynamics, plan.scene.losses.electrophysiology)
+    pub fn new(plan: &Plan, gpu: &Arc<Gpu>, tables: &Tables, built: Built) -> Result<Self> {
+        Self::with_pairs(plan, gpu, tables, built, plan.scene.losses.electrophysiology)
     }
 
     /// As [`Session::new`], with the rig of paired recordings even where the scene's loss has no electrophysiology term, for
     /// [`Session::record_pairs`].
-    pub fn new_with_pairs(
-        plan: &Plan,
-        gpu: &Arc<Gpu>,
-        tables: &Tables,
-        network: Network,
-        dynamics: &Dynamics,
-    ) -> Result<Self> {
-        let pairs = plan.scene.losses.electrophysiology.unwrap_or_default();
-        Self::with_pairs(plan, gpu, tables, network, dynamics, Some(pairs))
+    pub fn new_with_pairs(plan: &Plan, gpu: &Arc<Gpu>, tables: &Tables, built: Built) -> Result<Self> {
+        // The rig stands for the project's own cells and synapses, which a circuit that was read need not have.
+        let pairs = built.given.is_none().then(|| plan.scene.losses.electrophysiology.unwrap_or_default());
+        Self::with_pairs(plan, gpu, tables, built, pairs)
     }
 
     fn with_pairs(
         plan: &Plan,
         gpu: &Arc<Gpu>,
         tables: &Tables,
-        network: Network,
-        dynamics: &Dynamics,
+        built: Built,
         pairs: Option<ElectrophysiologyLossScene>,
     ) -> Result<Self> {
-        let scene = &plan.scene;
+        let Built { network, dynamics, given } = built;
+        let (scene, dynamics) = (&plan.scene, &dynamics);
+        refuse_recordings_of_v1(plan, &network)?;
         let core_radius_um = match &scene.network {
             NetworkScene::V1(v1) => v1.core_radius_um,
-            NetworkScene::CellsOnly(_) => f64::INFINITY,
+            NetworkScene::CellsOnly(_) | NetworkScene::Sonata(_) => f64::INFINITY,
         };
-        let train_targets = FunctionTargets::from_tables(tables, Split::Train)?;
-        let losses =
-            loss::prepare(&scene.losses, &train_targets, &network.neurons, core_radius_um, &plan.scene_file)?;
+        let core = loss::core_neurons(&network, core_radius_um);
+        let train_targets = targets(tables, &network, Split::Train)?;
+        let losses = loss::prepare(&scene.losses, &train_targets, &network.neurons, &core, &plan.scene_file)?;
+        let (given_inputs, start_u_mv) = given.map_or((None, Vec::new()), |g| (Some(g.inputs), g.start_u_mv));
+        let recorded = given_inputs.map(|inputs| Recorded::new(plan, inputs));
         let stimulus = stimulus(plan, tables, &network)?;
         let mut settings = settings(plan, dynamics)?;
         if scene.checkpoint.steps_between == StepsBetween::Auto && whole_tape_fits(plan, &network, dynamics) {
             settings.steps_between_checkpoints = settings.n_steps;
         }
-        let core = loss::core_neurons(&network.neurons, core_radius_um);
-        let populations = Populations::new(plan, tables, &core, network.neurons.len());
+        let populations = Populations::new(plan, tables, &core, &network.vocabulary, network.neurons.len());
         if let Some(populations) = &populations {
             settings.groups.clone_from(&populations.masks);
         }
-        let sources =
-            stimulus.as_ref().map_or(SourceSpikes::None, |s| SourceSpikes::Drawn(drawn(&s.filters)));
+        let sources = match (&stimulus, &recorded) {
+            (_, Some(recorded)) => SourceSpikes::Listed(recorded.most_entries()),
+            (Some(stimulus), _) => SourceSpikes::Drawn(drawn(&stimulus.filters)),
+            (None, None) => SourceSpikes::None,
+        };
         let mut simulation = Simulation::new(gpu, &network, dynamics, sources, settings)?;
+        if start_u_mv.iter().any(|u| *u != 0.0) {
+            simulation.set_start(&start_u_mv)?;
+        }
         if let NetworkScene::CellsOnly(cells) = &scene.network {
             let n_values = network.neurons.len() * plan.n_trials as usize;
             simulation.set_current(&vec![cells.current_pa as f32; n_values])?;
@@ -162,15 +165,17 @@ impl Session {
             simulation,
             optimiser,
             stimulus,
+            recorded,
             losses,
             assay,
             populations,
             structure,
             train_targets,
-            held_out_targets: FunctionTargets::from_tables(tables, Split::HeldOut)?,
+            held_out_targets: targets(tables, &network, Split::HeldOut)?,
             core,
             rate_mean_hz: vec![0.0; network.neurons.len()],
             tuning_angle_deg: network.neurons.tuning_angle_deg.clone(),
+            vocabulary: network.vocabulary.clone(),
             factors: BTreeMap::new(),
         })
     }
@@ -261,12 +266,16 @@ impl Session {
 
     /// Shows the network the trials of a training step.
     fn run_batch(&mut self, training_step: u32) -> Result<(Vec<TrialKind>, ForwardReport)> {
-        let scene = &self.plan.scene;
-        let scene_contrast = scene.trials.grating.contrast;
-        let conditions = schedule::conditions(&scene.trials, scene.seed, training_step);
-        self.set_stimulus(&conditions)?;
+        let shown = match &self.recorded {
+            Some(recorded) => Shown::Recorded(recorded.of_step(training_step)),
+            None => {
+                let scene = &self.plan.scene;
+                Shown::Screen(schedule::conditions(&scene.trials, scene.seed, training_step))
+            }
+        };
+        let trials = self.show(&shown)?;
         let forward = self.simulation.forward(self.plan.scene.seed, training_step)?;
-        Ok((kinds(&conditions, scene_contrast), forward))
+        Ok((trials, forward))
     }
 
     /// Takes a training step (from 1).
@@ -371,6 +380,24 @@ impl Session {
         self.simulation.layout()
     }
 
+    /// Sets what the sources send in a batch, and says what its trials are to the losses.
+    fn show(&mut self, shown: &Shown) -> Result<Vec<TrialKind>> {
+        match (shown, &self.recorded) {
+            (Shown::Recorded(inputs), Some(recorded)) => {
+                let list = recorded.list(inputs, self.plan.n_steps as usize);
+                self.simulation.set_spikes(&list)?;
+                Ok(recorded.kinds(inputs))
+            }
+            (Shown::Screen(conditions), _) => {
+                self.set_stimulus(conditions)?;
+                Ok(kinds(conditions, self.plan.scene.trials.grating.contrast))
+            }
+            (Shown::Recorded(_), _) => {
+                Err(Error::Failed("the network came without recorded spikes".to_owned()))
+            }
+        }
+    }
+
     fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {
         let Some(stimulus) = &self.stimulus else { return Ok(()) };
         let Stimulus { lgn_units, n_background, filters, .. } = stimulus;
@@ -401,8 +428,9 @@ impl Session {
         let mean = |neurons: &Vec<usize>| {
             neurons.iter().map(|&n| responses.mean_rate_hz(n, &all)).sum::<f64>() / neurons.len() as f64
         };
-        let types = CELL_TYPES.iter().zip(&self.core).filter(|(_, neurons)| !neurons.is_empty());
-        types.map(|(name, neurons)| ((*name).to_owned(), mean(neurons))).collect()
+        let types =
+            self.vocabulary.cell_types.iter().zip(&self.core).filter(|(_, neurons)| !neurons.is_empty());
+        types.map(|(name, neurons)| (name.clone(), mean(neurons))).collect()
     }
 }
 
@@ -436,6 +464,22 @@ fn mean_rate_hz(responses: &Responses<'_, f32>, evoked: bool) -> f64 {
         return 0.0;
     }
     (0..n_neurons).map(|n| responses.mean_rate_hz(n, &trials)).sum::<f64>() / n_neurons as f64
+}
+
+/// What a batch shows, one entry a trial.
+enum Shown {
+    /// Gratings and grey screens.
+    Screen(Vec<TrialCondition>),
+    /// Recorded inputs, by their number.
+    Recorded(Vec<usize>),
+}
+
+/// The recordings that the network is compared with: none of cell types that are not those of mouse V1.
+fn targets(tables: &Tables, network: &Network, split: Split) -> Result<FunctionTargets> {
+    if network.vocabulary.has_v1_cell_types() {
+        return FunctionTargets::from_tables(tables, split);
+    }
+    Ok(FunctionTargets { cell_types: network.vocabulary.cell_types.clone(), ..FunctionTargets::default() })
 }
 
 /// The LGN units of the tables and the background units of the scene; none in a network of cells only.

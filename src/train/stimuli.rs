@@ -17,7 +17,7 @@ use crate::network::lgn_units::FIELD_CENTRE_DEG;
 use crate::network::tables::Tables;
 use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::NetworkScene;
-use crate::setup;
+use crate::setup::{self, Built};
 use crate::sim::{
     LearnWeights, NeuronThreads, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
 };
@@ -189,8 +189,7 @@ impl<'a> Stage<'a> {
     pub(super) fn new(plan: &'a Plan, gpu: &'a Arc<Gpu>, tables: &Tables, session: Session) -> Result<Self> {
         let mut learned = session.learned()?;
         drop(session);
-        let dynamics = setup::dynamics(plan, tables);
-        let mut network = setup::cached_network(plan, tables, &dynamics, &mut |_| ())?;
+        let Built { mut network, dynamics, .. } = setup::build(plan, tables, &mut |_| ())?;
         network.rows.weights = std::mem::take(&mut learned.weights);
         Ok(Self { plan, gpu, dynamics, network, learned })
     }

@@ -12,7 +12,7 @@ use crate::network::tables::{Covariate, EmConnections, Tables};
 use crate::network::{CELL_TYPES, N_CELL_TYPES, target_cell_type, target_neuron};
 use crate::scene::{StructureLossScene, WeightTargetScene};
 use crate::sim::Simulation;
-use crate::sim::layout::{MAX_LIKE_GROUPS, N_PAIR_TYPES};
+use crate::sim::layout::MAX_LIKE_GROUPS;
 use crate::sim::optimiser::Optimiser;
 
 /// Names of the terms in the metrics.
@@ -60,11 +60,12 @@ pub struct PairTypeWeights {
 impl Structure {
     /// The terms of a scene. `builder_counts` are the counts of the weights as they were built.
     pub(super) fn new(scene: &StructureLossScene, tables: &Tables, builder_counts: &[u32]) -> Self {
+        let n_pair_types = builder_counts.len() / N_WEIGHT_BINS;
         let distribution = scene.weight_distribution.map(|term| WeightDistribution {
             weight: term.weight,
             targets: match term.target {
                 WeightTargetScene::EmSpread => {
-                    let mut targets = vec![None; N_PAIR_TYPES];
+                    let mut targets = vec![None; n_pair_types];
                     let sds = tables.em_log_sds.iter().flatten();
                     targets.iter_mut().zip(sds).for_each(|(t, sd)| *t = sd.map(WeightTarget::Spread));
                     targets
@@ -76,7 +77,7 @@ impl Structure {
             },
         });
         let prior = scene.scale_prior.map(|term| {
-            let mut sd = vec![f64::INFINITY; N_PAIR_TYPES];
+            let mut sd = vec![f64::INFINITY; n_pair_types];
             for (sd, p) in sd.iter_mut().zip(tables.connection.p_max.iter().flatten()) {
                 if *p > 0.0 {
                     *sd = ((1.0 - p) / (p * term.n_pairs_probed)).sqrt();
@@ -101,8 +102,8 @@ impl Structure {
         factor: impl Fn(&str) -> f64,
     ) -> Result<Vec<(&'static str, f64)>> {
         let mut values = Vec::new();
-        let mut slopes = vec![0.0; N_PAIR_TYPES * N_WEIGHT_BINS];
-        let mut by_log_scale = vec![0.0; N_PAIR_TYPES];
+        let mut slopes = vec![0.0; optimiser.weight_counts().len()];
+        let mut by_log_scale = vec![0.0; optimiser.log_scales().len()];
         if let Some(term) = &self.distribution {
             let value;
             (value, slopes) = term.value_and_slopes(optimiser.weight_counts(), factor(WEIGHT_DISTRIBUTION));

@@ -8,7 +8,7 @@ use simrun::model::rng::{Stream, uniform, word};
 use simrun::model::surrogate::Surrogate;
 use simrun::network::{
     CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Rows, SOURCE_TYPE_LGN,
-    class_is_inhibitory, pack_target,
+    class_is_inhibitory, pack_target, v1_unit_types,
 };
 
 use super::tables;
@@ -139,7 +139,9 @@ fn network(mode: Mode, seed: u64) -> Network {
         neurons,
         n_lgn: N_LGN,
         n_background: N_BACKGROUND,
+        unit_type_ix: v1_unit_types(N_LGN, N_BACKGROUND),
         rows,
+        ..Network::default()
     }
 }
 

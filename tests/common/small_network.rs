@@ -8,10 +8,10 @@ use simrun::model::kinetics::{N_TARGET_TYPES, Ports};
 use simrun::model::rng::{Stream, uniform, uniform_f64, words};
 use simrun::model::surrogate::Surrogate;
 use simrun::network::{
-    CELL_TYPES, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons, Population, Rows,
-    class_is_inhibitory, pack_target,
+    CELL_TYPES, CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons,
+    Population, Rows, class_is_inhibitory, pack_target, v1_unit_types,
 };
-use simrun::reference::{Current, N_PAIR_TYPES, Parameters, PopulationSeeds, Problem, VoltagePenalty};
+use simrun::reference::{Current, Parameters, PopulationSeeds, Problem, VoltagePenalty};
 
 /// A sequence of uniform random numbers.
 pub(crate) struct Draws {
@@ -179,7 +179,7 @@ fn random_parameters(network: &Network, draws: &mut Draws, size: f64) -> Paramet
     Parameters {
         weights: Vec::new(),
         theta: network.cell_models.iter().map(|_| spans.map(|s| draws.between(-s, s))).collect(),
-        log_scale: draws.many(N_PAIR_TYPES, -0.2 * size, 0.2 * size),
+        log_scale: draws.many(N_SOURCE_TYPES * N_CELL_TYPES, -0.2 * size, 0.2 * size),
     }
 }
 
@@ -233,7 +233,16 @@ fn network(kind: &Kind, draws: &mut Draws) -> Network {
         .enumerate()
         .map(|(cell_type_ix, name)| Population { name: (*name).to_owned(), cell_type_ix })
         .collect();
-    Network { populations, cell_models, neurons, n_lgn: N_LGN, n_background: N_BACKGROUND, rows }
+    Network {
+        populations,
+        cell_models,
+        neurons,
+        n_lgn: N_LGN,
+        n_background: N_BACKGROUND,
+        unit_type_ix: v1_unit_types(N_LGN, N_BACKGROUND),
+        rows,
+        ..Network::default()
+    }
 }
 
 /// Exact: ports 2c and 2c + 1 are the fast and slow alpha of class c. Fitted: every port is shared by the classes of its
@@ -261,6 +270,8 @@ fn ports(kind: &Kind, draws: &mut Draws) -> Ports {
     }
     Ports {
         n_ports,
+        n_classes: N_CLASSES,
+        target_type_of: CLASS_OF_SOURCE_TYPE[..N_CELL_TYPES].to_vec(),
         tau_ms,
         coef,
         reversal_mv: (0..n_ports).map(|p| if inhibitory_port(p) { -78.0 } else { 0.0 }).collect(),

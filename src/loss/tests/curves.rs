@@ -103,7 +103,9 @@ fn bins_go_round_the_circle() {
 #[test]
 fn curve_terms_without_recordings_are_refused() {
     let refused = |terms: LossesScene, targets: FunctionTargets| {
-        prepare(&terms, &targets, &neurons(&[2], 4), 1e9, Path::new("a.ron")).unwrap_err().to_string()
+        prepare(&terms, &targets, &neurons(&[2], 4), &core(&neurons(&[2], 4), 1e9), Path::new("a.ron"))
+            .unwrap_err()
+            .to_string()
     };
     let tuning = LossesScene { tuning: Some(CURVE), ..LossesScene::default() };
     assert!(refused(tuning, FunctionTargets::default()).contains("losses.tuning.weight = 1"));

@@ -5,10 +5,7 @@
 //! term of the loss looks at.
 
 use super::Optimiser;
-use crate::network::{N_CELL_TYPES, N_SOURCE_TYPES};
-
-/// Factors of types: the source types, then the target types.
-pub(super) const N_TYPE_SCALES: usize = N_SOURCE_TYPES + N_CELL_TYPES;
+use crate::sim::layout::Layout;
 
 /// Which factors are learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,13 +16,13 @@ pub struct LearnScales {
     pub types: bool,
 }
 
-/// Sums of a gradient by pair type over the pair types of each source type, then of each target type, `[N_TYPE_SCALES]`.
-fn sums_by_type(by_pair: &[f64]) -> [f64; N_TYPE_SCALES] {
-    let mut sums = [0.0; N_TYPE_SCALES];
-    for (source, row) in by_pair.chunks_exact(N_CELL_TYPES).enumerate() {
+/// Sums of a gradient by pair type over the pair types of each source type, then of each target type, `[n_type_scales]`.
+fn sums_by_type(by_pair: &[f64], layout: &Layout) -> Vec<f64> {
+    let mut sums = vec![0.0; layout.n_type_scales()];
+    for (source, row) in by_pair.chunks_exact(layout.n_cell_types).enumerate() {
         for (target, g) in row.iter().enumerate() {
             sums[source] += g;
-            sums[N_SOURCE_TYPES + target] += g;
+            sums[layout.n_source_types + target] += g;
         }
     }
     sums
@@ -36,7 +33,7 @@ fn squared(values: &[f64]) -> f64 {
 }
 
 impl Optimiser {
-    /// The factors as the device takes them, `[N_PAIR_TYPES]`.
+    /// The factors as the device takes them, `[n_pair_types]`.
     pub(super) fn scale_words(&self) -> Vec<f32> {
         self.learned.log_scales.iter().map(|s| s.exp() as f32).collect()
     }
@@ -45,26 +42,27 @@ impl Optimiser {
     pub(super) fn scale_gradient_norm(&self, gradient: &[f64]) -> f64 {
         let LearnScales { pairs, types } = self.settings.learn_scales;
         let own = if pairs { squared(gradient) } else { 0.0 };
-        let of_types = if types { squared(&sums_by_type(gradient)) } else { 0.0 };
+        let of_types = if types { squared(&sums_by_type(gradient, &self.layout)) } else { 0.0 };
         (own + of_types).sqrt()
     }
 
-    /// Takes a step of all learned factors along a gradient by the logarithms of those of the pair types, `[N_PAIR_TYPES]`.
+    /// Takes a step of all learned factors along a gradient by the logarithms of those of the pair types, `[n_pair_types]`.
     pub(super) fn step_scales(&mut self, gradient: &[f64], t: u32, rate_factor: f64) {
         let LearnScales { pairs, types } = self.settings.learn_scales;
         let rate = self.settings.scale_learning_rate * rate_factor;
         let (adam, bound) = (&self.settings.adam, self.settings.log_scale_bound);
         let learned = &mut self.learned;
-        let mut of_type = [0.0; N_TYPE_SCALES];
+        let (layout, n_cell_types) = (&self.layout, self.layout.n_cell_types);
+        let mut of_type = vec![0.0; layout.n_type_scales()];
         if types {
-            let sums = sums_by_type(gradient);
+            let sums = sums_by_type(gradient, layout);
             for ((step, g), moments) in of_type.iter_mut().zip(&sums).zip(&mut learned.type_scale_moments) {
                 *step = rate * adam.advance(t, *g, moments);
             }
         }
         for (pair, scale) in learned.log_scales.iter_mut().enumerate() {
-            let (source, target) = (pair / N_CELL_TYPES, pair % N_CELL_TYPES);
-            let mut step = of_type[source] + of_type[N_SOURCE_TYPES + target];
+            let (source, target) = (pair / n_cell_types, pair % n_cell_types);
+            let mut step = of_type[source] + of_type[layout.n_source_types + target];
             if pairs {
                 step += rate * adam.advance(t, gradient[pair], &mut learned.scale_moments[pair]);
             }

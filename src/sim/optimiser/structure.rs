@@ -4,20 +4,20 @@ use super::Optimiser;
 use crate::error::{Error, Result};
 use crate::model::direction_bins::{N_DIRECTION_BINS, direction_bin};
 use crate::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
-use crate::network::{N_CELL_TYPES, target_cell_type, target_neuron};
+use crate::network::{target_cell_type, target_neuron};
 use crate::sim::Simulation;
-use crate::sim::layout::{MAX_LIKE_GROUPS, N_PAIR_TYPES, PAIRS_LIKE, PAIRS_LIKE_SLOPES, PAIRS_SLOPES};
+use crate::sim::layout::MAX_LIKE_GROUPS;
 
 /// Words before the offsets of a shard's rows.
 const OFFSETS_HEADER: usize = 3;
 
 impl Optimiser {
-    /// Logarithms of the pair factors learned so far, `[N_PAIR_TYPES]`.
+    /// Logarithms of the pair factors learned so far, `[n_pair_types]`.
     pub fn log_scales(&self) -> &[f64] {
         &self.learned.log_scales
     }
 
-    /// The weights between neurons by size, `[N_PAIR_TYPES][N_WEIGHT_BINS]`; empty without structure terms.
+    /// The weights between neurons by size, `[n_pair_types][N_WEIGHT_BINS]`; empty without structure terms.
     pub fn weight_counts(&self) -> &[u32] {
         &self.weight_counts
     }
@@ -36,16 +36,17 @@ impl Optimiser {
                 like.len()
             )));
         }
-        let mut group_of = vec![0_u32; N_PAIR_TYPES];
+        let layout = &simulation.layout;
+        let mut group_of = vec![0_u32; layout.n_pair_types()];
         like.iter().zip(1..).for_each(|(pair, group)| group_of[*pair] = group);
-        self.pairs.write(PAIRS_LIKE, &group_of);
+        self.pairs.write(layout.pairs_like(), &group_of);
         self.weight_counts = Self::count_weights(simulation)?;
         let mut counts = vec![0; like.len() * N_DIRECTION_BINS * N_WEIGHT_BINS];
         if !like.is_empty() {
-            let first = simulation.layout.table_angles();
-            let angles: Vec<f32> = simulation.device.tables.read(first, simulation.layout.n_neurons)?;
+            let first = layout.table_angles();
+            let angles: Vec<f32> = simulation.device.tables.read(first, layout.n_neurons)?;
             simulation.visit_recurrent_edges(|source, word, weight| {
-                let pair = simulation.source_type(source) * N_CELL_TYPES + target_cell_type(word);
+                let pair = simulation.pair_type(source, word);
                 if let (group @ 1.., Some(bin)) = (group_of[pair] as usize, weight_bin(weight)) {
                     let direction = direction_bin(angles[source], angles[target_neuron(word) as usize]);
                     counts[((group - 1) * N_DIRECTION_BINS + direction) * N_WEIGHT_BINS + bin] += 1;
@@ -57,8 +58,8 @@ impl Optimiser {
     }
 
     /// Sets what the structure terms add to the gradient until they are set anew: the derivative of the loss by the logarithm of a
-    /// weight, `[N_PAIR_TYPES][N_WEIGHT_BINS]`, for the like-to-like pair types also by direction, `[like_pairs][N_DIRECTION_BINS]`, and by the
-    /// logarithms of the pair factors, `[N_PAIR_TYPES]`.
+    /// weight, `[n_pair_types][N_WEIGHT_BINS]`, for the like-to-like pair types also by direction, `[like_pairs][N_DIRECTION_BINS]`, and by the
+    /// logarithms of the pair factors, `[n_pair_types]`.
     ///
     /// # Errors
     /// [`Error::Failed`] for other shapes, or an optimiser without structure terms.
@@ -70,25 +71,25 @@ impl Optimiser {
     ) -> Result<()> {
         let fits = slopes.len() == self.weight_counts.len()
             && like_slopes.len() * N_WEIGHT_BINS == self.like_counts.len()
-            && by_log_scale.len() == N_PAIR_TYPES;
+            && by_log_scale.len() == self.layout.n_pair_types();
         if !fits || !self.settings.structure {
             return Err(Error::Failed("the optimiser takes no structure terms of that shape".to_owned()));
         }
-        self.pairs.write(PAIRS_SLOPES, slopes);
-        self.pairs.write(PAIRS_LIKE_SLOPES, like_slopes);
+        self.pairs.write(self.layout.pairs_slopes(), slopes);
+        self.pairs.write(self.layout.pairs_like_slopes(), like_slopes);
         self.scale_gradient = by_log_scale.to_vec();
         Ok(())
     }
 
-    /// Counts the weights between neurons by size, `[N_PAIR_TYPES][N_WEIGHT_BINS]`, as `update_weights.wgsl` counts them when it
+    /// Counts the weights between neurons by size, `[n_pair_types][N_WEIGHT_BINS]`, as `update_weights.wgsl` counts them when it
     /// writes them.
     ///
     /// # Errors
     /// [`Error::Device`] what the driver refused.
     pub fn count_weights(simulation: &Simulation) -> Result<Vec<u32>> {
-        let mut counts = vec![0; N_PAIR_TYPES * N_WEIGHT_BINS];
+        let mut counts = vec![0; simulation.layout.n_pair_types() * N_WEIGHT_BINS];
         simulation.visit_recurrent_edges(|source, word, weight| {
-            let pair = simulation.source_type(source) * N_CELL_TYPES + target_cell_type(word);
+            let pair = simulation.pair_type(source, word);
             if let Some(bin) = weight_bin(weight) {
                 counts[pair * N_WEIGHT_BINS + bin] += 1;
             }
@@ -98,6 +99,11 @@ impl Optimiser {
 }
 
 impl Simulation {
+    /// Pair type of an edge: (source type, target cell type).
+    fn pair_type(&self, source: usize, word: u32) -> usize {
+        self.source_type(source) * self.layout.n_cell_types + target_cell_type(word)
+    }
+
     /// Reads all edges between neurons back and visits each: source, target word ([`crate::network::Rows::targets`]), weight.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::super::assay::PairErrors;
 use super::super::populations::{FanoCurve, FanoSums};
 use super::super::schedule;
 use super::super::structure::{LikeToLikeSlope, PairTypeWeights, like_to_like, weights_beside_em};
-use super::{Session, kinds};
+use super::{Session, Shown};
 use crate::error::Result;
 use crate::evaluate::{
     CellTypeSummary, ContrastResponses, Curves, Tuning, contrast_classes, contrast_curves, summarise,
@@ -64,6 +64,9 @@ impl Session {
     /// # Errors
     /// Those of reading the weights back.
     pub fn weights_beside_em(&self, tables: &Tables) -> Result<Vec<PairTypeWeights>> {
+        if !self.vocabulary.has_v1_cell_types() {
+            return Ok(Vec::new());
+        }
         Ok(weights_beside_em(&Optimiser::count_weights(&self.simulation)?, tables))
     }
 
@@ -72,6 +75,9 @@ impl Session {
     /// # Errors
     /// Those of reading the weights back.
     pub fn like_to_like(&self, tables: &Tables) -> Result<Vec<LikeToLikeSlope>> {
+        if !self.vocabulary.has_v1_cell_types() {
+            return Ok(Vec::new());
+        }
         like_to_like(&self.simulation, &self.tuning_angle_deg, tables)
     }
 
@@ -102,16 +108,17 @@ impl Session {
 
     /// Shows every direction and the grey screen to the network as it is.
     pub fn evaluate(&mut self) -> Result<Evaluation> {
-        let scene = &self.plan.scene;
-        let batches = schedule::evaluation_batches(scene);
-        let seed = schedule::evaluation_seed(scene.seed);
-        let contrast = scene.trials.grating.contrast;
+        let batches: Vec<Shown> = match &self.recorded {
+            Some(recorded) => recorded.batches().into_iter().map(Shown::Recorded).collect(),
+            None => schedule::evaluation_batches(&self.plan.scene).into_iter().map(Shown::Screen).collect(),
+        };
+        let seed = schedule::evaluation_seed(self.plan.scene.seed);
         let mut tuning = Tuning::new(self.rate_mean_hz.len());
         let mut contrasts = ContrastResponses::default();
         let mut spikes = Vec::new();
         let mut fano = FanoSums::default();
-        for (presentation, conditions) in batches.iter().enumerate() {
-            self.set_stimulus(conditions)?;
+        for (presentation, shown) in batches.iter().enumerate() {
+            let trials = self.show(shown)?;
             let is_last = presentation + 1 == batches.len();
             let presentation = presentation as u32;
             let forward = if is_last {
@@ -121,7 +128,6 @@ impl Session {
             } else {
                 self.simulation.forward(seed, presentation)?
             };
-            let trials = kinds(conditions, contrast);
             let responses =
                 Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
             tuning.add(&responses);

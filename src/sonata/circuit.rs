@@ -1,0 +1,524 @@
+//! A circuit put together: populations, edges and types as a [`Network`] with its dynamics.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::cells::{Kind, Members, Naming, members};
+use super::components::read_receptor;
+use super::config::Config;
+use super::edges::{Block, EdgePopulation};
+use super::inputs::{InputSource, Receivers, TrialInput, read_inputs};
+use super::links::{Conflict, Link, Links, Types, types};
+use super::node_sets::NodeSets;
+use super::nodes::NodePopulation;
+use super::types::TypeTable;
+use crate::error::{Error, Result};
+use crate::model::kinetics::Ports;
+use crate::network::{CellModel, Network, Neurons, Population, Rows, TARGET_NEURON_BITS, pack_target};
+
+/// What a scene says about a circuit beside its configuration.
+pub struct CircuitOptions<'a> {
+    /// Time step, ms.
+    pub dt_ms: f64,
+    /// Attribute of the nodes that names their cell type, if it is said.
+    pub cell_type: Option<&'a str>,
+    /// Cell type of some names.
+    pub cell_types: &'a std::collections::BTreeMap<String, String>,
+    /// Index of a name among the cell types of mouse V1, for the names that stand for one.
+    pub v1_type: &'a dyn Fn(&str) -> Option<usize>,
+    /// Node set of the neurons that losses and evaluation read; none for all.
+    pub node_set: Option<&'a str>,
+    /// Virtual populations that count as background; all others count as LGN.
+    pub background: &'a [String],
+    /// Functions of `weight_function` that mean syn_weight times nsyns.
+    pub weight_functions: &'a [String],
+}
+
+/// A circuit in memory.
+pub struct Circuit {
+    /// Neurons, units and edges.
+    pub network: Network,
+    /// Synaptic ports.
+    pub ports: Ports,
+    /// Delays, `[n_source_types][n_cell_types]` steps.
+    pub delay_steps: Vec<u32>,
+    /// Potential above E_L at which each neuron starts, mV.
+    pub start_u_mv: Vec<f32>,
+    /// The populations in the order of the sources: simulated, then LGN, then background.
+    pub members: Vec<Members>,
+    node_sets: NodeSets,
+    populations: Vec<NodePopulation>,
+    /// What a user should know.
+    pub notices: Vec<String>,
+}
+
+/// Weight functions that mean syn_weight times nsyns: BMTK's defaults, and those of the published V1 models.
+const PLAIN_WEIGHT_FUNCTIONS: [&str; 6] = [
+    "default_weight_fnc",
+    "set_syn_weight",
+    "wmax",
+    "weight_function_recurrent",
+    "weight_function_lgn",
+    "weight_function_bkg",
+];
+
+/// Most kinds of nodes: their pairs are kept in a table.
+const MAX_KINDS: usize = 4096;
+
+/// Delay of an edge for which the circuit gives none, ms: NEST's.
+const DEFAULT_DELAY_MS: f64 = 1.0;
+
+/// Edges of all populations.
+#[derive(Default)]
+struct Edges {
+    source: Vec<u32>,
+    target: Vec<u32>,
+    weight: Vec<f32>,
+}
+
+impl Circuit {
+    /// Reads everything that `config` names.
+    ///
+    /// # Errors
+    /// Names file and dataset, type or population of what is missing, malformed, or beyond the point model.
+    pub fn read(config: &Config, options: &CircuitOptions<'_>) -> Result<Self> {
+        let node_sets = NodeSets::read(config.node_sets_file.as_deref(), &config.file)?;
+        let mut populations: Vec<NodePopulation> = Vec::new();
+        for file in &config.nodes {
+            populations.extend(NodePopulation::read_file(file)?);
+        }
+        let names: Vec<&str> = populations.iter().map(|p| p.name.as_str()).collect();
+        if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            return Err(Error::file(
+                &config.file,
+                format!("two files of nodes hold a population '{}'", twice.1),
+            ));
+        }
+        let naming = Naming { attribute: options.cell_type, renamed: options.cell_types };
+        let mut kinds = Vec::new();
+        let mut all = Vec::new();
+        for population in &populations {
+            let keep = match &config.node_set {
+                Some(set) => Some(node_sets.select(set, population, &names)?),
+                None => None,
+            };
+            all.push(members(population, config, &naming, keep.as_deref(), &mut kinds)?);
+        }
+        let all = in_order(all, options.background);
+        let n_neurons: usize = all.iter().filter(|m| !m.is_virtual).map(|m| m.node_id.len()).sum();
+        if n_neurons == 0 || n_neurons > 1 << TARGET_NEURON_BITS {
+            let reason = format!(
+                "{n_neurons} nodes are to be simulated, must be from 1 to {}",
+                1 << TARGET_NEURON_BITS
+            );
+            return Err(Error::file(&config.file, reason));
+        }
+        if kinds.len() > MAX_KINDS {
+            let reason =
+                format!("its nodes are of {} node types and cell models, at most {MAX_KINDS}", kinds.len());
+            return Err(Error::file(&config.file, reason));
+        }
+        let mut links = Links::new(kinds.len());
+        let mut edges = Edges::default();
+        for file in &config.edges {
+            for mut population in EdgePopulation::open_file(file)? {
+                edges.read(&mut population, config, options, &all, &mut links)?;
+            }
+        }
+        let types = types(&kinds, &links, options.v1_type, &config.file)?;
+        let mut notices = Vec::new();
+        if !types.split.is_empty() {
+            notices.push(format!(
+                "edges tell node types apart within {}: each is a cell type of its own",
+                types.split.join(", ")
+            ));
+        }
+        let n_read = edges.source.len();
+        let network = network(&populations, &all, &kinds, &types, options.background, edges)?;
+        if network.rows.n_edges() < n_read {
+            let n = network.rows.n_edges();
+            notices.push(format!(
+                "{n_read} edges of the circuit are {n} pairs of nodes: weights of a pair are added"
+            ));
+        }
+        let core = match options.node_set {
+            Some(set) => Some(core(set, &node_sets, &populations, &all, &config.file)?),
+            None => None,
+        };
+        let start = |member: &Members, kind: u32| match &kinds[kind as usize].cell {
+            Some(cell) if !member.is_virtual => Some((cell.v_start_mv - cell.e_l_mv) as f32),
+            _ => None,
+        };
+        let start_u_mv = all.iter().flat_map(|m| m.kind_ix.iter().filter_map(|k| start(m, *k))).collect();
+        Ok(Self {
+            network: Network { core, ..network },
+            ports: types.ports,
+            delay_steps: types.delay_steps,
+            start_u_mv,
+            members: all,
+            node_sets,
+            populations,
+            notices,
+        })
+    }
+}
+
+impl Circuit {
+    /// Reads the spikes of its virtual populations in trials of `n_steps` steps; what a user should know is added to the notices.
+    ///
+    /// # Errors
+    /// Names the file or input that is missing, malformed, or of nodes that the circuit does not have.
+    pub fn read_inputs(
+        &mut self,
+        sources: &[InputSource],
+        config: &Config,
+        dt_ms: f64,
+        n_steps: u32,
+    ) -> Result<Vec<TrialInput>> {
+        let receivers =
+            Receivers { members: &self.members, populations: &self.populations, node_sets: &self.node_sets };
+        let (inputs, n_moved) = read_inputs(sources, config, &receivers, dt_ms, n_steps)?;
+        if n_moved > 0 {
+            self.notices.push(format!("{n_moved} spikes of the inputs moved to a later step: a unit spikes at most once in {dt_ms} ms"));
+        }
+        Ok(inputs)
+    }
+}
+
+/// Populations as sources are numbered: simulated, then virtual ones, those that count as background last.
+fn in_order(mut all: Vec<Members>, background: &[String]) -> Vec<Members> {
+    all.sort_by_key(|m| (m.is_virtual, background.contains(&m.population)));
+    let mut first = 0;
+    for members in &mut all {
+        members.first_source = first;
+        first += members.node_id.len();
+    }
+    all
+}
+
+/// Which neurons are in a node set.
+fn core(
+    set: &str,
+    node_sets: &NodeSets,
+    populations: &[NodePopulation],
+    all: &[Members],
+    file: &Path,
+) -> Result<Vec<bool>> {
+    let names: Vec<&str> = populations.iter().map(|p| p.name.as_str()).collect();
+    let mut core = Vec::new();
+    for members in all.iter().filter(|m| !m.is_virtual) {
+        let Some(population) = populations.iter().find(|p| p.name == members.population) else { continue };
+        let selected = node_sets.select(&set.into(), population, &names)?;
+        core.extend(members.node_ix.iter().map(|i| selected[*i]));
+    }
+    if core.contains(&true) {
+        Ok(core)
+    } else {
+        Err(Error::file(file, format!("the node set '{set}' (network.node_set) holds no simulated node")))
+    }
+}
+
+/// What an edge type gives to its edges.
+struct EdgeType {
+    weight: Option<f64>,
+    nsyns: f64,
+    delay_ms: Option<f64>,
+    receptor: u32,
+}
+
+fn edge_type(
+    id: u64,
+    table: &TypeTable,
+    config: &Config,
+    options: &CircuitOptions<'_>,
+    file: &Path,
+) -> Result<EdgeType> {
+    table.require(id, file)?;
+    let at = table.file_or(file);
+    let refuse = |reason: String| Err(Error::file(at, format!("edge type {id}: {reason}")));
+    match table.get(id, "model_template") {
+        None | Some("static_synapse" | "nest:static_synapse") => (),
+        Some(other) => {
+            return refuse(format!("the template '{other}' is none that simrun simulates (static_synapse)"));
+        }
+    }
+    if let Some(function) = table.get(id, "weight_function") {
+        if !PLAIN_WEIGHT_FUNCTIONS.contains(&function)
+            && !options.weight_functions.iter().any(|f| f == function)
+        {
+            return refuse(format!(
+                "weight_function '{function}' is not known; if it means syn_weight times nsyns, name it in the scene's network.weight_functions"
+            ));
+        }
+    }
+    let receptor = match table.get(id, "dynamics_params") {
+        Some(name) => read_receptor(&config.component("synaptic_models_dir", name)?)?,
+        None => None,
+    };
+    Ok(EdgeType {
+        weight: table.number(id, "syn_weight")?,
+        nsyns: table.number(id, "nsyns")?.unwrap_or(1.0),
+        delay_ms: table.number(id, "delay")?,
+        receptor: receptor.unwrap_or(0) as u32,
+    })
+}
+
+impl Edges {
+    /// Adds the edges of a population.
+    fn read(
+        &mut self,
+        population: &mut EdgePopulation,
+        config: &Config,
+        options: &CircuitOptions<'_>,
+        all: &[Members],
+        links: &mut Links,
+    ) -> Result<()> {
+        let file = population.file();
+        let find = |name: &str| {
+            let unknown = || {
+                let known: Vec<&str> = all.iter().map(|m| m.population.as_str()).collect();
+                let reason = format!(
+                    "edges/{}: the circuit has no population '{name}' ({})",
+                    population.name,
+                    known.join(", ")
+                );
+                Error::file(&file, reason)
+            };
+            all.iter().find(|m| m.population == name).ok_or_else(unknown)
+        };
+        let (source, target) = (find(&population.source_population)?, find(&population.target_population)?);
+        if target.is_virtual {
+            let reason =
+                format!("edges/{} reach the virtual population '{}'", population.name, target.population);
+            return Err(Error::file(&file, reason));
+        }
+        for all in [&mut self.source, &mut self.target] {
+            all.reserve_exact(population.len());
+        }
+        self.weight.reserve_exact(population.len());
+        let table = population.types.clone();
+        let name = population.name.clone();
+        let mut known: HashMap<u64, EdgeType> = HashMap::new();
+        // Nodes that are not simulated take their edges with them.
+        let is_partial = config.node_set.is_some();
+        population.for_each_block(&mut |block| {
+            let error = |i: usize, reason: String| {
+                Error::file(&file, format!("edges/{name}: edge {}: {reason}", block.first + i))
+            };
+            for i in 0..block.source.len() {
+                let id = block.type_id[i];
+                if !known.contains_key(&id) {
+                    known.insert(id, edge_type(id, &table, config, options, &file)?);
+                }
+                let Some(places) = places(block, i, source, target, is_partial).map_err(|r| error(i, r))?
+                else {
+                    continue;
+                };
+                let edge = edge(block, i, &known[&id], options.dt_ms).map_err(|r| error(i, r))?;
+                let kinds = (source.kind_ix[places.0], target.kind_ix[places.1]);
+                let link = edge.link;
+                links.add(kinds.0, kinds.1, link).map_err(|c| error(i, c.words(&link, options.dt_ms)))?;
+                self.source.push((source.first_source + places.0) as u32);
+                self.target.push((target.first_source + places.1) as u32);
+                self.weight.push(edge.weight);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Places of an edge's nodes in their populations; none where one of them is left out.
+fn places(
+    block: &Block,
+    i: usize,
+    source: &Members,
+    target: &Members,
+    is_partial: bool,
+) -> std::result::Result<Option<(usize, usize)>, String> {
+    match (source.place_of(block.source[i]), target.place_of(block.target[i])) {
+        (Some(source), Some(target)) => Ok(Some((source, target))),
+        _ if is_partial => Ok(None),
+        (None, _) => Err(format!(
+            "source_node_id {} is no node of population '{}'",
+            block.source[i], source.population
+        )),
+        _ => Err(format!(
+            "target_node_id {} is no node of population '{}'",
+            block.target[i], target.population
+        )),
+    }
+}
+
+struct Edge {
+    weight: f32,
+    link: Link,
+}
+
+/// Weight, delay and receptor of an edge: its own attributes before those of its type.
+fn edge(block: &Block, i: usize, of_type: &EdgeType, dt_ms: f64) -> std::result::Result<Edge, String> {
+    let own = |k: usize| block.attributes[k].as_ref().map(|values| values[i]).filter(|value| !value.is_nan());
+    let Some(syn_weight) = own(0).or(of_type.weight) else {
+        return Err("has no syn_weight, neither of its own nor of its type".to_owned());
+    };
+    let weight = syn_weight * own(1).unwrap_or(of_type.nsyns);
+    if !(weight as f32).is_finite() {
+        return Err(format!("its weight, {weight} pA, is beyond what f32 holds"));
+    }
+    let delay_ms = own(2).or(of_type.delay_ms).unwrap_or(DEFAULT_DELAY_MS);
+    let delay = (delay_ms / dt_ms).round();
+    if !(1.0..=65_535.0).contains(&delay) {
+        return Err(format!("its delay of {delay_ms} ms must be from 1 to 65535 time steps of {dt_ms} ms"));
+    }
+    let is_negative = (weight != 0.0).then_some(weight < 0.0);
+    Ok(Edge {
+        weight: weight.abs() as f32,
+        link: Link { delay_steps: delay as u32, receptor: of_type.receptor, is_negative },
+    })
+}
+
+impl Conflict {
+    /// The conflict in words, for the edge `link`.
+    fn words(&self, link: &Link, dt_ms: f64) -> String {
+        let same = "edges before it between nodes of the same two node types";
+        match self {
+            Self::Delay(steps) => {
+                let ms = |steps: u32| f64::from(steps) * dt_ms;
+                format!(
+                    "a delay of {} ms, but {} ms in {same}; simrun has one delay for each pair of types",
+                    ms(link.delay_steps),
+                    ms(*steps)
+                )
+            }
+            Self::Receptor(receptor) => format!("receptor_type {}, but {receptor} in {same}", link.receptor),
+            Self::Sign => format!("a weight of another sign than {same}"),
+        }
+    }
+}
+
+/// Neurons, units and rows.
+fn network(
+    populations: &[NodePopulation],
+    all: &[Members],
+    kinds: &[Kind],
+    types: &Types,
+    background: &[String],
+    edges: Edges,
+) -> Result<Network> {
+    let model_of_kind: Vec<Option<u16>> = kinds
+        .iter()
+        .scan(0, |n, kind| {
+            *n += u16::from(kind.cell.is_some());
+            Some(kind.cell.is_some().then(|| *n - 1))
+        })
+        .collect();
+    let type_of = |kind: u32| types.type_of_kind[kind as usize];
+    let mut neurons = Neurons::default();
+    let mut unit_type_ix = Vec::new();
+    for members in all {
+        if members.is_virtual {
+            unit_type_ix.extend(members.kind_ix.iter().map(|kind| type_of(*kind)));
+            continue;
+        }
+        for kind in &members.kind_ix {
+            neurons.model_ix.push(model_of_kind[*kind as usize].unwrap_or_default());
+            neurons.cell_type_ix.push(type_of(*kind));
+            neurons.population_ix.push(type_of(*kind));
+        }
+        let Some(population) = populations.iter().find(|p| p.name == members.population) else { continue };
+        let attributes = [
+            ("x", &mut neurons.x_um),
+            ("y", &mut neurons.y_um),
+            ("z", &mut neurons.z_um),
+            ("tuning_angle", &mut neurons.tuning_angle_deg),
+            ("target_sizes", &mut neurons.target_n_synapses),
+        ];
+        for (name, values) in attributes {
+            let found = population.numbers(name)?;
+            let value =
+                |i: &usize| found.as_ref().map_or(0.0, |f| if f[*i].is_nan() { 0.0 } else { f[*i] as f32 });
+            values.extend(members.node_ix.iter().map(value));
+        }
+    }
+    let n_background: usize = all
+        .iter()
+        .filter(|m| m.is_virtual && background.contains(&m.population))
+        .map(|m| m.node_id.len())
+        .sum();
+    let n_sources = neurons.len() + unit_type_ix.len();
+    let cell_models = kinds.iter().zip(&types.type_of_kind).filter_map(|(kind, cell_type)| {
+        let cell = kind.cell.as_ref()?;
+        Some(CellModel {
+            id: kind.node_type_id,
+            population_ix: usize::from(*cell_type),
+            cell_type_ix: usize::from(*cell_type),
+            v_th_mv: cell.v_th_mv,
+            e_l_mv: cell.e_l_mv,
+            v_reset_mv: cell.v_reset_mv,
+            g_ns: cell.g_ns,
+            c_m_pf: cell.c_m_pf,
+            t_ref_ms: cell.t_ref_ms,
+            asc_amp_pa: cell.asc_amp_pa,
+            asc_decay_per_ms: cell.asc_decay_per_ms,
+        })
+    });
+    let names = types.vocabulary.cell_types.iter().enumerate();
+    Ok(Network {
+        populations: names.map(|(ix, name)| Population { name: name.clone(), cell_type_ix: ix }).collect(),
+        cell_models: cell_models.collect(),
+        n_lgn: unit_type_ix.len() - n_background,
+        n_background,
+        unit_type_ix,
+        rows: rows(edges, &neurons, n_sources),
+        neurons,
+        vocabulary: types.vocabulary.clone(),
+        core: None,
+    })
+}
+
+/// Sorts the edges by source and target; weights of a pair are added.
+fn rows(edges: Edges, neurons: &Neurons, n_sources: usize) -> Rows {
+    let mut starts = vec![0_usize; n_sources + 1];
+    for source in &edges.source {
+        starts[*source as usize + 1] += 1;
+    }
+    for source in 0..n_sources {
+        starts[source + 1] += starts[source];
+    }
+    // Target word above, bits of the weight below.
+    let mut packed = vec![0_u64; edges.source.len()];
+    let mut next = starts.clone();
+    for ((source, target), weight) in edges.source.iter().zip(&edges.target).zip(&edges.weight) {
+        let word = pack_target(*target, neurons.cell_type_ix[*target as usize]);
+        let at = &mut next[*source as usize];
+        packed[*at] = u64::from(word) << 32 | u64::from(weight.to_bits());
+        *at += 1;
+    }
+    drop(edges);
+    let mut left = packed.as_mut_slice();
+    let mut slices = Vec::with_capacity(n_sources);
+    for source in 0..n_sources {
+        let (row, rest) = left.split_at_mut(starts[source + 1] - starts[source]);
+        slices.push(row);
+        left = rest;
+    }
+    slices.into_par_iter().for_each(<[u64]>::sort_unstable);
+    let n_edges = packed.len();
+    let mut rows =
+        Rows { offsets: vec![0], targets: Vec::with_capacity(n_edges), weights: Vec::with_capacity(n_edges) };
+    for source in 0..n_sources {
+        let mut row = packed[starts[source]..starts[source + 1]].iter().peekable();
+        while let Some(edge) = row.next() {
+            let weight = |edge: u64| f64::from(f32::from_bits(edge as u32));
+            let mut sum = weight(*edge);
+            while let Some(again) = row.next_if(|again| **again >> 32 == *edge >> 32) {
+                sum += weight(*again);
+            }
+            rows.targets.push((*edge >> 32) as u32);
+            rows.weights.push(sum as f32);
+        }
+        rows.offsets.push(rows.targets.len() as u64);
+    }
+    rows
+}

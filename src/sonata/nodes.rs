@@ -1,0 +1,279 @@
+//! Populations of nodes: ids, types, groups of attributes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::config::PopulationFile;
+use super::hdf5::{Column, Hdf5};
+use super::types::TypeTable;
+use crate::error::{Error, Result};
+
+/// Values of an attribute, one a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// Numbers; NaN where a node has none.
+    Numbers(Vec<f64>),
+    /// Texts; empty where a node has none.
+    Texts(Vec<String>),
+}
+
+/// An attribute, or why it cannot be read: only those that are asked for need to be good.
+type Stored = std::result::Result<Attribute, String>;
+
+/// A population of nodes with its attributes.
+#[derive(Clone, Debug)]
+pub struct NodePopulation {
+    /// Its name.
+    pub name: String,
+    /// The HDF5 file.
+    pub file: PathBuf,
+    /// Ids of the nodes, in the order of the file: 0, 1, .. where the file gives none.
+    pub node_id: Vec<u64>,
+    /// Type of each node.
+    pub node_type_id: Vec<u64>,
+    pub(super) types: TypeTable,
+    /// Attributes of the groups in the file, one entry a node.
+    attributes: BTreeMap<String, Stored>,
+    /// Whether nodes have parameters of their own (`dynamics_params`) in the HDF5 file.
+    pub(super) has_own_parameters: bool,
+}
+
+impl NodePopulation {
+    /// Reads the populations of a file.
+    ///
+    /// # Errors
+    /// Names file and dataset of what is missing, of another length or of another kind.
+    pub fn read_file(file: &PopulationFile) -> Result<Vec<Self>> {
+        let types = TypeTable::read(file.types.as_deref(), "node_type_id")?;
+        let h5 = Hdf5::open(&file.h5)?;
+        let names = h5.groups("nodes")?;
+        names.iter().map(|name| Self::read(&h5, name, &types)).collect()
+    }
+
+    /// Reads one population of a file without a table of types.
+    ///
+    /// # Errors
+    /// As [`NodePopulation::read_file`].
+    pub fn read_one(file: &Path, name: &str) -> Result<Self> {
+        let h5 = Hdf5::open(file)?;
+        Self::read(&h5, name, &TypeTable::default())
+    }
+
+    fn read(h5: &Hdf5, name: &str, types: &TypeTable) -> Result<Self> {
+        let at = |dataset: &str| format!("nodes/{name}/{dataset}");
+        let types_column = h5.column(&at("node_type_id"))?;
+        let n = types_column.len();
+        let node_type_id = types_column.type_ids(0, n)?;
+        let node_id = match h5.has(&at("node_id")) {
+            true => h5.column_of(&at("node_id"), n)?.all_ids()?,
+            false => (0..n as u64).collect(),
+        };
+        for id in node_type_id.iter().collect::<BTreeSet<_>>() {
+            types.require(*id, h5.path())?;
+        }
+        let groups = Groups::read(h5, &format!("nodes/{name}"), n)?;
+        let attributes = groups.attributes(h5, &format!("nodes/{name}"))?;
+        let own = |group: &String| !h5.datasets(&at(&format!("{group}/dynamics_params"))).is_empty();
+        let has_own_parameters = groups.names.iter().any(own);
+        Ok(Self {
+            name: name.to_owned(),
+            file: h5.path().to_path_buf(),
+            node_id,
+            node_type_id,
+            types: types.clone(),
+            attributes,
+            has_own_parameters,
+        })
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.node_type_id.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.node_type_id.is_empty()
+    }
+
+    /// Names of the attributes in the HDF5 file.
+    pub fn attribute_names(&self) -> Vec<&str> {
+        self.attributes.keys().map(String::as_str).collect()
+    }
+
+    /// An attribute of the HDF5 file, if it has it.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn attribute(&self, name: &str) -> Result<Option<&Attribute>> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(Ok(attribute)) => Ok(Some(attribute)),
+            Some(Err(fault)) => Err(Error::file(&self.file, fault)),
+        }
+    }
+
+    /// A number of each node, from the HDF5 file, else from the table of types; `None` where no node has it, NaN for
+    /// nodes that have none.
+    pub fn numbers(&self, name: &str) -> Result<Option<Vec<f64>>> {
+        let own = match self.attribute(name)? {
+            Some(Attribute::Numbers(numbers)) => Some(numbers),
+            Some(Attribute::Texts(_)) => {
+                return Err(Error::file(
+                    &self.file,
+                    format!("nodes/{}: '{name}' must hold numbers", self.name),
+                ));
+            }
+            None => None,
+        };
+        if own.is_none() && !self.types.has(name) {
+            return Ok(None);
+        }
+        let mut of_type = BTreeMap::new();
+        for id in &self.node_type_id {
+            if !of_type.contains_key(id) {
+                of_type.insert(*id, self.types.number(*id, name)?.unwrap_or(f64::NAN));
+            }
+        }
+        let value =
+            |i: usize| own.map(|o| o[i]).filter(|x| !x.is_nan()).unwrap_or(of_type[&self.node_type_id[i]]);
+        Ok(Some((0..self.len()).map(value).collect()))
+    }
+
+    /// A text of each node, from the HDF5 file, else from the table of types; `None` for nodes that have none.
+    ///
+    /// # Errors
+    /// Why the attribute cannot be read.
+    pub fn texts(&self, name: &str) -> Result<Vec<Option<&str>>> {
+        let own = match self.attribute(name)? {
+            Some(Attribute::Texts(texts)) => Some(texts),
+            _ => None,
+        };
+        let text = |i: usize| {
+            let own = own.map(|texts| texts[i].as_str()).filter(|text| !text.is_empty());
+            own.or_else(|| self.types.get(self.node_type_id[i], name))
+        };
+        Ok((0..self.len()).map(text).collect())
+    }
+}
+
+/// Which group of attributes each node is in, and at which place there.
+struct Groups {
+    /// Names of the groups that are used.
+    names: Vec<String>,
+    /// Group of each node, index into `names`.
+    group_ix: Vec<usize>,
+    /// Place of each node in its group.
+    place: Vec<usize>,
+}
+
+impl Groups {
+    /// Reads `node_group_id` and `node_group_index` of a population. Without them there is one group, `0`.
+    fn read(h5: &Hdf5, at: &str, n: usize) -> Result<Self> {
+        let (id_name, index_name) = (format!("{at}/node_group_id"), format!("{at}/node_group_index"));
+        if !h5.has(&id_name) {
+            return Ok(Self { names: vec!["0".to_owned()], group_ix: vec![0; n], place: (0..n).collect() });
+        }
+        let ids = h5.column_of(&id_name, n)?.all_ids()?;
+        let place = h5.column_of(&index_name, n)?.all_ids()?;
+        let used: BTreeMap<u64, usize> =
+            ids.iter().collect::<BTreeSet<_>>().into_iter().copied().zip(0..).collect();
+        Ok(Self {
+            group_ix: ids.iter().map(|id| used[id]).collect(),
+            names: used.keys().map(u64::to_string).collect(),
+            place: place.into_iter().map(|p| p as usize).collect(),
+        })
+    }
+
+    /// Nodes of a group.
+    fn nodes(&self, group_ix: usize) -> impl Iterator<Item = usize> {
+        (0..self.group_ix.len()).filter(move |i| self.group_ix[*i] == group_ix)
+    }
+
+    /// All attributes of all groups, one entry a node; for those that cannot be read, why.
+    fn attributes(&self, h5: &Hdf5, at: &str) -> Result<BTreeMap<String, Stored>> {
+        let mut attributes: BTreeMap<String, Stored> = BTreeMap::new();
+        for (group_ix, group) in self.names.iter().enumerate() {
+            let folder = format!("{at}/{group}");
+            if !h5.has_group(&folder) {
+                if group == "0" && self.names.len() == 1 {
+                    continue;
+                }
+                return Err(h5.error(&folder, "there is no such group, but nodes are in it"));
+            }
+            for name in h5.datasets(&folder) {
+                let Ok(column) = h5.column(&format!("{folder}/{name}")) else { continue };
+                let stored = self.values(h5, &column, &format!("{folder}/@library/{name}"), group_ix);
+                let merged = match (attributes.remove(&name), stored) {
+                    (Some(Ok(earlier)), Ok(own)) => self.merge(earlier, own, group_ix, &column),
+                    (Some(Err(fault)), _) => Err(fault),
+                    (_, stored) => stored,
+                };
+                attributes.insert(name, merged);
+            }
+        }
+        Ok(attributes)
+    }
+
+    /// The values of one group, spread over all nodes.
+    fn values(&self, h5: &Hdf5, column: &Column, library: &str, group_ix: usize) -> Stored {
+        let read = || -> Result<Attribute> {
+            let n = self.group_ix.len();
+            if let Some(i) = self.nodes(group_ix).find(|i| self.place[*i] >= column.len()) {
+                let reason =
+                    format!("has {} entries, but node {i} is at place {}", column.len(), self.place[i]);
+                return Err(column.error(reason));
+            }
+            let texts = if h5.has(library) {
+                let names = h5.column(library)?.texts()?;
+                let pick = |ix: u64| {
+                    let beyond =
+                        || column.error(format!("{ix} is beyond the {} names of {library}", names.len()));
+                    names.get(ix as usize).cloned().ok_or_else(beyond)
+                };
+                Some(column.all_ids()?.into_iter().map(pick).collect::<Result<Vec<String>>>()?)
+            } else if column.is_text() {
+                Some(column.texts()?)
+            } else {
+                None
+            };
+            Ok(match texts {
+                Some(texts) => {
+                    let mut all = vec![String::new(); n];
+                    self.nodes(group_ix).for_each(|i| all[i].clone_from(&texts[self.place[i]]));
+                    Attribute::Texts(all)
+                }
+                None => {
+                    let numbers = column.all_numbers()?;
+                    let mut all = vec![f64::NAN; n];
+                    self.nodes(group_ix).for_each(|i| all[i] = numbers[self.place[i]]);
+                    Attribute::Numbers(all)
+                }
+            })
+        };
+        read().map_err(|e| reason(&e))
+    }
+
+    /// Adds the values of a group to those of the groups before.
+    fn merge(&self, earlier: Attribute, own: Attribute, group_ix: usize, column: &Column) -> Stored {
+        match (earlier, own) {
+            (Attribute::Numbers(mut all), Attribute::Numbers(own)) => {
+                self.nodes(group_ix).for_each(|i| all[i] = own[i]);
+                Ok(Attribute::Numbers(all))
+            }
+            (Attribute::Texts(mut all), Attribute::Texts(own)) => {
+                self.nodes(group_ix).for_each(|i| all[i].clone_from(&own[i]));
+                Ok(Attribute::Texts(all))
+            }
+            _ => Err(reason(&column.error("texts in one group and numbers in another"))),
+        }
+    }
+}
+
+/// An error without its file, which the population knows.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::File { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Trials of a network that came with its inputs: which recorded spikes each of them shows.
+
+use crate::error::{Error, Result};
+use crate::loss::TrialKind;
+use crate::network::Network;
+use crate::plan::Plan;
+use crate::sim::SpikeList;
+use crate::sonata::TrialInput;
+
+/// The recorded inputs of a network and the trials that show them.
+pub(super) struct Recorded {
+    inputs: Vec<TrialInput>,
+    /// Inputs of gratings, and the others.
+    by_kind: [Vec<usize>; 2],
+    n_evoked: usize,
+    n_spontaneous: usize,
+    /// Contrast of the trials that the recordings are compared with.
+    contrast: f64,
+}
+
+impl Recorded {
+    pub(super) fn new(plan: &Plan, inputs: Vec<TrialInput>) -> Self {
+        let of = |grating: bool| -> Vec<usize> {
+            (0..inputs.len()).filter(|i| inputs[*i].direction_deg.is_some() == grating).collect()
+        };
+        let trials = &plan.scene.trials;
+        Self {
+            by_kind: [of(true), of(false)],
+            inputs,
+            n_evoked: trials.n_evoked as usize,
+            n_spontaneous: trials.n_spontaneous as usize,
+            contrast: trials.grating.contrast,
+        }
+    }
+
+    /// Most entries of a batch's list of spikes.
+    pub(super) fn most_entries(&self) -> usize {
+        let longest = self.inputs.iter().map(|input| input.spikes.len()).max().unwrap_or(0);
+        longest * (self.n_evoked + self.n_spontaneous)
+    }
+
+    /// Inputs of a training step (from 1): gratings in turn, then the others in turn.
+    pub(super) fn of_step(&self, training_step: u32) -> Vec<usize> {
+        let turn = (training_step - 1) as usize;
+        let [gratings, others] = &self.by_kind;
+        let take = |inputs: &[usize], n: usize| -> Vec<usize> {
+            (0..n).map(|trial| inputs[(turn * n + trial) % inputs.len()]).collect()
+        };
+        [take(gratings, self.n_evoked), take(others, self.n_spontaneous)].concat()
+    }
+
+    /// Inputs of an evaluation, in batches: each equally often. The same spikes give the same answer, so once would do; it is as often
+    /// as fills the batches.
+    pub(super) fn batches(&self) -> Vec<Vec<usize>> {
+        let per_batch = self.n_evoked + self.n_spontaneous;
+        let all: Vec<usize> = (0..self.inputs.len()).collect();
+        let mut shown = all.clone();
+        while !shown.len().is_multiple_of(per_batch) {
+            shown.extend(&all);
+        }
+        shown.chunks(per_batch).map(<[_]>::to_vec).collect()
+    }
+
+    /// What trials that show these inputs are to the losses.
+    pub(super) fn kinds(&self, shown: &[usize]) -> Vec<TrialKind> {
+        let kind = |input: &TrialInput| match (input.direction_deg, input.contrast) {
+            (None, _) => TrialKind::Spontaneous,
+            (Some(direction_deg), Some(contrast)) if contrast != self.contrast => {
+                TrialKind::OtherContrast { direction_deg, contrast }
+            }
+            (Some(direction_deg), _) => TrialKind::Evoked { direction_deg },
+        };
+        shown.iter().map(|ix| kind(&self.inputs[*ix])).collect()
+    }
+
+    /// The spikes of a batch.
+    pub(super) fn list(&self, shown: &[usize], n_steps: usize) -> SpikeList {
+        let of_trial = |(trial, ix): (usize, &usize)| {
+            self.inputs[*ix]
+                .spikes
+                .iter()
+                .map(move |(step, unit)| (*step, *unit, 1_u32 << trial))
+                .collect::<Vec<_>>()
+        };
+        let mut spikes: Vec<(u32, u32, u32)> = shown.iter().enumerate().flat_map(of_trial).collect();
+        spikes.sort_unstable();
+        spikes.dedup_by(|later, earlier| {
+            let same = (later.0, later.1) == (earlier.0, earlier.1);
+            if same {
+                earlier.2 |= later.2;
+            }
+            same
+        });
+        SpikeList::new(n_steps, spikes.into_iter())
+    }
+}
+
+/// Refuses terms that compare with recordings of mouse V1 where the cell types are others.
+pub(super) fn refuse_recordings_of_v1(plan: &Plan, network: &Network) -> Result<()> {
+    if network.vocabulary.has_v1_cell_types() {
+        return Ok(());
+    }
+    let losses = &plan.scene.losses;
+    let terms = [
+        ("rates", losses.rates.is_some()),
+        ("selectivity", losses.selectivity.is_some()),
+        ("tuning", losses.tuning.is_some()),
+        ("contrast", losses.contrast.is_some()),
+        ("fano", losses.fano.is_some()),
+        ("structure", losses.structure.is_some()),
+    ];
+    let Some((term, _)) = terms.into_iter().find(|(_, is_on)| *is_on) else { return Ok(()) };
+    let limit = format!(
+        "the term compares with recordings by cell type of mouse V1 (L2/3_Exc, L4_PV, ..), but the circuit's are {}; \
+         network.cell_types can say which stands for which",
+        network.vocabulary.cell_types.join(", ")
+    );
+    Err(Error::field(&plan.scene_file, format!("losses.{term}"), "on", limit))
+}
