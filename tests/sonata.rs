@@ -429,6 +429,19 @@ fn types_fall_apart_where_edges_tell_their_kinds_apart() {
 }
 
 #[test]
+fn cell_types_may_be_named_in_the_file_of_nodes() {
+    let mut circuit = SonataCircuit::good();
+    circuit.set("network/v1_nodes.h5", "nodes/v1/0/layer", Data::Texts(vec!["L4", "L6"]));
+    // Group 1 has numbers and a library of names.
+    circuit.set("network/v1_nodes.h5", "nodes/v1/1/layer", Data::Ids(vec![1, 0]));
+    circuit.set("network/v1_nodes.h5", "nodes/v1/1/@library/layer", Data::Texts(vec!["L5", "L6b"]));
+    let (built, _) = circuit.build(&[r#"network.cell_type="layer""#]).unwrap();
+    assert_eq!(built.network.vocabulary.cell_types, ["L6", "L4", "L6b", "L5"]);
+    assert_eq!(built.network.neurons.cell_type_ix, [0, 1, 2, 3]);
+    assert_eq!(built.network.cell_models.len(), 4, "a cell model may be of one type only");
+}
+
+#[test]
 fn node_sets_choose_neurons() {
     let core = |set: &str| {
         let (built, _) = SonataCircuit::good().build(&[&format!("network.node_set={set:?}")]).unwrap();

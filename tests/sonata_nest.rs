@@ -90,7 +90,7 @@ fn the_published_network_spikes_as_in_nest() {
     };
     let first = |ms: f64| (until(&nest, ms), until(&ours, ms));
     let (a, b) = first(20.0);
-    assert!(a.len() > 20, "{} spikes in the first 20 ms", a.len());
+    assert!(a.len() >= 5, "{} spikes in the first 20 ms", a.len());
     assert_eq!(a, b, "the first 20 ms");
     let common = nest.intersection(&ours).count();
     println!("{} spikes of NEST, {} of ours, {common} the same", nest.len(), ours.len());

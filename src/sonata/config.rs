@@ -136,13 +136,13 @@ impl Config {
                 let Some(Value::String(h5)) = entry.get(&h5_key) else {
                     return Err(file.error(&format!("{field}[{ix}].{h5_key}"), "must name a file"));
                 };
+                let h5 = file.path_of(h5, &format!("{field}[{ix}].{h5_key}"))?;
                 let types = match entry.get(&types_key) {
                     Some(Value::String(types)) if types != "NULL" && !types.is_empty() => {
                         Some(file.path_of(types, &format!("{field}[{ix}].{types_key}"))?)
                     }
                     _ => None,
                 };
-                let h5 = file.path_of(h5, &format!("{field}[{ix}].{h5_key}"))?;
                 let enabled = entry.get("enabled").and_then(Value::as_bool).unwrap_or(true);
                 match (is_nodes, enabled) {
                     (true, _) => self.nodes.push(PopulationFile { h5, types }),

@@ -1,0 +1,193 @@
+//! SONATA circuits on the device: gradient under a circuit's own types, and runs as a user starts them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+#[path = "common/sonata_circuit.rs"]
+mod sonata_circuit;
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use simrun::gpu::Gpu;
+use simrun::model::rng::{Stream, uniform_f64};
+use simrun::reference::{self, Parameters, Problem};
+use simrun::sim::{LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use sonata_circuit::{Data, SonataCircuit};
+
+const N_NEURONS: u64 = 24;
+const N_UNITS: u64 = 12;
+
+/// The small circuit with more nodes, edges between half of all pairs, and weights that make spikes.
+fn dense() -> SonataCircuit {
+    let mut circuit = SonataCircuit::good();
+    circuit.data.retain(|(file, _), _| !file.starts_with("network"));
+    let set = |circuit: &mut SonataCircuit, file: &str, dataset: &str, data: Data| {
+        circuit.set(&format!("network/{file}.h5"), dataset, data);
+    };
+    let types = (0..N_NEURONS).map(|i| 10 + u64::from(i >= 2 * N_NEURONS / 3)).collect();
+    set(&mut circuit, "v1_nodes", "nodes/v1/node_type_id", Data::Ids(types));
+    set(&mut circuit, "lgn_nodes", "nodes/lgn/node_type_id", Data::Ids(vec![7; N_UNITS as usize]));
+    let draw = |source: u64, target: u64, k: u32| {
+        uniform_f64(5, Stream::Connections, source as u32, target as u32, k)
+    };
+    for (file, edges, n_sources) in [("v1_edges", "v1_to_v1", N_NEURONS), ("lgn_edges", "lgn_to_v1", N_UNITS)]
+    {
+        let of_lgn = n_sources == N_UNITS;
+        let pairs: Vec<(u64, u64)> = (0..n_sources)
+            .flat_map(|s| (0..N_NEURONS).map(move |t| (s, t)))
+            .filter(|(s, t)| draw(s + 100 * u64::from(of_lgn), *t, 0) < 0.5)
+            .collect();
+        let inhibits = |s: u64| !of_lgn && s >= 2 * N_NEURONS / 3;
+        let edge_type = |s: u64| if of_lgn { 5 } else { 1 + u64::from(inhibits(s)) };
+        let weight = |(s, t): &(u64, u64)| {
+            let size = if of_lgn { 250.0 } else { 60.0 } * (0.3 + draw(*s, *t, 1));
+            if inhibits(*s) { -size } else { size }
+        };
+        let at = |name: &str| format!("edges/{edges}/{name}");
+        set(&mut circuit, file, &at("source_node_id"), Data::Ids(pairs.iter().map(|p| p.0).collect()));
+        set(&mut circuit, file, &at("target_node_id"), Data::Ids(pairs.iter().map(|p| p.1).collect()));
+        set(
+            &mut circuit,
+            file,
+            &at("edge_type_id"),
+            Data::Ids(pairs.iter().map(|p| edge_type(p.0)).collect()),
+        );
+        set(&mut circuit, file, &at("0/syn_weight"), Data::Numbers(pairs.iter().map(weight).collect()));
+    }
+    let spikes: Vec<(u64, f64)> = (0..N_UNITS)
+        .flat_map(|unit| (0..8).map(move |k| (unit, k)))
+        .map(|(unit, k)| (unit, 0.1 + 19.8 * draw(unit, 1000 + k, 2)))
+        .collect();
+    circuit.set("spikes.h5", "spikes/lgn/node_ids", Data::Ids(spikes.iter().map(|s| s.0).collect()));
+    circuit.set("spikes.h5", "spikes/lgn/timestamps", Data::Numbers(spikes.iter().map(|s| s.1).collect()));
+    circuit
+}
+
+#[test]
+fn the_gradient_under_a_circuits_own_types_is_that_of_the_specification() {
+    const N_STEPS: usize = 40;
+    let (built, _) = dense().build(&[]).unwrap();
+    let (network, dynamics) = (&built.network, &built.dynamics);
+    assert_eq!((network.vocabulary.n_cell_types(), network.vocabulary.class_is_inhibitory.len()), (2, 2));
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let settings = Settings {
+        n_trials: 2,
+        n_steps: N_STEPS,
+        window: 0..N_STEPS,
+        steps_between_checkpoints: 11,
+        voltage: VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 },
+        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_cells: true,
+        current: None,
+        potential_seeds: false,
+        groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
+    };
+    // The second trial shows the spikes of every other unit.
+    let mut masks = vec![0_u32; N_STEPS * N_UNITS as usize];
+    for (step, unit) in &built.given.as_ref().unwrap().inputs[0].spikes {
+        masks[*step as usize * N_UNITS as usize + *unit as usize] = if unit % 2 == 0 { 0b11 } else { 0b01 };
+    }
+    let sources = SourceSpikes::Replay(&masks);
+    let mut simulation = Simulation::new(&gpu, network, dynamics, sources, settings).unwrap();
+    let counts = simulation.forward(1, 0).unwrap().spike_counts;
+    let seeds: Vec<f32> = (0..counts.len()).map(|i| ((i * 53) % 19) as f32 / 9.0 - 1.0).collect();
+    let report = simulation.adjoint(&seeds).unwrap();
+    let weight_gradient = simulation.weight_gradient().unwrap();
+    let seeds: Vec<f64> = seeds.into_iter().map(f64::from).collect();
+    let problem = Problem {
+        network,
+        dynamics,
+        n_steps: N_STEPS,
+        n_trials: 2,
+        source_spikes: &masks,
+        current: None,
+        arrival_scale: Some(simulation.arrival_scale()),
+        seeds: &seeds,
+        count_steps: 0..N_STEPS,
+        voltage: Some(reference::VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 }),
+        hold_u_mv: None,
+        potential_seeds: None,
+        population: None,
+    };
+    let parameters = Parameters::<f64>::of_network(network);
+    let forward = reference::forward(&problem, &parameters, reference::Mode::Hard);
+    let expected: Vec<f32> = forward.counts.iter().map(|c| *c as f32).collect();
+    assert_eq!(counts, expected);
+    assert!(counts.iter().sum::<f32>() > 20.0, "{} spikes", counts.iter().sum::<f32>());
+    let gradient = reference::adjoint(&problem, &parameters, reference::Mode::Hard);
+    let apart = |own: &mut dyn Iterator<Item = f64>, expected: &[f64]| {
+        let squares: f64 = own.zip(expected).map(|(a, b)| (a - b).powi(2)).sum();
+        (squares / expected.iter().map(|x| x * x).sum::<f64>()).sqrt()
+    };
+    let weights = apart(&mut weight_gradient.iter().map(|g| f64::from(*g)), &gradient.weights);
+    let theta = gradient.theta.as_flattened();
+    let cells = apart(&mut report.cell_gradient.as_flattened().iter().copied(), theta);
+    println!("relative distance: weights {weights:.1e}, cells {cells:.1e}");
+    assert!(weights < 2e-5 && cells < 2e-5, "relative distance: weights {weights}, cells {cells}");
+}
+
+fn simrun(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_circuit_trains_resumes_and_is_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    dense().write(folder.path());
+    succeeded(&simrun(&["scene.ron", "--quiet", "--steps", "1", "--out", "run"], folder.path()));
+    let table = succeeded(&simrun(&["--resume", "run", "scene.ron", "--quiet"], folder.path()));
+    assert!(table.contains("exc") && table.contains("inh"), "{table}");
+    let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 2, "{metrics}");
+    assert!(metrics.contains(r#""voltage""#) && metrics.contains(r#""exc""#), "{metrics}");
+    let spikes = std::fs::read_to_string(folder.path().join("run/spikes.csv")).unwrap();
+    assert!(spikes.lines().count() > 10, "{spikes}");
+    let provenance = std::fs::read_to_string(folder.path().join("run/provenance.json")).unwrap();
+    assert!(provenance.contains("v1_edges.h5") && provenance.contains("cell.json"), "{provenance}");
+    // The run's own copy of the scene names the circuit in full.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeeded(&simrun(&["evaluate", run.to_str().unwrap(), "--quiet", "--trials", "1"], elsewhere.path()));
+}
+
+#[test]
+fn rates_are_trained_where_the_cell_types_are_those_of_v1() {
+    let folder = tempfile::tempdir().unwrap();
+    dense().write(folder.path());
+    let rates = "losses.rates=(weight: 1, huber_hz: 2)";
+    let refused = simrun(&["scene.ron", "--quiet", "--set", rates], folder.path());
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{message}");
+    assert!(
+        message.contains("losses.rates")
+            && message.contains("exc, inh")
+            && message.contains("network.cell_types"),
+        "{message}"
+    );
+    let arguments = [
+        "scene.ron",
+        "--quiet",
+        "--out",
+        "run",
+        "--set",
+        rates,
+        "--set",
+        r#"network.cell_types={"exc": "L4_Exc", "inh": "L4_PV"}"#,
+        "--set",
+        "network.inputs=[(direction_deg: 45), (start_ms: 5)]",
+        "--set",
+        "trials.n_evoked=1",
+    ];
+    let table = succeeded(&simrun(&arguments, folder.path()));
+    assert!(table.contains("L4_Exc") && table.contains("L4_PV"), "{table}");
+    let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    assert!(metrics.contains("rate_evoked") && metrics.contains("rate_spontaneous"), "{metrics}");
+}
