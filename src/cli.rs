@@ -96,7 +96,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
     let mut last_error = None;
     let mut found = Vec::new();
     for file in &arguments.scenes {
-        if file.exists() && Experiment::is_one(file)? {
+        if file.is_file() && Experiment::is_one(file)? {
             let experiment = Experiment::read(file, &arguments.settings)?;
             if !arguments.json {
                 print(&format!("{}: ok ({})\n", file.display(), experiment.size()))?;

@@ -302,6 +302,9 @@ pub fn rate_misses(rows: &[CellTypeSummary]) -> (usize, Vec<String>) {
 /// The same as lines for the terminal.
 pub fn rate_misses_text(rows: &[CellTypeSummary]) -> String {
     let (n_rates, misses) = rate_misses(rows);
+    if n_rates == 0 {
+        return String::new();
+    }
     let within = n_rates - misses.len();
     let mut text = format!(
         "median rates (pyramidal, PV, SST) within the recorded interquartile range: {within} of {n_rates}\n"

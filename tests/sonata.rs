@@ -519,6 +519,51 @@ fn a_scene_chooses_pieces_of_recorded_spikes() {
     assert!(message.contains("'tectum'") && message.contains("(lgn)"), "{message}");
 }
 
+/// The public examples of BMTK and SONATA: point neurons run, other models are refused by their template.
+#[test]
+fn public_circuits_load_or_are_refused_by_template() {
+    let Some(data) = common::published_file("sonata") else { return };
+    let data = fs::canonicalize(data).unwrap();
+    let components = data.join("bmtk_point_components");
+    let build = |config: &str, variable: &str| {
+        let settings = [
+            format!("network.config={:?}", data.join(config)),
+            format!("network.manifest={{{variable:?}: {components:?}}}"),
+            "time.dt_ms=0.1".to_owned(),
+        ];
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        sonata_circuit::build_scene(&common::root().join("scenes/sonata.ron"), &settings)
+    };
+    let (glifs, _) = build("bmtk_point_450glifs/config.simulation.json", "$MODELS_DIR").unwrap();
+    assert_eq!((glifs.network.neurons.len(), glifs.network.n_lgn), (450, 100));
+    assert_eq!(
+        glifs.network.vocabulary.cell_types,
+        ["Scnn1a", "Rorb", "Nr5a1", "PV1", "PV2", "LIF_exc", "LIF_inh"]
+    );
+    // iaf_psc_alpha starts at NEST's -70 mV, above its own E_L of -75 and -77.
+    let given = glifs.given.unwrap();
+    assert_eq!((given.start_u_mv[0], given.start_u_mv[300], given.start_u_mv[449]), (0.0, 5.0, 7.0));
+    assert!(!given.inputs[0].spikes.is_empty());
+    let (point, _) = build("sonata_300_pointneurons/config.json", "$COMPONENT_DIR").unwrap();
+    assert_eq!((point.network.neurons.len(), point.network.n_lgn), (300, 100));
+    let ports = &point.dynamics.ports;
+    assert_eq!(
+        (ports.n_ports, ports.n_classes, ports.tau_ms(0, 0)),
+        (1, 2, 2.0),
+        "one alpha, of either sign"
+    );
+    // Its external edges give no delay: NEST's 1 ms.
+    let external = point.network.vocabulary.n_cell_types();
+    assert_eq!((point.dynamics.delay_steps(0, 0), point.dynamics.delay_steps(external, 0)), (20, 10));
+    let error = build("sonata_300_intfire/config.json", "$COMPONENT_DIR").map(|_| ()).unwrap_err();
+    let message = error.to_string();
+    for named in
+        ["'nrn:IntFire1'", "population 'v1'", "node type 100", "IntFire1_exc_1.json", "nest:iaf_psc_alpha"]
+    {
+        assert!(message.contains(named), "{named}: {message}");
+    }
+}
+
 /// A file of libsonata's own tests.
 fn libsonata(name: &str) -> Option<std::path::PathBuf> {
     common::published_file("sonata/libsonata_testdata").map(|folder| folder.join(name))

@@ -58,7 +58,7 @@ fn run(data: &Path, duration_ms: u32) -> BTreeSet<(u32, u32)> {
     let settings = [format!("network.config={config_file:?}"), format!("time.duration_ms={duration_ms}")];
     let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
     command.args(["scenes/sonata.ron", "--quiet", "--steps", "0", "--out"]).arg(&out);
-    settings.iter().for_each(|setting| drop(command.args(["--set", setting])));
+    command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     let output = command.current_dir(common::root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = fs::read_to_string(out.join("spikes.csv")).unwrap();

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use simrun::gpu::Gpu;
-use simrun::model::rng::{Stream, uniform_f64};
+use simrun::model::rng::{Stream, uniform};
 use simrun::reference::{self, Parameters, Problem};
 use simrun::sim::{LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty};
 use sonata_circuit::{Data, SonataCircuit};
@@ -30,7 +30,7 @@ fn dense() -> SonataCircuit {
     set(&mut circuit, "v1_nodes", "nodes/v1/node_type_id", Data::Ids(types));
     set(&mut circuit, "lgn_nodes", "nodes/lgn/node_type_id", Data::Ids(vec![7; N_UNITS as usize]));
     let draw = |source: u64, target: u64, k: u32| {
-        uniform_f64(5, Stream::Connections, source as u32, target as u32, k)
+        f64::from(uniform(5, Stream::Connections, source as u32, target as u32, k))
     };
     for (file, edges, n_sources) in [("v1_edges", "v1_to_v1", N_NEURONS), ("lgn_edges", "lgn_to_v1", N_UNITS)]
     {

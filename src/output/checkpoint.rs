@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::partial_path;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::scene::{Scene, first_difference};
+use crate::scene::{NetworkScene, Scene, first_difference};
 
 /// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
 /// step computes. A longer schedule continues on the new schedule.
@@ -151,7 +151,7 @@ impl Checkpoint {
 
     /// Refuses a plan that this checkpoint, read from `file`, does not continue.
     pub(super) fn refuse_other_scene(&self, file: &Path, plan: &Plan) -> Result<()> {
-        match first_difference(&self.scene, &plan.scene, &MAY_DIFFER)? {
+        match first_difference(&by_name(&self.scene), &by_name(&plan.scene), &MAY_DIFFER)? {
             None => Ok(()),
             Some((field, here, there)) => {
                 let scene_file = plan.scene_file.display();
@@ -159,6 +159,19 @@ impl Checkpoint {
             }
         }
     }
+}
+
+/// A scene with the files of its circuit by name alone: where they lie may differ, as that of the tables may.
+fn by_name(scene: &Scene) -> Scene {
+    let mut scene = scene.clone();
+    if let NetworkScene::Sonata(sonata) = &mut scene.network {
+        sonata.manifest.clear();
+        let inputs = sonata.inputs.iter_mut().flat_map(|input| input.spikes.values_mut());
+        for path in std::iter::once(&mut sonata.config).chain(inputs) {
+            *path = path.file_name().unwrap_or_default().into();
+        }
+    }
+    scene
 }
 
 fn into_io(error: SafeTensorError) -> io::Error {

@@ -23,6 +23,9 @@ pub(super) struct Kind {
     pub(super) cell: Option<PointCell>,
 }
 
+/// What tells kinds of a population apart: node type, template, file of parameters, label.
+type KindKey<'a> = (u64, Option<&'a str>, Option<&'a str>, &'a str);
+
 /// Nodes of one population as sources of spikes.
 #[derive(Clone, Debug)]
 pub struct Members {
@@ -86,7 +89,7 @@ pub(super) fn members(
         );
         return Err(Error::file(&population.file, reason));
     }
-    let mut known: HashMap<(u64, Option<&str>, Option<&str>, &str), u32> = HashMap::new();
+    let mut known: HashMap<KindKey<'_>, u32> = HashMap::new();
     let (mut node_ix, mut kind_ix) = (Vec::new(), Vec::new());
     for i in (0..population.len()).filter(|i| is_virtual || keep.is_none_or(|keep| keep[*i])) {
         let label = if is_virtual { population.name.as_str() } else { labels[i].as_str() };

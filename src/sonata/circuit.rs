@@ -1,22 +1,22 @@
 //! A circuit put together: populations, edges and types as a [`Network`] with its dynamics.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
-use rayon::prelude::*;
-
-use super::cells::{Kind, Members, Naming, members};
+use super::assemble::{Edges, network};
+use super::cells::{Members, Naming, members};
 use super::components::read_receptor;
 use super::config::Config;
 use super::edges::{Block, EdgePopulation};
 use super::inputs::{InputSource, Receivers, TrialInput, read_inputs};
-use super::links::{Conflict, Link, Links, Types, types};
+use super::links::{Conflict, Link, Links, types};
 use super::node_sets::NodeSets;
 use super::nodes::NodePopulation;
 use super::types::TypeTable;
 use crate::error::{Error, Result};
 use crate::model::kinetics::Ports;
-use crate::network::{CellModel, Network, Neurons, Population, Rows, TARGET_NEURON_BITS, pack_target};
+use crate::network::{Network, TARGET_NEURON_BITS};
 
 /// What a scene says about a circuit beside its configuration.
 pub struct CircuitOptions<'a> {
@@ -69,14 +69,6 @@ const MAX_KINDS: usize = 4096;
 
 /// Delay of an edge for which the circuit gives none, ms: NEST's.
 const DEFAULT_DELAY_MS: f64 = 1.0;
-
-/// Edges of all populations.
-#[derive(Default)]
-struct Edges {
-    source: Vec<u32>,
-    target: Vec<u32>,
-    weight: Vec<f32>,
-}
 
 impl Circuit {
     /// Reads everything that `config` names.
@@ -244,14 +236,13 @@ fn edge_type(
             return refuse(format!("the template '{other}' is none that simrun simulates (static_synapse)"));
         }
     }
-    if let Some(function) = table.get(id, "weight_function") {
-        if !PLAIN_WEIGHT_FUNCTIONS.contains(&function)
-            && !options.weight_functions.iter().any(|f| f == function)
-        {
-            return refuse(format!(
-                "weight_function '{function}' is not known; if it means syn_weight times nsyns, name it in the scene's network.weight_functions"
-            ));
-        }
+    let plain = |function: &str| {
+        PLAIN_WEIGHT_FUNCTIONS.contains(&function) || options.weight_functions.iter().any(|f| f == function)
+    };
+    if let Some(function) = table.get(id, "weight_function").filter(|function| !plain(function)) {
+        return refuse(format!(
+            "weight_function '{function}' is not known; if it means syn_weight times nsyns, name it in the scene's network.weight_functions"
+        ));
     }
     let receptor = match table.get(id, "dynamics_params") {
         Some(name) => read_receptor(&config.component("synaptic_models_dir", name)?)?,
@@ -309,14 +300,15 @@ impl Edges {
             };
             for i in 0..block.source.len() {
                 let id = block.type_id[i];
-                if !known.contains_key(&id) {
-                    known.insert(id, edge_type(id, &table, config, options, &file)?);
-                }
+                let of_type = match known.entry(id) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(edge_type(id, &table, config, options, &file)?),
+                };
                 let Some(places) = places(block, i, source, target, is_partial).map_err(|r| error(i, r))?
                 else {
                     continue;
                 };
-                let edge = edge(block, i, &known[&id], options.dt_ms).map_err(|r| error(i, r))?;
+                let edge = edge(block, i, of_type, options.dt_ms).map_err(|r| error(i, r))?;
                 let kinds = (source.kind_ix[places.0], target.kind_ix[places.1]);
                 let link = edge.link;
                 links.add(kinds.0, kinds.1, link).map_err(|c| error(i, c.words(&link, options.dt_ms)))?;
@@ -395,130 +387,4 @@ impl Conflict {
             Self::Sign => format!("a weight of another sign than {same}"),
         }
     }
-}
-
-/// Neurons, units and rows.
-fn network(
-    populations: &[NodePopulation],
-    all: &[Members],
-    kinds: &[Kind],
-    types: &Types,
-    background: &[String],
-    edges: Edges,
-) -> Result<Network> {
-    let model_of_kind: Vec<Option<u16>> = kinds
-        .iter()
-        .scan(0, |n, kind| {
-            *n += u16::from(kind.cell.is_some());
-            Some(kind.cell.is_some().then(|| *n - 1))
-        })
-        .collect();
-    let type_of = |kind: u32| types.type_of_kind[kind as usize];
-    let mut neurons = Neurons::default();
-    let mut unit_type_ix = Vec::new();
-    for members in all {
-        if members.is_virtual {
-            unit_type_ix.extend(members.kind_ix.iter().map(|kind| type_of(*kind)));
-            continue;
-        }
-        for kind in &members.kind_ix {
-            neurons.model_ix.push(model_of_kind[*kind as usize].unwrap_or_default());
-            neurons.cell_type_ix.push(type_of(*kind));
-            neurons.population_ix.push(type_of(*kind));
-        }
-        let Some(population) = populations.iter().find(|p| p.name == members.population) else { continue };
-        let attributes = [
-            ("x", &mut neurons.x_um),
-            ("y", &mut neurons.y_um),
-            ("z", &mut neurons.z_um),
-            ("tuning_angle", &mut neurons.tuning_angle_deg),
-            ("target_sizes", &mut neurons.target_n_synapses),
-        ];
-        for (name, values) in attributes {
-            let found = population.numbers(name)?;
-            let value =
-                |i: &usize| found.as_ref().map_or(0.0, |f| if f[*i].is_nan() { 0.0 } else { f[*i] as f32 });
-            values.extend(members.node_ix.iter().map(value));
-        }
-    }
-    let n_background: usize = all
-        .iter()
-        .filter(|m| m.is_virtual && background.contains(&m.population))
-        .map(|m| m.node_id.len())
-        .sum();
-    let n_sources = neurons.len() + unit_type_ix.len();
-    let cell_models = kinds.iter().zip(&types.type_of_kind).filter_map(|(kind, cell_type)| {
-        let cell = kind.cell.as_ref()?;
-        Some(CellModel {
-            id: kind.node_type_id,
-            population_ix: usize::from(*cell_type),
-            cell_type_ix: usize::from(*cell_type),
-            v_th_mv: cell.v_th_mv,
-            e_l_mv: cell.e_l_mv,
-            v_reset_mv: cell.v_reset_mv,
-            g_ns: cell.g_ns,
-            c_m_pf: cell.c_m_pf,
-            t_ref_ms: cell.t_ref_ms,
-            asc_amp_pa: cell.asc_amp_pa,
-            asc_decay_per_ms: cell.asc_decay_per_ms,
-        })
-    });
-    let names = types.vocabulary.cell_types.iter().enumerate();
-    Ok(Network {
-        populations: names.map(|(ix, name)| Population { name: name.clone(), cell_type_ix: ix }).collect(),
-        cell_models: cell_models.collect(),
-        n_lgn: unit_type_ix.len() - n_background,
-        n_background,
-        unit_type_ix,
-        rows: rows(edges, &neurons, n_sources),
-        neurons,
-        vocabulary: types.vocabulary.clone(),
-        core: None,
-    })
-}
-
-/// Sorts the edges by source and target; weights of a pair are added.
-fn rows(edges: Edges, neurons: &Neurons, n_sources: usize) -> Rows {
-    let mut starts = vec![0_usize; n_sources + 1];
-    for source in &edges.source {
-        starts[*source as usize + 1] += 1;
-    }
-    for source in 0..n_sources {
-        starts[source + 1] += starts[source];
-    }
-    // Target word above, bits of the weight below.
-    let mut packed = vec![0_u64; edges.source.len()];
-    let mut next = starts.clone();
-    for ((source, target), weight) in edges.source.iter().zip(&edges.target).zip(&edges.weight) {
-        let word = pack_target(*target, neurons.cell_type_ix[*target as usize]);
-        let at = &mut next[*source as usize];
-        packed[*at] = u64::from(word) << 32 | u64::from(weight.to_bits());
-        *at += 1;
-    }
-    drop(edges);
-    let mut left = packed.as_mut_slice();
-    let mut slices = Vec::with_capacity(n_sources);
-    for source in 0..n_sources {
-        let (row, rest) = left.split_at_mut(starts[source + 1] - starts[source]);
-        slices.push(row);
-        left = rest;
-    }
-    slices.into_par_iter().for_each(<[u64]>::sort_unstable);
-    let n_edges = packed.len();
-    let mut rows =
-        Rows { offsets: vec![0], targets: Vec::with_capacity(n_edges), weights: Vec::with_capacity(n_edges) };
-    for source in 0..n_sources {
-        let mut row = packed[starts[source]..starts[source + 1]].iter().peekable();
-        while let Some(edge) = row.next() {
-            let weight = |edge: u64| f64::from(f32::from_bits(edge as u32));
-            let mut sum = weight(*edge);
-            while let Some(again) = row.next_if(|again| **again >> 32 == *edge >> 32) {
-                sum += weight(*again);
-            }
-            rows.targets.push((*edge >> 32) as u32);
-            rows.weights.push(sum as f32);
-        }
-        rows.offsets.push(rows.targets.len() as u64);
-    }
-    rows
 }

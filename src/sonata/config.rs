@@ -73,7 +73,8 @@ impl Config {
         let mut config = Self { file: file.to_path_buf(), ..Self::default() };
         let given: BTreeMap<String, String> =
             manifest.iter().map(|(name, value)| (bare(name).to_owned(), value.clone())).collect();
-        config.add(file, &BTreeMap::new(), &given, 0)?;
+        // Files that were read, and whether all that they name was, too.
+        config.add(file, &BTreeMap::new(), &given, &mut Vec::new())?;
         if config.nodes.is_empty() {
             return Err(Error::file(
                 file,
@@ -88,16 +89,20 @@ impl Config {
         path: &Path,
         inherited: &BTreeMap<String, String>,
         given: &BTreeMap<String, String>,
-        depth: usize,
+        read: &mut Vec<(PathBuf, bool)>,
     ) -> Result<()> {
-        if depth > MAX_NESTING {
-            return Err(Error::file(path, "configurations name each other in a circle"));
+        let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        match read.iter().find(|(earlier, _)| *earlier == place) {
+            // Named twice: by a file that names everything, and by the simulation that it names.
+            Some((_, true)) => return Ok(()),
+            Some((_, false)) => return Err(Error::file(path, "configurations name each other in a circle")),
+            None => read.push((place.clone(), false)),
         }
         let file = File::read(path, inherited, given)?;
         for key in ["network", "circuit", "simulation"] {
             if let Some(Value::String(other)) = file.root.get(key) {
                 let other = file.path_of(other, key)?;
-                self.add(&other, &file.variables, given, depth + 1)?;
+                self.add(&other, &file.variables, given, read)?;
             }
         }
         self.add_networks(&file)?;
@@ -120,6 +125,7 @@ impl Config {
         if let Some(dt) = file.root.pointer("/run/dt").and_then(Value::as_f64) {
             self.dt_ms = Some(dt);
         }
+        read.iter_mut().filter(|(file, _)| *file == place).for_each(|(_, done)| *done = true);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! SONATA circuits: configuration, nodes, edges, components, node sets and spikes, read from the files that BMTK and libsonata
 //! write, and put together as a network of the point model.
 
+mod assemble;
 mod cells;
 mod circuit;
 mod components;

@@ -1,6 +1,6 @@
-//! A small SONATA circuit on disk, every file and dataset of which a test can change or leave out.
+//! A small SONATA circuit on disk, every file and dataset of which a test can change or leave out. Each test binary uses a part of it.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(dead_code, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
