@@ -1,0 +1,253 @@
+//! Layer 4 in small, with what drives it, and how it is trained with one term of the loss: for `tests/perturbations.rs`.
+
+// Clippy's exemption for tests does not reach helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use simrun::gpu::Gpu;
+use simrun::loss::{Responses, TrialKind};
+use simrun::model::Dynamics;
+use simrun::model::adam::AdamRule;
+use simrun::model::rng::{Stream, uniform};
+use simrun::network::{CELL_TYPES, N_CELL_TYPES, Network, Neurons, Rows, pack_target, v1_unit_types};
+use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::{
+    ForwardReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
+};
+
+use super::common;
+use super::common::circuit::{Mode, dynamics};
+
+pub(crate) const N_EXCITATORY: usize = 48;
+pub(crate) const N_INHIBITORY: usize = 12;
+pub(crate) const N_LGN: usize = 48;
+pub(crate) const N_BACKGROUND: usize = 6;
+pub(crate) const N_STEPS: usize = 130;
+pub(crate) const WINDOW: std::ops::Range<usize> = 20..N_STEPS;
+/// Tuning of the weights from LGN units to excitatory neurons: 1 + TUNED cos(difference of directions).
+pub(crate) const TUNED: f64 = 0.8;
+
+pub(crate) const LGN_ONLY: LearnWeights = LearnWeights { recurrent: false, lgn: true, background: false };
+
+/// Layer 4 in small: excitatory cells tuned by LGN units that prefer directions, PV cells, and common input.
+pub(crate) struct Bench {
+    pub(crate) gpu: Arc<Gpu>,
+    pub(crate) network: Network,
+    pub(crate) dynamics: Dynamics,
+    pub(crate) trials: Vec<TrialKind>,
+    pub(crate) source_masks: Vec<u32>,
+}
+
+pub(crate) fn cell_type(name: &str) -> usize {
+    CELL_TYPES.iter().position(|n| *n == name).unwrap()
+}
+
+pub(crate) fn direction_deg(unit: usize) -> f64 {
+    360.0 * unit as f64 / N_LGN as f64
+}
+
+/// Weight of an LGN unit onto an excitatory neuron, nS.
+pub(crate) fn lgn_weight(tuned: f64, unit: usize, neuron: usize) -> f32 {
+    let difference = direction_deg(unit) - 360.0 * neuron as f64 / N_EXCITATORY as f64;
+    (0.2 * (1.0 + tuned * difference.to_radians().cos())) as f32
+}
+
+impl Bench {
+    pub(crate) fn new(trials: &[TrialKind]) -> Self {
+        let tables = common::tables();
+        let cell_models = tables.cell_models();
+        let mut neurons = Neurons::default();
+        for (name, n) in [("L4_Exc", N_EXCITATORY), ("L4_PV", N_INHIBITORY)] {
+            let of_type: Vec<usize> =
+                (0..cell_models.len()).filter(|m| cell_models[*m].cell_type_ix == cell_type(name)).collect();
+            for k in 0..n {
+                let model_ix = of_type[k % of_type.len()];
+                neurons.model_ix.push(model_ix as u16);
+                neurons.population_ix.push(cell_models[model_ix].population_ix as u8);
+                neurons.cell_type_ix.push(cell_type(name) as u8);
+                neurons.tuning_angle_deg.push((360.0 * k as f64 / n as f64) as f32);
+            }
+        }
+        let n = N_EXCITATORY + N_INHIBITORY;
+        for place in [&mut neurons.x_um, &mut neurons.y_um, &mut neurons.z_um] {
+            *place = vec![0.0; n];
+        }
+        neurons.target_n_synapses = vec![1.0; n];
+        let mut rows = Rows { offsets: vec![0], ..Rows::default() };
+        for source in 0..n + N_LGN + N_BACKGROUND {
+            for target in (0..n).filter(|target| *target != source) {
+                let excitatory = target < N_EXCITATORY;
+                let weight = match source {
+                    s if s < N_EXCITATORY => 0.15,
+                    s if s < n => 0.3,
+                    s if s < n + N_LGN && excitatory => lgn_weight(TUNED, s - n, target),
+                    s if s < n + N_LGN => 0.12,
+                    _ => 0.25,
+                };
+                let drawn = uniform(1, Stream::Connections, source as u32, target as u32, 0);
+                if source >= n || drawn < 0.3 {
+                    rows.targets.push(pack_target(target as u32, neurons.cell_type_ix[target]));
+                    rows.weights.push(weight);
+                }
+            }
+            rows.offsets.push(rows.targets.len() as u64);
+        }
+        let network = Network {
+            populations: tables.populations(),
+            cell_models,
+            neurons,
+            n_lgn: N_LGN,
+            n_background: N_BACKGROUND,
+            unit_type_ix: v1_unit_types(N_LGN, N_BACKGROUND),
+            rows,
+            ..Network::default()
+        };
+        let gpu = Arc::new(Gpu::open(None).unwrap());
+        let dynamics = dynamics(Mode::TwoCompartment);
+        Self { gpu, network, dynamics, trials: trials.to_vec(), source_masks: source_masks(trials) }
+    }
+
+    pub(crate) fn settings(
+        &self,
+        learn_weights: LearnWeights,
+        voltage: VoltagePenalty,
+        groups: Vec<u32>,
+    ) -> Settings {
+        Settings {
+            n_trials: self.trials.len(),
+            n_steps: N_STEPS,
+            window: WINDOW,
+            steps_between_checkpoints: N_STEPS,
+            voltage,
+            learn_weights,
+            learn_cells: false,
+            current: None,
+            potential_seeds: false,
+            groups,
+            neuron_threads: NeuronThreads::default(),
+        }
+    }
+
+    pub(crate) fn simulation(&self, settings: Settings) -> Simulation {
+        let sources = SourceSpikes::Replay(&self.source_masks);
+        Simulation::new(&self.gpu, &self.network, &self.dynamics, sources, settings).unwrap()
+    }
+
+    pub(crate) fn responses<'a>(&'a self, forward: &'a ForwardReport) -> Responses<'a, f32> {
+        Responses { counts: &forward.spike_counts, trials: &self.trials, window_ms: WINDOW.len() as f64 }
+    }
+
+    /// Mean rate of each excitatory neuron over trials, Hz.
+    pub(crate) fn rates_hz(&self, forward: &ForwardReport, trials: &[usize]) -> Vec<f64> {
+        (0..N_EXCITATORY).map(|n| self.responses(forward).mean_rate_hz(n, trials)).collect()
+    }
+
+    /// The edges from LGN units to excitatory neurons: edge, unit, neuron.
+    pub(crate) fn lgn_edges(&self) -> Vec<(usize, usize, usize)> {
+        let n = self.network.neurons.len();
+        let first = self.network.rows.offsets[n] as usize;
+        let edges =
+            (0..N_LGN).flat_map(|unit| (0..n).map(move |target| (first + unit * n + target, unit, target)));
+        edges.filter(|(_, _, target)| *target < N_EXCITATORY).collect()
+    }
+
+    /// The weights with some edges multiplied.
+    pub(crate) fn multiplied(&self, edges: impl Iterator<Item = usize>, factor: f32) -> Vec<f32> {
+        let mut weights = self.network.rows.weights.clone();
+        edges.for_each(|edge| weights[edge] *= factor);
+        weights
+    }
+}
+
+/// Spikes of the sources in fixed trials: LGN units by their direction, the common input in bursts.
+fn source_masks(trials: &[TrialKind]) -> Vec<u32> {
+    let rate_hz = |unit: usize, trial: usize, step: u32| {
+        if unit >= N_LGN {
+            // On for 20 ms at a time, at random in every trial.
+            let burst = uniform(3, Stream::SourceSpikes, 1000, step / 20, trial as u32) < 0.3;
+            return if burst { 150.0 } else { 15.0 };
+        }
+        let drive = |direction: f64, contrast: f64| {
+            15.0 + 40.0 * contrast * (1.0 + (direction_deg(unit) - direction).to_radians().cos())
+        };
+        match trials[trial] {
+            TrialKind::Spontaneous => 15.0,
+            TrialKind::Evoked { direction_deg } => drive(direction_deg, 0.8),
+            TrialKind::OtherContrast { direction_deg, contrast } => drive(direction_deg, contrast),
+        }
+    };
+    (0..N_STEPS as u32)
+        .flat_map(|step| (0..N_LGN + N_BACKGROUND).map(move |unit| (step, unit)))
+        .map(|(step, unit)| {
+            (0..trials.len()).fold(0, |mask, trial| {
+                let u = f64::from(uniform(2, Stream::SourceSpikes, unit as u32, step, trial as u32));
+                mask | u32::from(u < rate_hz(unit, trial, step) * 1e-3) << trial
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn gratings(n_repeats: usize) -> Vec<TrialKind> {
+    (0..8 * n_repeats).map(|t| TrialKind::Evoked { direction_deg: 45.0 * (t % 8) as f64 }).collect()
+}
+
+/// What is learned: the factors of pair types, or every weight.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Learn {
+    Factors,
+    Weights,
+}
+
+/// Trains with one term, `value_and_seeds` (value, by counts, by population counts), from changed weights; the values of all steps, the learned
+/// factors, and the last forward pass.
+pub(crate) fn train(
+    bench: &Bench,
+    simulation: &mut Simulation,
+    learn: Learn,
+    n_steps: usize,
+    value_and_seeds: impl Fn(&ForwardReport) -> (f64, Vec<f64>, Vec<f64>),
+) -> (Vec<f64>, Vec<f64>, ForwardReport) {
+    let n_models = bench.network.cell_models.len();
+    let rate = |of: Learn, rate: f64| if learn == of { rate } else { 0.0 };
+    let mut optimiser = Optimiser::new(
+        simulation,
+        OptimiserSettings {
+            weight_rule: WeightRule::ExponentiatedAdam,
+            adam: AdamRule { beta_1: 0.8, beta_2: 0.95, epsilon: 1e-12 },
+            learning_rate: rate(Learn::Weights, 0.04),
+            cell_learning_rate: 0.0,
+            scale_learning_rate: rate(Learn::Factors, 0.06),
+            learn_weights: if learn == Learn::Weights {
+                simulation.settings().learn_weights
+            } else {
+                LearnWeights::default()
+            },
+            clip_norm: None,
+            learn_cells: [false; 5],
+            cell_bounds: vec![[0.0; 5]; n_models],
+            learn_scales: LearnScales { pairs: learn == Learn::Factors, types: false },
+            log_scale_bound: 10_f64.ln(),
+            structure: false,
+            like_pairs: Vec::new(),
+        },
+    )
+    .unwrap();
+    let mut values = Vec::new();
+    for step in 0..n_steps {
+        let forward = simulation.forward(1, 0).unwrap();
+        let (value, seeds, population) = value_and_seeds(&forward);
+        let to_f32 = |seeds: &[f64]| seeds.iter().map(|s| *s as f32).collect::<Vec<f32>>();
+        let adjoint = simulation.adjoint_of_groups(&to_f32(&seeds), &to_f32(&population)).unwrap();
+        values.push(value + adjoint.voltage_loss);
+        let rate_factor = if 3 * step < 2 * n_steps { 1.0 } else { 0.3 };
+        optimiser.step(simulation, &adjoint, rate_factor).unwrap();
+    }
+    let forward = simulation.forward(1, 0).unwrap();
+    values.push(value_and_seeds(&forward).0);
+    (values, optimiser.log_scales().iter().map(|log| log.exp()).collect(), forward)
+}
+
+pub(crate) fn pair_ix(source_type: usize, target: &str) -> usize {
+    source_type * N_CELL_TYPES + cell_type(target)
+}
