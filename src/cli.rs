@@ -13,10 +13,12 @@ use simrun::plan::Plan;
 use simrun::{Error, Result};
 
 use evaluate::EvaluateArguments;
+use import::ImportCommand;
 use recordings::{CellArguments, PairArguments};
 use run::RunArguments;
 
 mod evaluate;
+mod import;
 mod recordings;
 mod run;
 
@@ -36,6 +38,9 @@ enum Command {
     Check(CheckArguments),
     /// Evaluates the network of a run folder beside recordings and writes figures
     Evaluate(EvaluateArguments),
+    /// Makes what a scene names from other people's files
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Lists the graphics adapters that can be used
     Adapters(AdaptersArguments),
     /// Injects a current step into one cell and prints its spike times
@@ -72,6 +77,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     match (cli.command, cli.run) {
         (Some(Command::Check(arguments)), _) => check(&arguments),
         (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
+        (Some(Command::Import(command)), _) => import::import(&command),
         (Some(Command::Adapters(arguments)), _) => adapters(&arguments),
         (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
         (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),
@@ -104,8 +110,8 @@ fn check(arguments: &CheckArguments) -> Result<()> {
             found.push(json!({ "scene": file, "ok": true, "experiment": experiment.size() }));
             continue;
         }
-        let checked = Plan::read(file, &arguments.settings)
-            .and_then(|plan| Tables::read(&plan.tables_dir).map(|_| plan));
+        let checked =
+            Plan::read(file, &arguments.settings).and_then(|plan| Tables::of_plan(&plan).map(|_| plan));
         match checked {
             Ok(plan) => {
                 if !arguments.json {

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod experiment;
 pub mod figures;
 pub mod gpu;
+pub mod import;
 pub mod loss;
 pub mod model;
 pub mod network;

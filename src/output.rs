@@ -63,6 +63,9 @@ impl RunFolder {
         let mut scene = plan.scene.clone();
         // The copy lies in another folder than the scene, so its tables are named in full.
         scene.tables = fs::canonicalize(&plan.tables_dir).map_err(Error::io(&plan.tables_dir))?;
+        if let Some(recordings) = &plan.recordings_dir {
+            scene.recordings = Some(fs::canonicalize(recordings).map_err(Error::io(recordings))?);
+        }
         if let NetworkScene::V1(V1Scene { em: Some(em), .. }) = &mut scene.network {
             for path in [&mut em.cells, &mut em.synapses] {
                 let file = plan.scene_file.parent().unwrap_or(Path::new("")).join(&path);

@@ -24,6 +24,8 @@ pub struct Plan {
     pub scene_file: PathBuf,
     /// Folder of the tables; it exists.
     pub tables_dir: PathBuf,
+    /// Folder of recorded rates and selectivity in place of the tables' own; it exists.
+    pub recordings_dir: Option<PathBuf>,
     /// Time steps of a trial.
     pub n_steps: u32,
     /// First time step whose spikes count.
@@ -65,6 +67,12 @@ impl Plan {
             1e7,
             "MiB",
         )?;
+        let recordings_dir =
+            scene.recordings.as_ref().map(|dir| scene_file.parent().unwrap_or(Path::new("")).join(dir));
+        if let Some(missing) = recordings_dir.as_ref().filter(|dir| !dir.is_dir()) {
+            let limit = format!("there is no such folder of recordings ({})", missing.display());
+            return Err(Error::field(scene_file, "recordings", missing.display(), limit));
+        }
         let tables_dir = scene_file.parent().unwrap_or(Path::new("")).join(&scene.tables);
         if !tables_dir.is_dir() {
             let limit = format!("there is no such folder of tables ({})", tables_dir.display());
@@ -79,6 +87,7 @@ impl Plan {
             scene,
             scene_file: scene_file.to_path_buf(),
             tables_dir,
+            recordings_dir,
         })
     }
 

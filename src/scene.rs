@@ -38,6 +38,10 @@ pub struct Scene {
     /// Folder of the tables, relative to the scene's own file.
     #[serde(default = "default_tables")]
     pub tables: PathBuf,
+    /// Folder of recorded rates and selectivity in place of the tables' own, relative to the scene's own file, as `simrun import neuropixels`
+    /// writes it; the tables' own where it is not named.
+    #[serde(default)]
+    pub recordings: Option<PathBuf>,
     /// Which network is built.
     pub network: NetworkScene,
     /// Cell and synapse model.

@@ -133,7 +133,7 @@ struct Prepared {
 /// Builds the network of a plan and puts it on the device.
 fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Prepared> {
     let gpu = Gpu::open_tested(adapter)?;
-    let tables = Tables::read(&plan.tables_dir)?;
+    let tables = Tables::of_plan(plan)?;
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
     let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;

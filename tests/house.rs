@@ -75,7 +75,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 19] = [
+const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("figures", &["train", "output", "evaluate"]),
     ("experiment", &["train", "plan", "scene", "output", "evaluate"]),
     (
@@ -86,6 +86,7 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
         ],
     ),
     ("evaluate", &["sim", "loss", "stimulus", "network", "plan", "scene", "model", "gpu", "output"]),
+    ("import", &["evaluate", "network", "sonata", "loss", "model", "output", "plan", "scene"]),
     ("patch", &["sim", "network", "model", "gpu"]),
     ("setup", &["sonata", "network", "model", "plan", "scene"]),
     ("sonata", &["network", "model", "scene"]),

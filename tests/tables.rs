@@ -222,7 +222,7 @@ fn the_quantiles_keep_the_mean_of_the_recorded_units() {
     let units: Vec<HashMap<String, String>> =
         csv::Reader::from_path(file).unwrap().deserialize().map(|unit| unit.unwrap()).collect();
     let in_train = |unit: &HashMap<String, String>| {
-        t.sessions.iter().any(|s| s.split == Split::Train && s.id.to_string() == unit["session_id"])
+        t.sessions.iter().any(|s| s.split == Split::Train && s.id == unit["session_id"])
     };
     let mut n_compared = 0;
     for (column, all) in [

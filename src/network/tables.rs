@@ -27,11 +27,16 @@ pub use lgn::{LgnUnitClass, SecondSubfield, TemporalFilter};
 pub use synapses::{Connection, MeasuredPsp, PspStatistics};
 pub use targets::{Ceiling, PROBABILITIES, Quantity, Session, Split, Target};
 
+/// The tables that a folder of recordings has in place of those of the tables' own folder.
+pub const RECORDED_TABLES: [&str; 4] =
+    ["neuropixels_targets.csv", "neuropixels_sessions.csv", "tuning_curves.csv", "noise_ceiling.csv"];
+
 use super::{
     CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, Population, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN,
 };
 use crate::Result;
 use crate::model::kinetics::{Kinetics, KineticsTable};
+use crate::plan::Plan;
 use sheet::Folder;
 
 /// Synaptic classes a target can have: all of [`CLASSES`] but `exc`, which only LGN and background have.
@@ -95,7 +100,19 @@ impl Tables {
     /// A missing or malformed file ([`crate::Error::File`]), or a value outside its range ([`crate::Error::Field`] with
     /// file, line, column, value and limit).
     pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
-        let mut folder = Folder::new(folder.as_ref());
+        Self::read_with(folder, None)
+    }
+
+    /// The tables of a plan: those of its folder, recorded rates and selectivity from its recordings if it names them.
+    ///
+    /// # Errors
+    /// As [`Tables::read`].
+    pub fn of_plan(plan: &Plan) -> Result<Self> {
+        Self::read_with(&plan.tables_dir, plan.recordings_dir.as_deref())
+    }
+
+    fn read_with(folder: impl AsRef<Path>, recordings: Option<&Path>) -> Result<Self> {
+        let mut folder = Folder::new(folder.as_ref(), recordings);
         let populations = cells::read_populations(&mut folder)?;
         let cells = cells::read_cells(&mut folder, &populations)?;
         let connection = synapses::read_connection(&mut folder)?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::network::tables::RECORDED_TABLES;
 use crate::plan::Plan;
 use crate::scene::NetworkScene;
 use crate::sonata::files_of_scene;
@@ -58,7 +59,7 @@ impl Provenance {
             git_revision: option_env!("SIMRUN_GIT_REVISION"),
             adapter,
             seed: plan.scene.seed,
-            tables: tables(&plan.tables_dir)?,
+            tables: tables_of(plan)?,
             circuit: circuit(plan)?,
         })
     }
@@ -75,6 +76,16 @@ fn circuit(plan: &Plan) -> Result<BTreeMap<String, String>> {
         Ok((file.display().to_string(), sha256))
     };
     files.iter().map(hash).collect()
+}
+
+/// The tables of a plan, those of its recordings in place of the tables' own.
+fn tables_of(plan: &Plan) -> Result<BTreeMap<String, Table>> {
+    let mut all = tables(&plan.tables_dir)?;
+    if let Some(recordings) = &plan.recordings_dir {
+        let recorded = tables(recordings)?.into_iter();
+        all.extend(recorded.filter(|(name, _)| RECORDED_TABLES.contains(&name.as_str())));
+    }
+    Ok(all)
 }
 
 fn tables(dir: &Path) -> Result<BTreeMap<String, Table>> {

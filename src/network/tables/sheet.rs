@@ -10,19 +10,22 @@ use crate::{Error, Result};
 pub(super) struct Folder {
     /// Where the tables are.
     pub(super) path: PathBuf,
+    /// Where those of [`super::RECORDED_TABLES`] are, if not there.
+    recordings: Option<PathBuf>,
     /// File names and contents in the order of reading.
     pub(super) contents: Vec<(String, Vec<u8>)>,
 }
 
 impl Folder {
     /// A folder from which nothing has been read yet.
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), contents: Vec::new() }
+    pub(super) fn new(path: &Path, recordings: Option<&Path>) -> Self {
+        Self { path: path.to_path_buf(), recordings: recordings.map(Path::to_path_buf), contents: Vec::new() }
     }
 
     /// Reads a table that must have the named columns.
     pub(super) fn sheet(&mut self, name: &str, columns: &[&str]) -> Result<Sheet> {
-        let file = self.path.join(name);
+        let recordings = self.recordings.as_ref().filter(|_| super::RECORDED_TABLES.contains(&name));
+        let file = recordings.unwrap_or(&self.path).join(name);
         let bytes = std::fs::read(&file).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::file(&file, "missing table"),
             _ => Error::Io { file: file.clone(), source },

@@ -42,7 +42,7 @@ impl Quantity {
     pub const NAMES: [&str; 5] = ["evoked_rate_hz", "max_rate_hz", "spontaneous_rate_hz", "osi", "dsi"];
 
     /// Largest value that can be meant, and its unit.
-    const fn limit(self) -> (f64, &'static str) {
+    pub(crate) const fn limit(self) -> (f64, &'static str) {
         match self {
             Self::Osi | Self::Dsi => (1.0, ""),
             _ => (1000.0, "Hz"),
@@ -91,9 +91,9 @@ pub struct Target {
 /// One row of `neuropixels_sessions.csv`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
-    /// Published session id.
-    pub id: u64,
-    /// `brain_observatory_1.1` or `functional_connectivity`.
+    /// Session id.
+    pub id: String,
+    /// Kind of session, e.g. `brain_observatory_1.1` or `functional_connectivity`.
     pub session_type: String,
     /// Where it went.
     pub split: Split,
@@ -147,7 +147,7 @@ pub(super) fn read_sessions(folder: &mut Folder) -> Result<Vec<Session>> {
         for (n, column) in n_units.iter_mut().zip(classes) {
             *n = row.count(column, 0..=100_000)?;
         }
-        let id = row.count("session_id", 1..=usize::MAX)? as u64;
+        let id = row.text("session_id")?.to_owned();
         if sessions.iter().any(|s| s.id == id) {
             return Err(row.error(
                 "session_id",

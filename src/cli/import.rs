@@ -1,0 +1,55 @@
+//! `simrun import`: from other people's files to what a scene names.
+
+use std::path::PathBuf;
+
+use simrun::Result;
+use simrun::import::neuropixels;
+
+use super::print;
+
+#[derive(clap::Subcommand)]
+pub(super) enum ImportCommand {
+    /// Targets from your own recordings: a folder for the scene's `recordings`
+    Neuropixels(NeuropixelsArguments),
+}
+
+#[derive(clap::Args)]
+pub(super) struct NeuropixelsArguments {
+    /// NWB files of sessions (units; drifting gratings and grey as intervals), or tables of units (.csv)
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Folder to make
+    #[arg(long, value_name = "DIR", default_value = "recordings")]
+    out: PathBuf,
+    /// Area whose units of NWB files are used: the start of the electrodes' location
+    #[arg(long, value_name = "NAME", default_value = "VISp")]
+    location: String,
+}
+
+pub(super) fn import(command: &ImportCommand) -> Result<()> {
+    match command {
+        ImportCommand::Neuropixels(arguments) => import_neuropixels(arguments),
+    }
+}
+
+fn import_neuropixels(arguments: &NeuropixelsArguments) -> Result<()> {
+    let report = neuropixels::import(&arguments.files, &arguments.location, &arguments.out)?;
+    let mut text = format!(
+        "{} units of {} sessions, {} of them held out\n",
+        report.n_units, report.n_sessions, report.n_held_out
+    );
+    for (reason, n) in &report.left_out {
+        text += &format!("  left out: {n} {reason}\n");
+    }
+    if !report.without_target.is_empty() {
+        text += &format!("  no target, too few units: {}\n", report.without_target.join(", "));
+    }
+    let out = arguments.out.display();
+    text += &format!("{out}: {}\n", report.files.join(", "));
+    text += &format!(
+        "  for a scene: recordings: {:?} (or --set 'recordings={:?}')\n",
+        arguments.out, arguments.out
+    );
+    text += "  contrast classes and population Fano factors stay those of the tables\n";
+    print(&text)
+}

@@ -1,0 +1,3 @@
+//! From other people's files to what a scene names.
+
+pub mod neuropixels;
