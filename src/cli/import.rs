@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use simrun::Result;
-use simrun::import::neuropixels;
+use simrun::import::{dpointnet, neuropixels};
 
 use super::print;
 
@@ -11,6 +11,20 @@ use super::print;
 pub(super) enum ImportCommand {
     /// Targets from your own recordings: a folder for the scene's `recordings`
     Neuropixels(NeuropixelsArguments),
+    /// A scene from a training configuration of BMTK's dpointnet
+    Dpointnet(DpointnetArguments),
+}
+
+#[derive(clap::Args)]
+pub(super) struct DpointnetArguments {
+    /// Training configuration (.json)
+    config: PathBuf,
+    /// Scene file to write
+    #[arg(long, value_name = "SCENE", default_value = "dpointnet.ron")]
+    out: PathBuf,
+    /// Folder of the tables that the scene names
+    #[arg(long, value_name = "DIR", default_value = "scenes/v1")]
+    tables: PathBuf,
 }
 
 #[derive(clap::Args)]
@@ -29,6 +43,14 @@ pub(super) struct NeuropixelsArguments {
 pub(super) fn import(command: &ImportCommand) -> Result<()> {
     match command {
         ImportCommand::Neuropixels(arguments) => import_neuropixels(arguments),
+        ImportCommand::Dpointnet(arguments) => {
+            let report = dpointnet::import(&arguments.config, &arguments.tables, &arguments.out)?;
+            let mut text = format!("{}: carried over\n", arguments.out.display());
+            text.extend(report.carried.iter().map(|line| format!("  {line}\n")));
+            text += "not carried over\n";
+            text.extend(report.not_carried.iter().map(|line| format!("  {line}\n")));
+            print(&text)
+        }
     }
 }
 

@@ -281,6 +281,16 @@ impl File {
     }
 }
 
+/// The JSON of a configuration, and its paths made whole: for what other programs keep in it.
+///
+/// # Errors
+/// A file that is missing or malformed.
+pub fn read_raw(file: &Path) -> Result<(Value, impl Fn(&str, &str) -> Result<PathBuf>)> {
+    let file = File::read(file, &BTreeMap::new(), &BTreeMap::new())?;
+    let root = file.root.clone();
+    Ok((root, move |text: &str, field: &str| file.path_of(text, field)))
+}
+
 /// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {

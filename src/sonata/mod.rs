@@ -18,7 +18,7 @@ mod types;
 
 pub use cells::Members;
 pub use circuit::{Circuit, CircuitOptions};
-pub use config::{Config, InputEntry, PopulationFile};
+pub use config::{Config, InputEntry, PopulationFile, read_raw};
 pub use edges::EdgePopulation;
 pub use inputs::{InputSource, TrialInput};
 pub use node_sets::NodeSets;
