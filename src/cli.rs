@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
@@ -14,17 +14,28 @@ use simrun::{Error, Result};
 
 use evaluate::EvaluateArguments;
 use import::ImportCommand;
+use new::NewArguments;
 use recordings::{CellArguments, PairArguments};
+use report::ReportArguments;
 use run::RunArguments;
 
 mod evaluate;
 mod import;
+mod new;
 mod recordings;
+mod report;
 mod run;
 
 /// Differentiable simulator of biologically constrained cortical circuits.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "Examples:
+  simrun scenes/v1_4k.ron                        trains a small column of mouse V1; runs/v1_4k gets a report.html
+  simrun scenes/v1_4k.ron --steps 10 --set time.duration_ms=200 --out runs/short
+  simrun scenes/v1_4k.ron --resume runs/short    goes on from the checkpoint
+  simrun new my_scene                            writes a commented scene to start from
+  simrun evaluate runs/short                     beside recordings, with figures
+  simrun report runs/short runs/v1_4k            compares runs on one page")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -41,15 +52,41 @@ enum Command {
     /// Makes what a scene names from other people's files
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Writes the report of a run again, or compares several runs on one page
+    Report(ReportArguments),
+    /// Writes a commented scene to start from
+    New(NewArguments),
     /// Lists the graphics adapters that can be used
     Adapters(AdaptersArguments),
     /// Injects a current step into one cell and prints its spike times
     Cell(CellArguments),
     /// Lets one synapse act on one cell and prints the postsynaptic potential
     Pair(PairArguments),
+    /// Prints completions for a shell
+    Completions(CompletionsArguments),
+    /// Writes the manual pages, one a command, into a folder
+    Man(ManArguments),
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Example, for bash:
+  simrun completions bash > ~/.local/share/bash-completion/completions/simrun")]
+struct CompletionsArguments {
+    /// Shell
+    shell: clap_complete::Shell,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  mkdir -p ~/.local/share/man/man1 && simrun man ~/.local/share/man/man1 && man simrun-evaluate")]
+struct ManArguments {
+    /// Folder, which exists
+    dir: PathBuf,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  simrun check scenes/*.ron --set time.dt_ms=0.5")]
 struct CheckArguments {
     /// Scene files
     #[arg(required = true, value_name = "SCENE")]
@@ -78,6 +115,10 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         (Some(Command::Check(arguments)), _) => check(&arguments),
         (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
         (Some(Command::Import(command)), _) => import::import(&command),
+        (Some(Command::Report(arguments)), _) => report::report(&arguments),
+        (Some(Command::New(arguments)), _) => new::new(&arguments),
+        (Some(Command::Completions(arguments)), _) => completions(&arguments),
+        (Some(Command::Man(arguments)), _) => man(&arguments),
         (Some(Command::Adapters(arguments)), _) => adapters(&arguments),
         (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
         (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),
@@ -88,13 +129,30 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Prints to standard output. A reader that has seen enough (`| head`) is no error.
+/// Prints to standard output, with colours only where it is a terminal and `NO_COLOR` is not set. A reader that has seen
+/// enough (`| head`) is no error.
 fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(Error::io("standard output")),
     }
+}
+
+/// Prints a script that completes commands and options.
+fn completions(arguments: &CompletionsArguments) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "simrun", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// Writes `simrun.1` and a page for every command.
+fn man(arguments: &ManArguments) -> Result<()> {
+    let dir = &arguments.dir;
+    if !dir.is_dir() {
+        return Err(Error::field("command line", "DIR", dir.display(), "is no folder"));
+    }
+    clap_mangen::generate_to(Cli::command(), dir).map_err(Error::io(dir))
 }
 
 /// Checks every scene, saying of each what is wrong; fails like the last that failed.

@@ -17,6 +17,7 @@ use crate::loss::statistics::{Quantiles, ks_against_table, mean};
 use crate::loss::targets::{FunctionTargets, Recorded};
 use crate::loss::{Responses, TrialKind};
 use crate::model::rng::{self, Stream};
+use crate::network::tables::PROBABILITIES;
 
 mod contrast;
 mod curves;
@@ -159,6 +160,9 @@ pub struct Comparison {
     pub median: f64,
     /// Upper quartile.
     pub q75: f64,
+    /// Quantiles at the probabilities of [`PROBABILITIES`]; empty in a file of an earlier version.
+    #[serde(default)]
+    pub quantiles: Vec<f64>,
     /// Recorded units that the neurons are compared with; None, as for what follows, where nothing was recorded.
     pub target_n_units: Option<usize>,
     /// Mean of the recorded quantiles.
@@ -169,6 +173,9 @@ pub struct Comparison {
     pub target_median: Option<f64>,
     /// Recorded upper quartile.
     pub target_q75: Option<f64>,
+    /// Recorded quantiles at the same probabilities.
+    #[serde(default)]
+    pub target_quantiles: Option<Vec<f64>>,
     /// 1 - KS between neurons and recorded quantiles, in [0, 1].
     pub similarity: Option<f64>,
     /// 95 % interval of the similarity, basic bootstrap over the neurons; the recordings are taken as they are.
@@ -241,17 +248,20 @@ fn groups<'a>(
 /// One sample beside its recording; None for an empty sample.
 fn compare(sample: &[f64], recorded: Option<&Recorded>) -> Option<Comparison> {
     let own = Quantiles::of_sample(sample)?;
+    let at_all = |quantiles: &Quantiles| PROBABILITIES.map(|p| quantiles.value_at(p)).to_vec();
     Some(Comparison {
         n_neurons: sample.len(),
         mean: mean(sample)?,
         q25: own.value_at(0.25),
         median: own.median(),
         q75: own.value_at(0.75),
+        quantiles: at_all(&own),
         target_n_units: recorded.map(|r| r.n_units),
         target_mean: recorded.map(|r| r.quantiles.mean()),
         target_q25: recorded.map(|r| r.quantiles.value_at(0.25)),
         target_median: recorded.map(|r| r.quantiles.median()),
         target_q75: recorded.map(|r| r.quantiles.value_at(0.75)),
+        target_quantiles: recorded.map(|r| at_all(&r.quantiles)),
         similarity: recorded.and_then(|r| ks_against_table(sample, &r.quantiles)).map(|ks| 1.0 - ks),
         similarity_interval: recorded.and_then(|r| bootstrap_interval(sample, &r.quantiles)),
         ceiling: recorded.and_then(|r| r.ceiling),

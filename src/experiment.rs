@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::report;
 use crate::scene::{from_ron, to_ron};
 use crate::train::{self, Destination, Options, Summary};
 
@@ -191,6 +192,7 @@ impl Experiment {
                 Error::Interrupted { step, .. } => Error::Interrupted { step, run: dir.clone() },
                 other => other,
             })?;
+            report::write(&folder)?;
             if let Some(summary) = finished(&folder, run.n_steps)? {
                 results.add(run.seed, &run.model, &summary);
             }

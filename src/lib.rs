@@ -15,6 +15,7 @@ pub mod output;
 pub mod patch;
 pub mod plan;
 pub mod reference;
+pub mod report;
 pub mod scene;
 pub mod setup;
 pub mod sim;

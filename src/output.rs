@@ -8,7 +8,7 @@
 //! | `metrics.jsonl` | one object a training step ([`StepMetrics`]) |
 //! | `checkpoint.safetensors` | what was learned so far ([`Checkpoint`]) |
 //! | `summary.json` | the last evaluation |
-//! | `spikes.csv` | spikes of the last evaluated trial |
+//! | `spikes.csv` | spikes of the first evaluated trial |
 //!
 //! Files that replace an earlier one are written beside it and renamed, so a full disk or a crash leaves the earlier.
 

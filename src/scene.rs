@@ -194,6 +194,11 @@ impl Scene {
         settings.iter().try_fold(self.clone(), |scene, setting| overrides::apply(&scene, setting))
     }
 
+    /// Every field as (dotted path, value in RON), defaults written out, outer fields before inner ones.
+    pub fn fields(&self) -> Result<Vec<(String, String)>> {
+        overrides::fields(self)
+    }
+
     /// The whole scene as RON, defaults written out.
     pub fn to_ron(&self) -> Result<String> {
         to_ron(self)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::evaluate::{self, CellTypeSummary};
+use crate::evaluate::{self, CellTypeSummary, Curves};
 use crate::gpu::Gpu;
 use crate::network::tables::Tables;
 use crate::output::{Adapter, Checkpoint, Progress, Provenance, RunFolder};
@@ -26,13 +26,12 @@ mod structure;
 mod validation;
 pub mod weighting;
 
-use dry_run::NetworkSize;
-pub use dry_run::dry_run;
+pub use dry_run::{NetworkSize, dry_run};
 use weighting::Gradients;
 
 pub use assay::PairErrors;
 pub use populations::FanoCurve;
-pub use session::Session;
+pub use session::{NeuronRange, Session};
 pub use stimuli::{StimulusEvaluation, StimulusOptions, stimulus_text};
 pub use structure::{LikeToLikeSlope, PairTypeWeights};
 pub use validation::{BesideSessions, Validation, ValidationOptions, validate};
@@ -64,10 +63,22 @@ pub struct Options {
 pub struct Summary {
     /// Training steps taken before.
     pub training_step: u32,
+    /// Trials of each direction and of the grey screen.
+    #[serde(default)]
+    pub n_trials: u32,
+    /// The network; it and what else has a default is missing in a file of an earlier version.
+    #[serde(default)]
+    pub network: NetworkSize,
+    /// The cell types of the neurons, in the order of the neurons.
+    #[serde(default)]
+    pub neurons: Vec<NeuronRange>,
     /// Beside the sessions that the losses are taken from.
     pub train: Vec<CellTypeSummary>,
     /// Beside the sessions that were held out.
     pub held_out: Vec<CellTypeSummary>,
+    /// Tuning and contrast-response curves beside the held-out sessions.
+    #[serde(default)]
+    pub held_out_curves: Curves,
     /// Paired recordings of the network's edges beside the measured ones; held-out pairs are marked.
     pub pairs: Vec<PairErrors>,
     /// Weights between excitatory types beside EM.
@@ -92,7 +103,7 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
         Destination::Resume(dir) => Some(Checkpoint::of_run(dir, plan)?),
     };
     let progress = Progress::new(options.quiet);
-    let Prepared { gpu, mut session, tables, .. } = prepare(plan, options.adapter.as_deref(), &progress)?;
+    let Prepared { gpu, mut session, size, tables } = prepare(plan, options.adapter.as_deref(), &progress)?;
     check_budget(plan, &gpu)?;
     let first_step = match &earlier {
         None => 1,
@@ -117,7 +128,7 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
         folder.write_gradients(&gradients)?;
         session.set_factors(gradients.factors());
     }
-    let mut run = Run { plan, session, tables, folder, progress };
+    let mut run = Run { plan, session, size, tables, folder, progress };
     run.progress.say(&format!("run folder {}", run.folder.dir().display()));
     run.train(first_step, n_steps, stop)
 }
@@ -166,6 +177,7 @@ fn provenance(plan: &Plan, gpu: &Gpu) -> Result<Provenance> {
 struct Run<'a> {
     plan: &'a Plan,
     session: Session,
+    size: NetworkSize,
     tables: Tables,
     folder: RunFolder,
     progress: Progress,
@@ -218,8 +230,12 @@ impl Run<'_> {
         self.folder.write_spikes(evaluation.spikes)?;
         let summary = Summary {
             training_step,
+            n_trials: self.plan.scene.evaluate.n_trials,
+            network: self.size,
+            neurons: self.session.neurons_by_type(),
             train: evaluation.train,
             held_out: evaluation.held_out,
+            held_out_curves: evaluation.held_out_curves,
             pairs: self.session.record_pairs(N_PAIR_SAMPLES)?,
             weights: self.session.weights_beside_em(&self.tables)?,
         };

@@ -106,3 +106,57 @@ fn every_adapter_is_tested_by_name() {
     }
     assert!(simrun(&["adapters", "--test"]).contains("computes rightly: loop length, integer atomics"));
 }
+
+#[test]
+fn a_new_scene_passes_the_check_and_overwrites_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for template in ["column", "cells"] {
+        let name = dir.path().join(template);
+        let name = name.to_str().unwrap();
+        assert!(simrun(&["new", name, "--template", template]).contains("simrun check"));
+        let scene = format!("{name}.ron");
+        assert!(simrun(&["check", &scene]).contains("ok ("));
+        let before = fs::read(&scene).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_simrun"))
+            .args(["new", &scene])
+            .current_dir(common::root())
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("exists"), "{message}");
+        assert_eq!(fs::read(&scene).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_new_scene_names_its_tables_in_full_or_says_that_there_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = |tables: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+        command.args(["new", "mine", "--tables", tables]).current_dir(dir.path()).output().unwrap()
+    };
+    let output = new("nowhere");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere"));
+    assert!(!dir.path().join("mine.ron").exists());
+    assert!(new(common::root().join("scenes/v1").to_str().unwrap()).status.success());
+    let scene = simrun::scene::Scene::read(&dir.path().join("mine.ron")).unwrap();
+    assert!(scene.tables.is_absolute());
+}
+
+#[test]
+fn the_shell_and_man_know_every_command() {
+    let script = simrun(&["completions", "bash"]);
+    let dir = tempfile::tempdir().unwrap();
+    simrun(&["man", dir.path().to_str().unwrap()]);
+    let page = fs::read_to_string(dir.path().join("simrun.1")).unwrap();
+    for command in ["check", "evaluate", "report", "new", "adapters", "cell", "pair", "completions", "man"] {
+        assert!(script.contains(command), "{command} is not completed");
+        assert!(page.contains(&format!("simrun\\-{command}(1)")), "{command} is not in simrun.1");
+        let own = fs::read_to_string(dir.path().join(format!("simrun-{command}.1"))).unwrap();
+        assert!(own.contains(".TH"), "simrun-{command}.1 is no manual page");
+        assert!(simrun(&[command, "--help"]).contains("Usage:"));
+    }
+    assert!(simrun(&["--help"]).contains("Examples:"));
+}

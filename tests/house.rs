@@ -75,9 +75,10 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 20] = [
-    ("figures", &["train", "output", "evaluate"]),
-    ("experiment", &["train", "plan", "scene", "output", "evaluate"]),
+const MAY_KNOW: [(&str, &[&str]); 21] = [
+    ("report", &["figures", "train", "output", "evaluate", "scene"]),
+    ("figures", &["train", "output", "evaluate", "network"]),
+    ("experiment", &["train", "plan", "scene", "output", "evaluate", "report"]),
     (
         "train",
         &[

@@ -8,11 +8,14 @@ use simrun::output::replace_file;
 use simrun::train::{
     BesideSessions, StimulusOptions, Validation, ValidationOptions, stimulus_text, validate,
 };
-use simrun::{Error, Result, figures};
+use simrun::{Error, Result, figures, report};
 
 use super::print;
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  simrun evaluate runs/v1_4k
+  simrun evaluate runs/v1_4k --trials 20 --contrasts 0.1,0.2,0.4 --sessions all")]
 pub(super) struct EvaluateArguments {
     /// Run folder
     run: PathBuf,
@@ -81,7 +84,7 @@ enum Sessions {
     All,
 }
 
-/// Evaluates a run; writes `evaluation.json` and `figures/` into its folder.
+/// Evaluates a run; writes `evaluation.json`, `figures/` and the report into its folder.
 pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let stimuli = &arguments.stimuli;
     let options = ValidationOptions {
@@ -107,6 +110,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let shown = if arguments.sessions == Sessions::Train { &validation.train } else { &validation.held_out };
     let folder = arguments.run.join("figures");
     let names = figures::write(&folder, &validation, shown)?;
+    report::write(&arguments.run)?;
     if arguments.json {
         return print(&format!("{}\n", json!({ "evaluation": validation, "figures": names })));
     }
@@ -122,7 +126,11 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     }
     text += &pairs_text(&validation);
     text.extend(validation.stimuli.iter().map(stimulus_text));
-    text += &format!("{}: evaluation.json, figures/{}\n", arguments.run.display(), names.join(", figures/"));
+    text += &format!(
+        "{}: report.html, evaluation.json, figures/{}\n",
+        arguments.run.display(),
+        names.join(", figures/")
+    );
     print(&text)
 }
 

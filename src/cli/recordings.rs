@@ -61,6 +61,8 @@ enum Mode {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  simrun cell 475585413 --current-pa 200 --start-ms 100 --stop-ms 300 --duration-ms 400 --dt-ms 0.25 --trace v.csv")]
 pub(super) struct CellArguments {
     /// Published cell id (node_type_id)
     model: u64,
@@ -81,6 +83,8 @@ pub(super) struct CellArguments {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  simrun pair pv 475585413 --dt-ms 0.1 --weight 2 --json")]
 pub(super) struct PairArguments {
     /// Synaptic class of the source
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(CLASSES))]

@@ -8,7 +8,7 @@ use simrun::experiment::Experiment;
 use simrun::output::RunFolder;
 use simrun::plan::Plan;
 use simrun::train::{self, Destination, Options};
-use simrun::{Error, Result};
+use simrun::{Error, Result, report};
 
 use super::print;
 
@@ -51,7 +51,16 @@ pub(super) fn run(arguments: RunArguments) -> Result<()> {
     let options =
         Options { destination, n_steps: arguments.steps, adapter: arguments.adapter, quiet: arguments.quiet };
     let stop = stop_on_interrupt()?;
-    print(&train::run(&plan, &options, &stop)?)
+    let outcome = train::run(&plan, &options, &stop);
+    // A run that was stopped has a report as far as it got.
+    if matches!(outcome, Ok(_) | Err(Error::Interrupted { .. })) {
+        let (Destination::New(dir) | Destination::Resume(dir)) = &options.destination;
+        let file = report::write(dir)?;
+        if !options.quiet {
+            eprintln!("report {}", file.display());
+        }
+    }
+    print(&outcome?)
 }
 
 fn destination(arguments: &RunArguments) -> Destination {

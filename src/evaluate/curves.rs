@@ -1,6 +1,6 @@
 //! Direction tuning and contrast-response curves of cell types, beside the recordings.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ContrastClass, ContrastResponses, Tuning, groups};
 use crate::loss::contrast::ContrastTarget;
@@ -9,7 +9,7 @@ use crate::loss::tuning::{N_BINS, bin_of};
 use crate::scene::RECORDED_CONTRAST;
 
 /// Curves of all cell types beside the recordings of one split.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curves {
     /// Direction tuning.
     pub tuning: Vec<TuningCurve>,
@@ -18,7 +18,7 @@ pub struct Curves {
 }
 
 /// Mean tuning curve of a cell type about each neuron's assigned preferred direction.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TuningCurve {
     /// Cell type, or the name of several that were recorded as one.
     pub cell_type: String,
@@ -33,7 +33,7 @@ pub struct TuningCurve {
 }
 
 /// Contrast-response curve of a cell type and the classes of its neurons' curves.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContrastCurve {
     /// Cell type, or the name of several that were recorded as one.
     pub cell_type: String,
@@ -52,7 +52,7 @@ pub struct ContrastCurve {
 }
 
 /// How many contrast-response curves are of each class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassCounts {
     /// Tested, responsive or not.
     pub n_tested: usize,

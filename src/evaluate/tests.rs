@@ -120,17 +120,26 @@ fn summaries_have_known_figures() {
 
 #[test]
 fn the_table_is_aligned_and_the_json_named() {
-    let (rows, text) = example();
+    let (rows, styled) = example();
+    let text = anstream::adapter::strip_str(&styled).to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 2 + rows.len() + 1, "{text}");
     assert!(lines[0].contains("evoked, Hz") && lines[0].contains("OSI"));
-    assert!(lines[2].starts_with("L2/3_Exc   4  1.50 (0.75 2.25)    1.50  0.75"), "{text}");
+    assert!(lines[2].starts_with("L2/3_Exc   4    1.50    1.50  0.75  ██████"), "{text}");
     assert!(lines[2].ends_with('-'));
+    // Coloured, and with the colours taken off the same as without any.
+    assert!(styled.contains("\u{1b}[32m██████\u{1b}[0m") && !text.contains('\u{1b}'), "{styled}");
     // Every line ends the similarity of its evoked rates in the same column.
     let column = lines[1].find("sim").unwrap() + 3;
     for line in &lines[2..] {
         assert!(line[..column].ends_with(|c: char| c.is_ascii_digit() || c == '-'), "{line}");
         assert!(line.as_bytes().get(column).is_none_or(|&c| c == b' '), "{line}");
+    }
+    // So do those of the spontaneous ones, behind the first bars.
+    let characters = |line: &str| line.chars().collect::<Vec<char>>();
+    let at = lines[1].rfind("sim").unwrap() + 2;
+    for line in lines[2..].iter().map(|line| characters(line)).filter(|line| line.len() > at) {
+        assert!(line[at].is_ascii_digit() || line[at] == '-', "{line:?}");
     }
     let json = serde_json::to_value(&rows).unwrap();
     assert_eq!(json[0]["cell_type"], "L2/3_Exc");

@@ -31,9 +31,14 @@ fn log_of(peak_mv: f64) -> Option<f64> {
     (peak_mv.abs() >= MIN_PEAK_MV).then(|| peak_mv.abs().ln())
 }
 
+/// Logarithms of the sizes of peaks in mV; peaks below [`MIN_PEAK_MV`] are left out.
+pub fn log_peaks(peaks_mv: &[f64]) -> Vec<f64> {
+    peaks_mv.iter().filter_map(|p| log_of(*p)).collect()
+}
+
 /// Statistics of the logarithms of the sizes of peaks in mV; peaks below [`MIN_PEAK_MV`] are left out.
 pub fn log_statistics(peaks_mv: &[f64]) -> LogStatistics {
-    let logs: Vec<f64> = peaks_mv.iter().filter_map(|p| log_of(*p)).collect();
+    let logs = log_peaks(peaks_mv);
     let n = logs.len();
     if n == 0 {
         return LogStatistics::default();

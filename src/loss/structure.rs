@@ -101,8 +101,8 @@ fn compare(counts: &[u32], n: u64, mut quantile: impl FnMut(f64) -> f64) -> (f64
     (distance, slopes, mean_slope)
 }
 
-/// Quantiles of counted weights, asked for in ascending order.
-fn counted_quantiles(counts: &[u32]) -> Option<Box<dyn FnMut(f64) -> f64 + '_>> {
+/// Quantiles of the logarithms of counted weights, `[N_WEIGHT_BINS]`, to be asked for in ascending order; None without weights.
+pub fn counted_quantiles(counts: &[u32]) -> Option<Box<dyn FnMut(f64) -> f64 + '_>> {
     let n: u64 = counts.iter().map(|c| u64::from(*c)).sum();
     let last = counts.iter().rposition(|c| *c > 0)?;
     let (mut bin, mut below) = (0, 0.0);

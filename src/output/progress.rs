@@ -1,14 +1,18 @@
 //! What a training step reports, and how it is shown: a bar on a terminal, plain lines elsewhere.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Instant;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Wall-clock time of the phases of a training step, ms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PhaseMs {
     /// Rates of the LGN units.
     pub stimulus: f64,
@@ -22,8 +26,16 @@ pub struct PhaseMs {
     pub update: f64,
 }
 
+impl PhaseMs {
+    /// Of the whole step.
+    pub fn total(&self) -> f64 {
+        self.stimulus + self.forward + self.adjoint + self.pairs + self.update
+    }
+}
+
 /// One line of `metrics.jsonl`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StepMetrics {
     /// Training step, from 1.
     pub step: u32,
@@ -90,8 +102,12 @@ impl Progress {
         }
     }
 
-    /// Says something between two steps.
+    /// Says something between two steps; ANSI colours are shown only on a terminal and without `NO_COLOR`.
     pub fn say(&self, text: &str) {
+        let text = match AutoStream::choice(&std::io::stderr()) {
+            ColorChoice::Never => Cow::Owned(strip_str(text).to_string()),
+            _ => Cow::Borrowed(text),
+        };
         match &self.shown {
             Shown::Bar(bar) => bar.println(text),
             Shown::Lines => eprintln!("{text}"),

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::scene::NetworkScene;
 use crate::sonata::files_of_scene;
 
 /// The graphics adapter of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
     /// Name.
     pub name: String,
@@ -25,14 +26,20 @@ pub struct Adapter {
 }
 
 /// Where a run's numbers come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of the program.
-    pub version: &'static str,
+    pub version: String,
     /// Revision the program was built from; `None` when it was not built in a git checkout.
-    pub git_revision: Option<&'static str>,
+    pub git_revision: Option<String>,
     /// The adapter; `None` when nothing ran on one.
     pub adapter: Option<Adapter>,
+    /// When the run began, RFC 3339, UTC; empty in a file of an earlier version.
+    #[serde(default)]
+    pub started: String,
+    /// Operating system and processor, e.g. `linux x86_64`.
+    #[serde(default)]
+    pub platform: String,
     /// Seed of the run.
     pub seed: u64,
     /// The tables, by file name.
@@ -43,7 +50,7 @@ pub struct Provenance {
 }
 
 /// One table of the scene's folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
@@ -55,9 +62,11 @@ impl Provenance {
     /// The provenance of a run of `plan` on `adapter`.
     pub fn new(plan: &Plan, adapter: Option<Adapter>) -> Result<Self> {
         Ok(Self {
-            version: env!("CARGO_PKG_VERSION"),
-            git_revision: option_env!("SIMRUN_GIT_REVISION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git_revision: option_env!("SIMRUN_GIT_REVISION").map(str::to_owned),
             adapter,
+            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             seed: plan.scene.seed,
             tables: tables_of(plan)?,
             circuit: circuit(plan)?,

@@ -70,6 +70,12 @@ pub(super) fn first_difference(
     Ok(differing)
 }
 
+/// All fields of a scene with their values.
+pub(super) fn fields(scene: &Scene) -> Result<Vec<(String, String)>> {
+    let text = scene.to_ron()?;
+    Ok(entries(&text).into_iter().map(|e| (e.path, text[e.start..e.end].to_owned())).collect())
+}
+
 /// All fields of a scene's text, outer before inner.
 fn entries(text: &str) -> Vec<Entry> {
     let bytes = text.as_bytes();

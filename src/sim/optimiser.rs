@@ -5,7 +5,7 @@ mod structure;
 
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::device::Shard;
 use super::layout::{Layout, UNIFORM_STRIDE, UpdateUniform};
@@ -95,7 +95,7 @@ pub struct UpdateReport {
 }
 
 /// Norms of a gradient by group of what is learned, 0 where a group is not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GradientNorms {
     /// By the base weights, per nS (pA in point mode).
     pub weights: f64,

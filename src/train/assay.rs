@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::loss::electrophysiology::{LogStatistics, PairTarget, log_statistics, pair_term};
+use crate::loss::electrophysiology::{LogStatistics, PairTarget, log_peaks, log_statistics, pair_term};
+use crate::loss::statistics::Quantiles;
 use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::model::kinetics::Ports;
 use crate::model::psp::{holding_potential_mv, unit_psp};
 use crate::model::rng::{Stream, uniform_f64, words};
-use crate::network::tables::Tables;
+use crate::network::tables::{PROBABILITIES, Tables};
 use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, Network, Neurons, Rows, pack_target, target_cell_type,
     target_neuron,
@@ -119,6 +120,10 @@ pub struct PairErrors {
     pub n_sampled: usize,
     /// The same of the network's edges.
     pub model: LogStatistics,
+    /// Quantiles of the logarithms of its peaks (mV) at the probabilities of [`PROBABILITIES`]; empty without peaks, and in a file
+    /// of an earlier version.
+    #[serde(default)]
+    pub log_quantiles: Vec<f64>,
     /// Median time from the presynaptic spike to the peak, ms.
     pub time_to_peak_ms: f64,
     /// What the measured latencies and kinetics make of it on the same cells, ms: median.
@@ -252,6 +257,8 @@ impl Assay {
             recorded_log_sd: pair.law.log_sd,
             n_sampled: peaks_mv[k].len(),
             model: log_statistics(&peaks_mv[k]),
+            log_quantiles: Quantiles::of_sample(&log_peaks(&peaks_mv[k]))
+                .map_or_else(Vec::new, |own| PROBABILITIES.map(|p| own.value_at(p)).to_vec()),
             time_to_peak_ms: median(&mut times_ms[k]),
             measured_time_to_peak_ms: median(&mut measured_ms[k]),
         });

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Prepared, prepare};
 use crate::error::Result;
 use crate::network::Network;
@@ -9,12 +11,16 @@ use crate::output::Progress;
 use crate::plan::Plan;
 
 /// Counts of a network, which are still wanted when its edges lie on the device.
-pub(super) struct NetworkSize {
-    n_neurons: usize,
-    n_lgn: usize,
-    n_background: usize,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSize {
+    /// Neurons.
+    pub n_neurons: usize,
+    /// LGN units.
+    pub n_lgn: usize,
+    /// Background units.
+    pub n_background: usize,
     /// Edges from neurons, LGN units and background units.
-    n_edges: [u64; 3],
+    pub n_edges: [u64; 3],
 }
 
 impl NetworkSize {

@@ -1,6 +1,6 @@
 //! Groups of neurons that stand for recorded populations, and the terms and curves that look at them (L8, L9).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::loss::correlation::{
     FanoWidth, PopulationCounts, draw_groups, fano_curve, fano_term, pairwise_term, widths,
@@ -34,7 +34,7 @@ pub(super) struct Populations {
 }
 
 /// Population Fano factors of the network beside the recordings.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FanoCurve {
     /// Whether gratings were shown.
     pub evoked: bool,

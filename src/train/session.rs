@@ -39,6 +39,8 @@ use crate::stimulus::TrialCondition;
 use crate::stimulus::drive::{self, Filters};
 use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
 
+pub use evaluation::NeuronRange;
+
 /// Name of the term of the paired recordings.
 const ELECTROPHYSIOLOGY: &str = "electrophysiology";
 

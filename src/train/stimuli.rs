@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::schedule;
 use super::session::{LearnedNetwork, Session};
@@ -62,7 +62,7 @@ impl Default for StimulusOptions {
 }
 
 /// The network under one image or movie.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StimulusEvaluation {
     /// File or folder.
     pub file: PathBuf,

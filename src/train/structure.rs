@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::loss::structure::{
-    LikeToLike, LogMoments, ScalePrior, SlopeTarget, WeightDistribution, WeightTarget, log_moments,
-    weight_distance,
+    LikeToLike, LogMoments, ScalePrior, SlopeTarget, WeightDistribution, WeightTarget, counted_quantiles,
+    log_moments, weight_distance,
 };
 use crate::model::weight_bins::N_WEIGHT_BINS;
-use crate::network::tables::{Covariate, EmConnections, Tables};
+use crate::network::tables::{Covariate, EmConnections, PROBABILITIES, Tables};
 use crate::network::{CELL_TYPES, N_CELL_TYPES, target_cell_type, target_neuron};
 use crate::scene::{StructureLossScene, WeightTargetScene};
 use crate::sim::Simulation;
@@ -49,6 +49,9 @@ pub struct PairTypeWeights {
     pub target: String,
     /// The logarithms of the network's weights.
     pub model: LogMoments,
+    /// Quantiles of these logarithms at the probabilities of [`PROBABILITIES`]; empty in a file of an earlier version.
+    #[serde(default)]
+    pub log_quantiles: Vec<f64>,
     /// Standard deviation of the logarithms of the sizes of EM connections.
     pub em_log_sd: f64,
     /// Whether it was measured between these cell types, not pooled over all excitatory ones.
@@ -144,6 +147,8 @@ pub(super) fn weights_beside_em(counts: &[u32], tables: &Tables) -> Vec<PairType
             source: CELL_TYPES[source].to_owned(),
             target: CELL_TYPES[target].to_owned(),
             model: log_moments(counts),
+            log_quantiles: counted_quantiles(counts)
+                .map_or_else(Vec::new, |at| PROBABILITIES.into_iter().map(at).collect()),
             em_log_sd,
             is_measured: measured(source, target),
             distance: compared.distance,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::stimuli::{Stage, StimulusEvaluation, StimulusOptions};
 use super::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare};
@@ -32,7 +32,7 @@ pub struct ValidationOptions {
 }
 
 /// The network of a run beside one split of the recorded sessions.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BesideSessions {
     /// Rates and selectivity by cell type.
     pub cell_types: Vec<CellTypeSummary>,
@@ -47,7 +47,7 @@ pub struct BesideSessions {
 }
 
 /// `evaluation.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Validation {
     /// The run folder.
     pub run: PathBuf,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::populations::PAIRWISE;
 use super::structure::{LIKE_TO_LIKE, SCALE_PRIOR, WEIGHT_DISTRIBUTION};
@@ -16,7 +16,7 @@ use crate::sim::optimiser::GradientNorms;
 const NEGLIGIBLE: f64 = 1e-12;
 
 /// One term at the first training step, its weight included and its factor not.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TermGradient {
     /// Name in the metrics.
     pub name: String,
@@ -32,7 +32,7 @@ pub struct TermGradient {
 }
 
 /// `gradients.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Gradients {
     /// How the terms are weighed.
     pub weighting: WeightingScene,

@@ -1,5 +1,7 @@
 //! Looks at the network as it is: responses to gratings and grey, paired recordings, weights.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::assay::PairErrors;
 use super::super::populations::{FanoCurve, FanoSums};
 use super::super::schedule;
@@ -13,6 +15,7 @@ use crate::evaluate::{
 use crate::loss::Responses;
 use crate::loss::targets::FunctionTargets;
 use crate::model::cell::N_CELL_PARAMETERS;
+use crate::network::CELL_TYPES;
 use crate::network::tables::{Split, Tables};
 use crate::sim::optimiser::Optimiser;
 use crate::stimulus::lgn::LgnUnit;
@@ -31,7 +34,7 @@ pub struct Evaluation {
     pub train_fano: Vec<FanoCurve>,
     /// The same beside the sessions that were held out.
     pub held_out_fano: Vec<FanoCurve>,
-    /// Spikes of the last trial: trial, neuron, time (ms).
+    /// Spikes of the first trial, which shows the first direction: trial, neuron, time (ms).
     pub spikes: Vec<(u32, u32, f64)>,
 }
 
@@ -47,7 +50,31 @@ pub(in crate::train) struct LearnedNetwork {
     pub(in crate::train) lgn_units: Vec<(usize, LgnUnit)>,
 }
 
+/// Neighbouring neurons of one cell type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NeuronRange {
+    /// Cell type.
+    pub cell_type: String,
+    /// First neuron.
+    pub first: u32,
+    /// How many there are.
+    pub n: u32,
+}
+
 impl Session {
+    /// The neurons' cell types, in the order of the neurons.
+    pub fn neurons_by_type(&self) -> Vec<NeuronRange> {
+        let types: Vec<usize> =
+            (0..self.rate_mean_hz.len()).map(|neuron_ix| self.simulation.source_type(neuron_ix)).collect();
+        let mut first = 0;
+        let ranges = types.chunk_by(|a, b| a == b).map(|range| {
+            let n = range.len() as u32;
+            first += n;
+            NeuronRange { cell_type: CELL_TYPES[range[0]].to_owned(), first: first - n, n }
+        });
+        ranges.collect()
+    }
+
     /// Records `n_samples` samples of pairs from the network as it is, beside what was measured; held-out pairs are marked. Empty
     /// without a rig ([`Session::new_with_pairs`]). The same samples in every evaluation of a run.
     ///
@@ -119,9 +146,8 @@ impl Session {
         let mut fano = FanoSums::default();
         for (presentation, shown) in batches.iter().enumerate() {
             let trials = self.show(shown)?;
-            let is_last = presentation + 1 == batches.len();
             let presentation = presentation as u32;
-            let forward = if is_last {
+            let forward = if presentation == 0 {
                 let (forward, recording) = self.simulation.forward_recorded(seed, presentation, 0..0)?;
                 spikes = recording.spikes;
                 forward
@@ -136,9 +162,8 @@ impl Session {
                 populations.add(&mut fano, &forward, &responses);
             }
         }
-        let last_trial = self.plan.n_trials - 1;
         let dt_ms = self.plan.scene.time.dt_ms;
-        spikes.retain(|spike| spike.trial == last_trial);
+        spikes.retain(|spike| spike.trial == 0);
         let classes = contrast_classes(&contrasts, &self.core, self.rate_mean_hz.len());
         let curves = |targets: &FunctionTargets| Curves {
             tuning: tuning_curves(&tuning, &self.tuning_angle_deg, &self.core, targets),

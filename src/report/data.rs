@@ -1,0 +1,170 @@
+//! What a run folder holds, read back.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::spikes::{self, Trial};
+use crate::error::{Error, Result};
+use crate::evaluate::{CellTypeSummary, Curves};
+use crate::output::{Provenance, StepMetrics};
+use crate::scene::Scene;
+use crate::train::weighting::Gradients;
+use crate::train::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Summary, Validation};
+
+/// A run folder. What a run has not written yet is None or empty.
+pub(super) struct Run {
+    pub(super) dir: PathBuf,
+    /// Name of the folder; in a comparison as many of its parents' names as tell the runs apart.
+    pub(super) name: String,
+    pub(super) scene: Scene,
+    /// `scene.ron` as it stands.
+    pub(super) scene_text: String,
+    pub(super) provenance: Option<Provenance>,
+    pub(super) gradients: Option<Gradients>,
+    pub(super) metrics: Vec<StepMetrics>,
+    pub(super) summary: Option<Summary>,
+    pub(super) evaluation: Option<Validation>,
+    pub(super) trial: Option<Trial>,
+}
+
+/// The last evaluation: of `simrun evaluate`, unless the run has gone on since.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluated<'a> {
+    pub(super) file: &'static str,
+    pub(super) training_step: u32,
+    /// Trials of each direction and of the grey screen; 0 where the file does not say.
+    pub(super) n_trials: u32,
+    pub(super) train: &'a [CellTypeSummary],
+    pub(super) held_out: &'a [CellTypeSummary],
+    pub(super) curves: &'a Curves,
+    pub(super) fano: &'a [FanoCurve],
+    pub(super) pairs: &'a [PairErrors],
+    pub(super) weights: &'a [PairTypeWeights],
+    pub(super) like_to_like: &'a [LikeToLikeSlope],
+}
+
+impl Run {
+    /// Reads a run folder.
+    ///
+    /// # Errors
+    /// A folder without a scene is no run; a file that does not read is named.
+    pub(super) fn read(dir: &Path) -> Result<Self> {
+        let scene_file = dir.join("scene.ron");
+        if !scene_file.exists() {
+            return Err(Error::file(dir, "is not a run folder: it has no scene.ron"));
+        }
+        let summary: Option<Summary> = json(&dir.join("summary.json"))?;
+        let absolute = fs::canonicalize(dir).map_err(Error::io(dir))?;
+        let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let scene = Scene::read(&scene_file)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            name,
+            trial: spikes::first_grating_trial(dir, &scene)?,
+            scene,
+            scene_text: fs::read_to_string(&scene_file).map_err(Error::io(&scene_file))?,
+            provenance: json(&dir.join("provenance.json"))?,
+            gradients: json(&dir.join("gradients.json"))?,
+            metrics: metrics(&dir.join("metrics.jsonl"))?,
+            summary,
+            evaluation: json(&dir.join("evaluation.json"))?,
+        })
+    }
+
+    /// The evaluation to show.
+    pub(super) fn evaluated(&self) -> Option<Evaluated<'_>> {
+        let of_run = self.summary.as_ref().map(|s| s.training_step);
+        if let Some(e) = &self.evaluation
+            && of_run.is_none_or(|step| step <= e.training_step)
+        {
+            return Some(Evaluated {
+                file: "evaluation.json",
+                training_step: e.training_step,
+                n_trials: e.n_trials,
+                train: &e.train.cell_types,
+                held_out: &e.held_out.cell_types,
+                curves: &e.held_out.curves,
+                fano: &e.held_out.fano,
+                pairs: &e.pairs,
+                weights: &e.weights,
+                like_to_like: &e.like_to_like,
+            });
+        }
+        self.summary.as_ref().map(|s| Evaluated {
+            file: "summary.json",
+            training_step: s.training_step,
+            n_trials: s.n_trials,
+            train: &s.train,
+            held_out: &s.held_out,
+            curves: &s.held_out_curves,
+            fano: &[],
+            pairs: &s.pairs,
+            weights: &s.weights,
+            like_to_like: &[],
+        })
+    }
+
+    /// Wall-clock time of all training steps, s.
+    pub(super) fn seconds(&self) -> f64 {
+        self.metrics.iter().map(|m| m.ms.total()).sum::<f64>() / 1e3
+    }
+
+    /// Most device memory, bytes.
+    pub(super) fn device_bytes(&self) -> Option<u64> {
+        self.metrics.iter().map(|m| m.device_bytes).max().filter(|bytes| *bytes > 0)
+    }
+
+    /// Names of the terms of the loss, in the order of the alphabet.
+    pub(super) fn terms(&self) -> Vec<&str> {
+        let mut terms: Vec<&str> =
+            self.metrics.iter().flat_map(|m| m.losses.keys().map(String::as_str)).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        terms
+    }
+}
+
+/// The text of a file; None where there is none.
+pub(super) fn text(file: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::file(file, e.to_string())),
+    }
+}
+
+fn json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
+    let Some(text) = text(file)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|e| Error::file(file, e.to_string()))
+}
+
+/// The lines of `metrics.jsonl`; a last line cut off by a crash is dropped.
+fn metrics(file: &Path) -> Result<Vec<StepMetrics>> {
+    let Some(text) = text(file)? else { return Ok(Vec::new()) };
+    let lines: Vec<&str> = text.lines().collect();
+    let mut metrics = Vec::with_capacity(lines.len());
+    for (ix, line) in lines.iter().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(step) => metrics.push(step),
+            Err(_) if ix + 1 == lines.len() && !text.ends_with('\n') => {}
+            Err(e) => return Err(Error::file(file, format!("line {}: {e}", ix + 1))),
+        }
+    }
+    Ok(metrics)
+}
+
+/// The folders in a folder, by name.
+pub(super) fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let path = entry.map_err(Error::io(dir))?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
