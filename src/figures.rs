@@ -9,11 +9,13 @@ use crate::network::tables::PROBABILITIES;
 use crate::output::replace_file;
 use crate::train::{BesideSessions, FanoCurve, PairErrors, PairTypeWeights, Validation};
 
+mod axis;
 mod draw;
 mod panels;
 
+pub(crate) use axis::Axis;
 pub(crate) use draw::{Figure, PALETTE, Panel, colour, hex};
-pub(crate) use panels::{Axis, Line, RasterGroup, lines, raster};
+pub(crate) use panels::{Line, RasterGroup, lines, raster};
 
 use draw::{MODEL, RECORDED, beside_recordings};
 use panels::{Bar, Point, Range, bars, ranges, scatter};
@@ -135,7 +137,7 @@ pub(crate) fn similarity(rows: &[CellTypeSummary]) -> Option<Figure> {
             })
             .collect();
         let axis = Axis::between("similarity (1 - KS)", 0.0, 1.0);
-        (!of_types.is_empty()).then(|| bars(measure.title, axis, 290, of_types.clone()))
+        (!of_types.is_empty()).then(|| bars(measure.title, axis, 258, of_types.clone()))
     };
     Figure {
         name: "similarity",
@@ -167,16 +169,15 @@ pub(crate) fn distributions(rows: &[CellTypeSummary], measure: &Measure) -> Opti
         if model.is_empty() {
             return None;
         }
-        let mut note = format!("n {}", comparison.n_neurons);
-        if let Some(n) = comparison.target_n_units {
-            note += &format!(", recorded {n}");
-        }
-        if let Some(similarity) = comparison.similarity {
-            note += &format!("; similarity {similarity:.2}");
-        }
-        if let Some(ceiling) = comparison.ceiling {
-            note += &format!(" (ceiling {ceiling:.2})");
-        }
+        let note = match (comparison.similarity, comparison.ceiling, comparison.target_n_units) {
+            (Some(similarity), Some(ceiling), Some(n)) => {
+                format!("{similarity:.2} / {ceiling:.2}; n {} / {n}", comparison.n_neurons)
+            }
+            (Some(similarity), None, Some(n)) => {
+                format!("{similarity:.2}; n {} / {n}", comparison.n_neurons)
+            }
+            _ => format!("n {}", comparison.n_neurons),
+        };
         Some(cumulative(&row.cell_type, &note, measure.unit, [model, recorded]))
     });
     Figure {
@@ -184,7 +185,8 @@ pub(crate) fn distributions(rows: &[CellTypeSummary], measure: &Measure) -> Opti
         panels: panels.collect(),
         n_columns: N_COLUMNS,
         legend: beside_recordings(),
-        note: "cumulative distribution over neurons; axes end at the 95th percentile".to_owned(),
+        note: "small numbers: similarity / ceiling; n network / recorded; axes end at the 95th percentile"
+            .to_owned(),
     }
     .some()
 }

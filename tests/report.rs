@@ -47,7 +47,8 @@ fn browser() -> PathBuf {
     let on_path = std::env::split_paths(&folders).flat_map(|folder| names.map(|name| folder.join(name)));
     let on_macos = PathBuf::from("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome");
     let found = named.into_iter().chain(on_path).chain([on_macos]).find(|file| file.exists());
-    found.expect("Chromium is not installed (tools/prepare --tests installs it; SIMRUN_BROWSER names another)")
+    found
+        .expect("Chromium is not installed (tools/prepare --tests installs it; SIMRUN_BROWSER names another)")
 }
 
 /// What stands before everything else on a page under test.
@@ -167,7 +168,18 @@ fn a_run_has_a_report_that_renders_and_two_runs_are_compared() {
     small_run(&run, &[]);
     let page = run.join("report.html");
     let figures = assert_good(&measured(&page, 1200, false));
-    for figure in ["losses", "training", "gradients", "similarity", "rates", "raster", "tuning", "psps", "pairs", "weights"] {
+    for figure in [
+        "losses",
+        "training",
+        "gradients",
+        "similarity",
+        "rates",
+        "raster",
+        "tuning",
+        "psps",
+        "pairs",
+        "weights",
+    ] {
         assert!(figures.iter().any(|f| f == &format!("figure-{figure}")), "{figure} is not in {figures:?}");
     }
     let text = fs::read_to_string(&page).unwrap();
@@ -224,7 +236,10 @@ fn cells_alone_have_a_report_as_far_as_it_goes() {
     let found = measured(&run.join("report.html"), 1200, false);
     let figures = assert_good(&found);
     assert!(figures.contains(&"figure-raster".to_owned()), "{figures:?}");
-    assert!(!figures.contains(&"figure-pairs".to_owned()) && !found["text"].as_str().unwrap().contains("Synapses"));
+    assert!(
+        !figures.contains(&"figure-pairs".to_owned())
+            && !found["text"].as_str().unwrap().contains("Synapses")
+    );
 }
 
 #[test]
@@ -240,7 +255,8 @@ fn what_is_no_run_has_no_report() {
     refused(&["report", dir], &["scene.ron"]);
     fs::copy(common::root().join("scenes/smoke.ron"), temporary.path().join("scene.ron")).unwrap();
     refused(&["report", dir, "--out", "x.html"], &["--out", "report.html"]);
-    fs::write(temporary.path().join("metrics.jsonl"), "{\"step\": 1}\n{\"step\": \"two\"}\n{\"step\": 3}\n").unwrap();
+    fs::write(temporary.path().join("metrics.jsonl"), "{\"step\": 1}\n{\"step\": \"two\"}\n{\"step\": 3}\n")
+        .unwrap();
     refused(&["report", dir], &["metrics.jsonl", "line 2"]);
     fs::write(temporary.path().join("metrics.jsonl"), "{\"step\": 1}\n{\"st").unwrap();
     fs::write(temporary.path().join("summary.json"), "{}").unwrap();

@@ -1,87 +1,15 @@
 //! The kinds of chart: ranges, bars, curves, scatter plots and rasters.
 
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::axis::{Axis, Placed, extent};
 use super::draw::{Area, DrawingError, Drawn, FONT, MODEL, Panel, RECORDED};
 
 const TITLE: (&str, i32) = ("sans-serif", 13);
 const SMALL: (&str, i32) = ("sans-serif", 11);
-/// Values below this are drawn as this on a logarithmic axis.
-const LEAST: f64 = 1e-12;
 
-type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// An axis of a chart.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Axis {
-    /// Quantity and unit.
-    pub(crate) label: String,
-    /// Logarithmic.
-    pub(crate) log: bool,
-    /// Ends; None takes those of the data, from 0 on where the axis is linear.
-    pub(crate) ends: Option<(f64, f64)>,
-}
-
-impl Axis {
-    pub(crate) fn linear(label: &str) -> Self {
-        Self { label: label.to_owned(), log: false, ends: None }
-    }
-
-    pub(crate) fn log(label: &str) -> Self {
-        Self { log: true, ..Self::linear(label) }
-    }
-
-    pub(crate) fn between(label: &str, low: f64, high: f64) -> Self {
-        Self { ends: Some((low, high)), ..Self::linear(label) }
-    }
-
-    /// Where a value lies on the axis.
-    fn place(&self, value: f64) -> f64 {
-        if self.log { value.max(LEAST).log10() } else { value }
-    }
-
-    /// What stands at a place of the axis.
-    fn label_at(&self, place: f64) -> String {
-        if self.log { short(10f64.powf(place)) } else { short(place) }
-    }
-
-    /// Ends on the axis for some values, a little beyond them.
-    fn ends_of(&self, values: impl Iterator<Item = f64>) -> (f64, f64) {
-        if let Some((low, high)) = self.ends {
-            return (self.place(low), self.place(high));
-        }
-        let (low, high) = values
-            .map(|v| self.place(v))
-            .fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
-        if low > high {
-            return (0.0, 1.0);
-        }
-        let margin = 0.05 * (high - low).max(if self.log { 0.1 } else { 1e-9 });
-        match self.log {
-            true => (low - margin, high + margin),
-            false if low >= 0.0 => (0.0, (high + margin).max(1e-3)),
-            false => (low - margin, high + margin),
-        }
-    }
-}
-
-/// Three significant digits.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    if size < 1e-12 {
-        "0".to_owned()
-    } else if !(1e-3..1e5).contains(&size) {
-        format!("{value:.0e}")
-    } else {
-        let decimals = (2 - size.log10().floor() as i32).clamp(0, 5) as usize;
-        let text = format!("{value:.decimals$}");
-        match text.contains('.') {
-            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-            false => text,
-        }
-    }
-}
+type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Placed, Placed>>;
 
 /// Quartiles of something: lower, median, upper.
 #[derive(Clone)]
@@ -137,9 +65,9 @@ pub(crate) fn ranges(title: &str, axis: Axis, width: u32, ranges: Vec<Range>) ->
     Panel::new(title, size, move |area| {
         let values =
             || ranges.iter().flat_map(|r| r.model.into_iter().chain(r.recorded.into_iter().flatten()));
-        let ends = axis.ends_of(values());
+        let placed = axis.over(values());
         let names: Vec<&str> = ranges.iter().map(|r| r.name.as_str()).collect();
-        let mut chart = by_name(area, &name, &axis, &names, ends)?;
+        let mut chart = by_name(area, &name, &axis, &names, placed)?;
         for (i, range) in ranges.iter().enumerate() {
             let y = row(i, ranges.len());
             for (values, colour, low) in [(Some(range.model), MODEL, 0.08), (range.recorded, RECORDED, -0.30)]
@@ -162,11 +90,11 @@ pub(crate) fn bars(title: &str, axis: Axis, width: u32, bars: Vec<Bar>) -> Panel
     let name = title.to_owned();
     Panel::new(title, size, move |area| {
         let names: Vec<&str> = bars.iter().map(|b| b.name.as_str()).collect();
-        let ends = axis.ends_of(bars.iter().map(|bar| bar.value));
-        let mut chart = by_name(area, &name, &axis, &names, ends)?;
+        let placed = axis.over(bars.iter().map(|bar| bar.value));
+        let mut chart = by_name(area, &name, &axis, &names, placed)?;
         for (i, bar) in bars.iter().enumerate() {
             let y = row(i, bars.len());
-            let corners = [(ends.0, y - 0.28), (axis.place(bar.value), y + 0.28)];
+            let corners = [(placed.low, y - 0.28), (axis.place(bar.value), y + 0.28)];
             chart.draw_series([Rectangle::new(corners, MODEL.mix(0.5).filled())])?;
             if let Some([low, high]) = bar.interval {
                 chart.draw_series([PathElement::new(vec![(low, y), (high, y)], BLACK)])?;
@@ -191,20 +119,9 @@ pub(crate) fn lines(
     let (name, note) = (title.to_owned(), note.to_owned());
     Panel::new(title, size, move |area| {
         let points = || lines.iter().flat_map(|line| &line.points);
-        let x_ends = match x_axis.ends {
-            None if !x_axis.log => ends(points().map(|p| p.0)),
-            _ => x_axis.ends_of(points().map(|p| p.0)),
-        };
-        let y_ends = y_axis.ends_of(points().map(|p| p.1));
-        let mut chart = chart(area, &name, (30, 44), x_ends, y_ends)?;
+        let (x, y) = (x_axis.over(points().map(|p| p.0)), y_axis.over(points().map(|p| p.1)));
+        let mut chart = chart(area, &name, &note, (32, 58), [x, y])?;
         axes(&mut chart, [&x_axis, &y_axis])?;
-        if !note.is_empty() {
-            area.draw(&Text::new(
-                note.clone(),
-                (48, 24),
-                ("sans-serif", 10).into_font().color(&BLACK.mix(0.65)),
-            ))?;
-        }
         for line in &lines {
             let placed: Vec<(f64, f64)> =
                 line.points.iter().map(|p| (x_axis.place(p.0), y_axis.place(p.1))).collect();
@@ -222,10 +139,11 @@ pub(crate) fn scatter(title: &str, [x_label, y_label]: [&str; 2], points: Vec<Po
     let name = title.to_owned();
     let axes_of = [Axis::linear(x_label), Axis::linear(y_label)];
     Panel::new(title, (350, 340), move |area| {
-        let (low, high) = ends(points.iter().flat_map(|p| [p.x, p.y]));
-        let margin = 0.05 * (high - low).max(1e-3);
+        let (low, high) = extent(points.iter().flat_map(|p| [p.x, p.y]));
+        let margin = 0.05 * (high - low);
         let (low, high) = (low - margin, high + margin);
-        let mut chart = chart(area, &name, (36, 50), (low, high), (low, high))?;
+        let both = axes_of[0].placed(low, high);
+        let mut chart = chart(area, &name, "", (36, 54), [both; 2])?;
         axes(&mut chart, [&axes_of[0], &axes_of[1]])?;
         let diagonal = PathElement::new(vec![(low, low), (high, high)], BLACK.mix(0.3));
         chart.draw_series([diagonal])?;
@@ -239,24 +157,27 @@ pub(crate) fn scatter(title: &str, [x_label, y_label]: [&str; 2], points: Vec<Po
 
 /// Spikes by neuron and time, the first group at the top; a line at the onset of the stimulus.
 pub(crate) fn raster(title: &str, groups: Vec<RasterGroup>, time_ms: (f64, f64), onset_ms: f64) -> Panel {
-    const ROW_PX: f64 = 2.0;
+    const ROW_PX: f64 = 3.0;
     /// Least height of a group, px: that of its name.
     const LEAST_PX: f64 = 13.0;
     const LEFT: u32 = 70;
     let heights: Vec<f64> = groups.iter().map(|g| (ROW_PX * g.n_rows as f64 + 3.0).max(LEAST_PX)).collect();
     let height: f64 = heights.iter().sum();
-    let size = (860, height as u32 + 70);
+    let size = (1060, height as u32 + 70);
     let name = title.to_owned();
+    let time = Axis::between("time, ms", time_ms.0, time_ms.1);
     Panel::new(title, size, move |area| {
         // The vertical axis is in px, downwards.
-        let mut chart = chart(area, &name, (36, LEFT), time_ms, (-height, 0.0))?;
+        let places = [time.over(std::iter::empty()), Axis::default().placed(-height, 0.0)];
+        let mut chart = chart(area, &name, "", (36, LEFT), places)?;
         chart
             .configure_mesh()
             .disable_mesh()
             .axis_style(BLACK.mix(0.4))
             .x_labels(10)
             .y_labels(0)
-            .x_desc("time, ms")
+            .x_desc(time.label.as_str())
+            .x_label_formatter(&|place| time.label_at(*place))
             .label_style(FONT)
             .axis_desc_style(FONT)
             .draw()?;
@@ -270,7 +191,7 @@ pub(crate) fn raster(title: &str, groups: Vec<RasterGroup>, time_ms: (f64, f64),
             }
             let ticks = group.spikes.iter().map(|(row, t)| {
                 let y = top - 2.0 - ROW_PX * *row as f64;
-                PathElement::new(vec![(*t, y), (*t, y - 1.8)], group.colour.stroke_width(1))
+                PathElement::new(vec![(*t, y), (*t, y - 2.4)], group.colour.stroke_width(2))
             });
             chart.draw_series(ticks)?;
             let (_, y) = chart.backend_coord(&(time_ms.0, top - 0.5 * height));
@@ -282,25 +203,25 @@ pub(crate) fn raster(title: &str, groups: Vec<RasterGroup>, time_ms: (f64, f64),
     })
 }
 
-fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
-    if low < high { (low, high) } else { (low.min(1e300) - 0.5, high.max(-1e300) + 0.5) }
-}
-
-/// An empty chart with a title; `label_areas`: px below and to the left.
+/// An empty chart with a title and a note, small below it; room in px for the labels below and to the left.
 fn chart<'a>(
     area: &Area<'a>,
     title: &str,
+    note: &str,
     (below, left): (u32, u32),
-    x: (f64, f64),
-    y: (f64, f64),
+    [x, y]: [Placed; 2],
 ) -> std::result::Result<Chart<'a>, DrawingError> {
+    let middle = (left + area.dim_in_pixel().0) as i32 / 2;
+    let centred = Pos::new(HPos::Center, VPos::Top);
+    area.draw(&Text::new(title.to_owned(), (middle, 8), TITLE.into_font().color(&BLACK).pos(centred)))?;
+    let style = SMALL.into_font().color(&BLACK.mix(0.65)).pos(centred);
+    area.draw(&Text::new(note.to_owned(), (middle, 25), style))?;
     ChartBuilder::on(area)
         .margin(8)
-        .caption(title, TITLE)
+        .margin_top(if note.is_empty() { 28 } else { 42 })
         .x_label_area_size(below)
         .y_label_area_size(left)
-        .build_cartesian_2d(x.0..x.1, y.0..y.1)
+        .build_cartesian_2d(x, y)
 }
 
 /// Draws both axes with their labels.
@@ -331,13 +252,14 @@ fn by_name<'a>(
     title: &str,
     axis: &Axis,
     names: &[&str],
-    ends: (f64, f64),
+    placed: Placed,
 ) -> std::result::Result<Chart<'a>, DrawingError> {
     const PX_PER_CHARACTER: u32 = 7;
     let n = names.len();
     let longest = names.iter().map(|name| name.chars().count() as u32).max().unwrap_or(0);
     let left = PX_PER_CHARACTER * longest + 10;
-    let mut chart = chart(area, title, (34, left), ends, (-0.6, n as f64 - 0.4))?;
+    let rows = Axis::default().placed(-0.6, n as f64 - 0.4);
+    let mut chart = chart(area, title, "", (34, left), [placed, rows])?;
     chart
         .configure_mesh()
         .disable_y_mesh()
@@ -353,28 +275,9 @@ fn by_name<'a>(
         .draw()?;
     // The library labels axes of numbers only: the names are put beside the axis.
     for (i, name) in names.iter().enumerate() {
-        let (x, y) = chart.backend_coord(&(ends.0, row(i, n)));
+        let (x, y) = chart.backend_coord(&(placed.low, row(i, n)));
         let (base_x, base_y) = area.get_base_pixel();
         area.draw(&Text::new((*name).to_owned(), (x - base_x - left as i32 + 2, y - base_y - 6), FONT))?;
     }
     Ok(chart)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_beside_an_axis_are_short() {
-        let texts = [0.0, 0.5, 12.0, 0.0123, 1234.0, 2e6, 1e-5, -3.25].map(short);
-        assert_eq!(texts, ["0", "0.5", "12", "0.0123", "1234", "2e6", "1e-5", "-3.25"]);
-    }
-
-    #[test]
-    fn a_logarithmic_axis_says_the_values_themselves() {
-        let axis = Axis::log("loss");
-        assert_eq!(axis.label_at(axis.place(250.0)), "250");
-        let (low, high) = axis.ends_of([1.0, 100.0].into_iter());
-        assert!(low < 0.0 && high > 2.0);
-    }
 }

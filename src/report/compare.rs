@@ -71,7 +71,7 @@ fn what_was_run(runs: &[Run]) -> Markup {
         .map(|name| {
             let of_run = |facts: &Vec<(&str, String)>| {
                 let value = facts.iter().find(|(own, _)| *own == name).map(|(_, value)| value.as_str());
-                Cell::Long(value.unwrap_or("–").to_owned())
+                Cell::Wrapped(value.unwrap_or("–").to_owned())
             };
             std::iter::once(Cell::text(name)).chain(facts.iter().map(of_run)).collect()
         })
@@ -100,7 +100,7 @@ fn settings(runs: &[Run]) -> Result<Markup> {
         .map(|path| {
             let of_run = |run| {
                 let value = value(run, path).unwrap_or("–");
-                Cell::Long(value.split_whitespace().collect::<Vec<_>>().join(" "))
+                Cell::Wrapped(value.split_whitespace().collect::<Vec<_>>().join(" "))
             };
             std::iter::once(Cell::text(*path)).chain((0..runs.len()).map(of_run)).collect()
         })
@@ -115,14 +115,18 @@ fn settings(runs: &[Run]) -> Result<Markup> {
     })
 }
 
-/// A result of a run, and how many decimals it is shown with.
-type Value = (String, usize, Box<dyn Fn(&Run) -> Option<f64>>);
+/// A result of a run, and how many decimals it is shown with: four digits where that is None.
+type Value = (String, Option<usize>, Box<dyn Fn(&Run) -> Option<f64>>);
 
 /// The results of a comparison, in the order in which they are shown.
 fn values(runs: &[Run]) -> Vec<Value> {
     let mut values: Vec<Value> = vec![
-        ("training step".to_owned(), 0, Box::new(|run| Some(f64::from(run.evaluated()?.training_step)))),
-        ("loss at the last step".to_owned(), 4, Box::new(|run| Some(run.metrics.last()?.total_loss))),
+        (
+            "training step".to_owned(),
+            Some(0),
+            Box::new(|run| Some(f64::from(run.evaluated()?.training_step))),
+        ),
+        ("loss at the last step".to_owned(), None, Box::new(|run| Some(run.metrics.last()?.total_loss))),
     ];
     let mut terms: Vec<&str> = runs.iter().flat_map(Run::terms).collect();
     terms.sort_unstable();
@@ -130,15 +134,15 @@ fn values(runs: &[Run]) -> Vec<Value> {
     for term in terms {
         let own = term.to_owned();
         let value = move |run: &Run| run.metrics.last()?.losses.get(&own).copied();
-        values.push((format!("loss, {term}"), 4, Box::new(value)));
+        values.push((format!("loss, {term}"), None, Box::new(value)));
     }
     for (ix, measure) in MEASURES.iter().enumerate() {
         let similarity = move |run: &Run| mean_similarities(run.evaluated()?.held_out)[ix];
-        values.push((format!("similarity of {}, held out", measure.title), 3, Box::new(similarity)));
+        values.push((format!("similarity of {}, held out", measure.title), Some(3), Box::new(similarity)));
     }
     values.push((
         "median rates within the recorded interquartile range".to_owned(),
-        0,
+        Some(0),
         Box::new(|run| {
             let (n_rates, misses) = rate_misses(run.evaluated()?.held_out);
             (n_rates > 0).then_some((n_rates - misses.len()) as f64)
@@ -146,11 +150,11 @@ fn values(runs: &[Run]) -> Vec<Value> {
     ));
     for (held_out, name) in [(true, "held-out pairs"), (false, "trained pairs")] {
         let error = move |run: &Run| psp_error(run.evaluated()?.pairs, held_out);
-        values.push((format!("rms error of mean ln PSP, {name}"), 3, Box::new(error)));
+        values.push((format!("rms error of mean ln PSP, {name}"), Some(3), Box::new(error)));
     }
     values.push((
         "W1 of ln weights to EM".to_owned(),
-        3,
+        Some(3),
         Box::new(|run| {
             let weights = run.evaluated()?.weights;
             let n: f64 = weights.iter().map(|w| w.model.n as f64).sum();
@@ -159,7 +163,7 @@ fn values(runs: &[Run]) -> Vec<Value> {
     ));
     values.push((
         "time of a training step, s".to_owned(),
-        2,
+        Some(2),
         Box::new(|run| {
             let n = run.metrics.len();
             (n > 0).then(|| run.seconds() / n as f64)
@@ -181,12 +185,16 @@ fn results(runs: &[Run]) -> Markup {
         .into_iter()
         .filter_map(|(name, decimals, value)| {
             let of_runs: Vec<Option<f64>> = runs.iter().map(value).collect();
+            let number = |value: Option<f64>| match decimals {
+                Some(decimals) => Cell::number(value, decimals),
+                None => Cell::scientific(value),
+            };
             of_runs.iter().any(Option::is_some).then(|| {
                 let mut row = vec![Cell::text(name)];
-                row.extend(of_runs.iter().map(|v| Cell::number(*v, decimals)));
+                row.extend(of_runs.iter().map(|v| number(*v)));
                 row.extend(of_runs[1..].iter().map(|v| {
                     let difference = v.zip(of_runs[0]).map(|(own, first)| own - first);
-                    Cell::signed(difference, decimals)
+                    number(difference).signed()
                 }));
                 row
             })
@@ -219,7 +227,7 @@ fn cell_types(runs: &[Run]) -> Markup {
                     columns.extend(runs.iter().map(|run| numbers(&run.name)));
                     columns.push(numbers("ceiling"));
                 };
-                @let caption = html! { strong { (measure.title) } ", beside held-out sessions; unit: " (measure.unit) "." };
+                @let caption = html! { strong { (measure.title) } ", beside held-out sessions (" (measure.unit) ")." };
                 (table(&caption, &groups, &columns, &rows))
             }
         }

@@ -10,6 +10,8 @@ use crate::figures::{Figure, PALETTE, hex};
 
 /// Charts wider than this keep their size and scroll on a narrow screen, px.
 const WIDE_PX: u32 = 600;
+/// Charts up to this stand in pairs on a narrow screen, px.
+const SMALL_PX: u32 = 300;
 
 /// A section of a page: id, heading, content.
 pub(super) struct Section {
@@ -87,7 +89,7 @@ pub(super) fn figure(figure: Option<Figure>, caption: &Markup) -> Result<Markup>
             }
             div.panels {
                 @for (panel, svg) in &charts {
-                    div.panel.wide[panel.size.0 > WIDE_PX] role="img" aria-label=(panel.title) {
+                    div.panel.wide[panel.size.0 > WIDE_PX].small[panel.size.0 <= SMALL_PX] role="img" aria-label=(panel.title) {
                         (PreEscaped(svg))
                     }
                 }
@@ -109,6 +111,8 @@ pub(super) enum Cell {
     Text(String),
     /// Words that may be long.
     Long(String),
+    /// Words in one of several columns of the same kind.
+    Wrapped(String),
     /// A number as shown, and with all its digits; None where there is none.
     Number(Option<(f64, String)>),
     /// The same, coloured by whether it is as it should be.
@@ -136,9 +140,14 @@ impl Cell {
         }
     }
 
-    /// A difference: a number with its sign.
-    pub(super) fn signed(value: Option<f64>, decimals: usize) -> Self {
-        Self::Number(value.filter(|v| v.is_finite()).map(|v| (v, format!("{v:+.decimals$}"))))
+    /// As a difference: a number with its sign.
+    pub(super) fn signed(self) -> Self {
+        match self {
+            Self::Number(Some((value, text))) if value > 0.0 => {
+                Self::Number(Some((value, format!("+{text}"))))
+            }
+            other => other,
+        }
     }
 
     /// A number of any size: four significant digits.
@@ -166,17 +175,31 @@ pub(super) fn significant(value: f64) -> String {
 /// A column of a table.
 pub(super) struct Column {
     name: String,
+    /// What a short name stands for; the name itself otherwise.
+    full: String,
     numeric: bool,
+}
+
+impl Column {
+    fn new(name: &str, numeric: bool) -> Self {
+        Self { name: name.to_owned(), full: name.to_owned(), numeric }
+    }
+
+    /// With a short name, which this is in full.
+    pub(super) fn in_full(mut self, full: &str) -> Self {
+        full.clone_into(&mut self.full);
+        self
+    }
 }
 
 /// A column of numbers.
 pub(super) fn numbers(name: &str) -> Column {
-    Column { name: name.to_owned(), numeric: true }
+    Column::new(name, true)
 }
 
 /// A column of words.
 pub(super) fn words(name: &str) -> Column {
-    Column { name: name.to_owned(), numeric: false }
+    Column::new(name, false)
 }
 
 /// A table that can be sorted and copied. `groups`: headings over so many columns each.
@@ -209,8 +232,8 @@ pub(super) fn table(
                         }
                         tr {
                             @for (ix, column) in columns.iter().enumerate() {
-                                th.num[column.numeric] scope="col" data-name=(full_name(ix, &column.name)) {
-                                    button type="button" { (column.name) }
+                                th.num[column.numeric] scope="col" data-name=(full_name(ix, &column.full)) {
+                                    button type="button" title={ (column.full) ": sort" } { (column.name) }
                                 }
                             }
                         }
@@ -225,7 +248,8 @@ pub(super) fn table(
 fn cell_markup(cell: &Cell) -> Markup {
     match cell {
         Cell::Text(text) => html! { td { (text) } },
-        Cell::Long(text) => html! { td.wrap { (text) } },
+        Cell::Long(text) => html! { td.long { (text) } },
+        Cell::Wrapped(text) => html! { td.wrap { (text) } },
         Cell::Number(None) | Cell::Judged(None, _) => html! { td.num data-v="" { "–" } },
         Cell::Number(Some((value, text))) => html! { td.num data-v=(value) { (text) } },
         Cell::Judged(Some((value, text)), true) => html! { td.num.good data-v=(value) { (text) } },

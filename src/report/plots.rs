@@ -12,7 +12,7 @@ use crate::train::weighting::{Gradients, TermGradient};
 /// Most points of a line.
 const MAX_POINTS: usize = 600;
 /// Rows of a raster, over all cell types; every type has at least [`LEAST_ROWS`] where it has so many neurons.
-const N_ROWS: f64 = 280.0;
+const N_ROWS: f64 = 220.0;
 const LEAST_ROWS: f64 = 6.0;
 /// Bins of the rates below the raster.
 const N_BINS: f64 = 50.0;
@@ -34,7 +34,7 @@ fn over_steps(title: &str, unit: &str, log: bool, of: Vec<(Vec<(f64, f64)>, usiz
         .map(|(points, ix)| Line { dots: points.len() <= 40, points, colour: colour(ix) })
         .collect();
     let axis = if log && positive { Axis::log(unit) } else { Axis::linear(unit) };
-    let axes = [Axis::linear("training step"), axis];
+    let axes = [Axis::whole("training step"), axis];
     (!lines_of.is_empty()).then(|| lines(title, "", axes, SMALL_CHART, lines_of))
 }
 
@@ -200,5 +200,5 @@ fn rates_over_time(trial: &Trial, classes: &[(usize, &str)], class: &[usize]) ->
     };
     let axes = [Axis::between("time, ms", 0.0, trial.duration_ms), Axis::linear("rate, Hz")];
     let title = format!("mean rate by class, bins of {width_ms} ms");
-    lines(&title, "", axes, (860, 220), classes.iter().map(|(ix, _)| of_class(*ix)).collect())
+    lines(&title, "", axes, (1060, 230), classes.iter().map(|(ix, _)| of_class(*ix)).collect())
 }

@@ -8,7 +8,7 @@ use super::{plots, synapses};
 use crate::error::Result;
 use crate::evaluate::{CellTypeSummary, Comparison, mean_similarities, rate_misses};
 use crate::figures::{self, MEASURES};
-use crate::scene::{ModeScene, NetworkScene, PortsScene};
+use crate::scene::{ModeScene, NetworkScene, PortsScene, WeightingScene};
 
 /// One line below the run's name.
 pub(super) fn headline(run: &Run) -> String {
@@ -22,7 +22,8 @@ pub(super) fn headline(run: &Run) -> String {
         run.scene.optimiser.training_steps
     );
     let started = run.provenance.as_ref().map(|p| p.started.as_str()).filter(|text| !text.is_empty());
-    let started = started.map(|text| format!("; started {text}")).unwrap_or_default();
+    let started = started.map(|text| format!("; started {}", text.replace('T', " ").replace('Z', " UTC")));
+    let started = started.unwrap_or_default();
     format!("{network}; seed {}; {steps}{started}", run.scene.seed)
 }
 
@@ -183,7 +184,10 @@ fn gradients_part(gradients: &crate::train::weighting::Gradients) -> Result<Mark
         strong { "Gradients." } " Norm of each term's gradient at the first training step, before anything was learned, by group of what is "
         "learned; 0 where a group is not. A logarithmic axis each."
     };
-    let weighting = format!("{:?}", gradients.weighting).to_lowercase();
+    let weighting = match gradients.weighting {
+        WeightingScene::AsGiven => "as given",
+        WeightingScene::Normalised => "normalised",
+    };
     let table_caption = html! {
         "Gradient of each term at the first training step; in training a term is multiplied by its factor (weighting: " (weighting) ")."
     };
@@ -208,7 +212,7 @@ fn recordings(evaluated: &Evaluated<'_>) -> Result<Markup> {
     Ok(html! {
         p {
             "After training step " (evaluated.training_step)
-            @if evaluated.n_trials > 0 { ", " (evaluated.n_trials) " trials of each direction and of the grey screen" }
+            @if evaluated.n_trials > 0 { "; trials of each direction and of the grey screen: " (evaluated.n_trials) }
             " (" code { (evaluated.file) } ")."
         }
         (figure(figures::similarity(rows), &similarity)?)
@@ -222,7 +226,7 @@ fn recordings(evaluated: &Evaluated<'_>) -> Result<Markup> {
                 details {
                     summary { "Distributions of " (measure.title) ", cell type by cell type" }
                     @let caption = html! {
-                        strong { "Distributions of " (measure.title) } " over the neurons of the core and the held-out units; the similarity is "
+                        strong { "Cumulative distributions of " (measure.title) } " over the neurons of the core and the held-out units; the similarity is "
                         "1 less the largest vertical distance between the two curves."
                     };
                     (figure(distributions, &caption)?)
@@ -242,7 +246,10 @@ fn cell_types(rows: &[CellTypeSummary], sessions: &str) -> Markup {
     let groups = [("", 2), ("rate, gratings, Hz", 4), ("rate, grey screen, Hz", 4), ("OSI", 4), ("DSI", 4)];
     let mut columns = vec![words("cell type"), numbers("n")];
     for _ in MEASURES {
-        columns.extend(["median", "recorded", "similarity", "ceiling"].map(numbers));
+        columns.push(numbers("median"));
+        columns.push(numbers("rec.").in_full("recorded median"));
+        columns.push(numbers("sim.").in_full("similarity"));
+        columns.push(numbers("ceil.").in_full("ceiling"));
     }
     let cells = |row: &CellTypeSummary| {
         let mut cells = vec![Cell::text(&row.cell_type), Cell::count(row.n_neurons as u64)];
@@ -250,8 +257,8 @@ fn cell_types(rows: &[CellTypeSummary], sessions: &str) -> Markup {
         cells
     };
     let caption = html! {
-        strong { "Cell types beside " (sessions) "." } " Medians; green and orange: within and outside the recorded interquartile range. "
-        "Ceiling: the similarity of the recorded sessions among themselves."
+        strong { "Cell types beside " (sessions) "." } " Median, green or orange where it is within or outside the recorded interquartile range; recorded median; similarity; ceiling, the "
+        "similarity of the recorded sessions among themselves."
     };
     table(&caption, &groups, &columns, &rows.iter().map(cells).collect::<Vec<_>>())
 }
@@ -276,8 +283,7 @@ fn rates_outside(rows: &[CellTypeSummary]) -> Markup {
         @if n_rates > 0 {
             p {
                 "Of " (n_rates) " median rates of pyramidal, PV and SST types " (n_rates - misses.len())
-                " are within the recorded interquartile range"
-                @if misses.is_empty() { "." } @else { "; outside, Hz: " (misses.join("; ")) "." }
+                " are within the recorded interquartile range."
             }
         }
     }

@@ -142,7 +142,9 @@ impl Sources {
             let name = field.ident.as_ref().map(ToString::to_string)?;
             let (shown, types) = shown(&field.ty);
             let default = match serde_default(&field.attrs) {
-                Some(Some(function)) => self.functions.get(&function).cloned().unwrap_or("has one".to_owned()),
+                Some(Some(function)) => {
+                    self.functions.get(&function).cloned().unwrap_or("has one".to_owned())
+                }
                 Some(None) => self.default_of(&field.ty),
                 None if all_default => "has one".to_owned(),
                 None if shown.ends_with("or `None`") => "`None`".to_owned(),
