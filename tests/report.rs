@@ -26,8 +26,10 @@ fn small_run(run: &Path, more: &[&str]) {
     let settings = [
         "network.radius_um=40",
         "network.core_radius_um=40",
-        "time.duration_ms=150",
-        "trials.grating.onset_ms=50",
+        "time.duration_ms=100",
+        "trials.n_evoked=2",
+        "trials.n_spontaneous=2",
+        "trials.grating.onset_ms=30",
         "losses.electrophysiology=(weight: 1.0)",
         "learn.pair_scale=true",
         "optimiser.training_steps=2",
@@ -93,8 +95,10 @@ addEventListener('load', () => {
     columns += 1;
   }
   const style = getComputedStyle(document.body);
+  const shown = [...document.querySelectorAll('td:not(.long), dd, p, .tile, figcaption, svg text')];
+  const odd = shown.map((e) => e.textContent).filter((text) => /NaN|undefined|\[object|\binf\b/.test(text));
   const found = {
-    faults, charts, empty, unsorted, columns, overflow, captions: document.querySelectorAll('figcaption').length,
+    faults, charts, empty, unsorted, odd, columns, overflow, captions: document.querySelectorAll('figcaption').length,
     requests: performance.getEntriesByType('resource').filter((r) => !r.name.startsWith('data:')).map((r) => r.name),
     width: innerWidth, ink: style.color, paper: style.backgroundColor, text: document.body.innerText,
   };
@@ -138,7 +142,7 @@ fn measured(page: &Path, width: u32, dark: bool) -> Value {
 
 /// Asserts what holds of every page; the figures that it has.
 fn assert_good(found: &Value) -> Vec<String> {
-    for none in ["faults", "empty", "unsorted", "requests"] {
+    for none in ["faults", "empty", "unsorted", "odd", "requests"] {
         assert_eq!(found[none], Value::Array(Vec::new()), "{none}");
     }
     assert!(found["overflow"].as_i64().unwrap() <= 0, "wider than the window by {} px", found["overflow"]);
@@ -149,10 +153,6 @@ fn assert_good(found: &Value) -> Vec<String> {
         assert!(number("texts") >= 4.0, "no axes in {chart}");
         assert!(number("width") > 150.0 && number("height") > 60.0, "too small: {chart}");
         assert!(chart["title"].as_str().is_some_and(|t| !t.is_empty()), "without a title: {chart}");
-    }
-    let text = found["text"].as_str().unwrap();
-    for word in ["NaN", "undefined", "[object", "inf Hz"] {
-        assert!(!text.contains(word), "the page says {word}");
     }
     let mut figures: Vec<String> = charts.iter().map(|c| c["figure"].as_str().unwrap().to_owned()).collect();
     figures.dedup();
@@ -201,7 +201,12 @@ fn a_run_has_a_report_that_renders_and_two_runs_are_compared() {
     // Light ink on dark paper, in charts too.
     let brightness = |colour: &Value| -> u32 {
         let numbers = colour.as_str().unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
-        numbers.split(|c: char| !c.is_ascii_digit()).take(3).map(|n| n.parse::<u32>().unwrap()).sum()
+        numbers
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|n| !n.is_empty())
+            .take(3)
+            .map(|n| n.parse::<u32>().unwrap())
+            .sum()
     };
     assert!(brightness(&found["paper"]) < 150 && brightness(&found["ink"]) > 600, "{}", found["paper"]);
     for chart in found["charts"].as_array().unwrap() {

@@ -12,7 +12,9 @@ use crate::evaluate::{CellTypeSummary, Curves};
 use crate::output::{Provenance, StepMetrics};
 use crate::scene::Scene;
 use crate::train::weighting::Gradients;
-use crate::train::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Summary, Validation};
+use crate::train::{
+    FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, StimulusEvaluation, Summary, Validation,
+};
 
 /// A run folder. What a run has not written yet is None or empty.
 pub(super) struct Run {
@@ -44,6 +46,7 @@ pub(super) struct Evaluated<'a> {
     pub(super) pairs: &'a [PairErrors],
     pub(super) weights: &'a [PairTypeWeights],
     pub(super) like_to_like: &'a [LikeToLikeSlope],
+    pub(super) stimuli: &'a [StimulusEvaluation],
 }
 
 impl Run {
@@ -91,6 +94,7 @@ impl Run {
                 pairs: &e.pairs,
                 weights: &e.weights,
                 like_to_like: &e.like_to_like,
+                stimuli: &e.stimuli,
             });
         }
         self.summary.as_ref().map(|s| Evaluated {
@@ -104,6 +108,7 @@ impl Run {
             pairs: &s.pairs,
             weights: &s.weights,
             like_to_like: &[],
+            stimuli: &[],
         })
     }
 

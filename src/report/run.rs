@@ -9,6 +9,8 @@ use crate::error::Result;
 use crate::evaluate::{CellTypeSummary, Comparison, mean_similarities, rate_misses};
 use crate::figures::{self, MEASURES};
 use crate::scene::{ModeScene, NetworkScene, PortsScene, WeightingScene};
+use crate::train::StimulusEvaluation;
+use crate::train::weighting::Gradients;
 
 /// One line below the run's name.
 pub(super) fn headline(run: &Run) -> String {
@@ -159,7 +161,7 @@ fn training(run: &Run) -> Result<Markup> {
     })
 }
 
-fn gradients_part(gradients: &crate::train::weighting::Gradients) -> Result<Markup> {
+fn gradients_part(gradients: &Gradients) -> Result<Markup> {
     let rows: Vec<Vec<Cell>> = gradients
         .terms
         .iter()
@@ -334,7 +336,45 @@ fn responses(run: &Run, evaluated: &Evaluated<'_>) -> Result<Markup> {
         (figure(figures::tuning(&evaluated.curves.tuning), &tuning)?)
         (figure(figures::contrast(&evaluated.curves.contrast), &contrast)?)
         (figure(figures::fano(evaluated.fano), &fano)?)
+        @for stimulus in evaluated.stimuli { (stimulus_table(stimulus)) }
     })
+}
+
+/// The network under an image or a movie.
+fn stimulus_table(stimulus: &StimulusEvaluation) -> Markup {
+    let rows: Vec<Vec<Cell>> = stimulus
+        .cell_types
+        .iter()
+        .map(|row| {
+            vec![
+                Cell::text(&row.cell_type),
+                Cell::count(row.n_neurons as u64),
+                Cell::number(row.rate_hz, 2),
+                Cell::number(row.grey_hz, 2),
+                Cell::number(row.gratings_hz, 2),
+                Cell::number(row.responsive_fraction, 2),
+                Cell::number(row.reliability, 2),
+                Cell::count(row.n_reliability as u64),
+            ]
+        })
+        .collect();
+    let columns = [
+        words("cell type"),
+        numbers("n"),
+        numbers("stimulus"),
+        numbers("grey"),
+        numbers("gratings"),
+        numbers("responsive"),
+        numbers("reliability"),
+        numbers("neurons with one"),
+    ];
+    let groups = [("", 2), ("mean rate, Hz", 3), ("share", 1), ("correlation between trials", 2)];
+    let caption = html! {
+        strong { (stimulus.file.display()) "." } " Frames: " (stimulus.n_frames) ", " (stimulus.frame_ms) " ms each; trials: " (stimulus.n_trials) " of "
+        (stimulus.duration_ms) " ms, and as many grey ones. Responsive: share of neurons whose counts differ from grey (0.05 by chance). Trials are "
+        "compared in bins of " (stimulus.bin_ms) " ms."
+    };
+    table(&caption, &groups, &columns, &rows)
 }
 
 fn provenance(run: &Run) -> Markup {

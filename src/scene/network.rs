@@ -124,12 +124,12 @@ pub struct EmScene {
     /// Share of faulty rows of either table above which the run stops, in [0, 1].
     #[serde(default = "default_max_faulty")]
     pub max_faulty: f64,
-    /// Names of the columns.
+    /// Names of the columns of EM tables; by default those of these fields.
     #[serde(default)]
     pub columns: EmColumnsScene,
 }
 
-/// Names of the columns of EM tables.
+/// Names of the columns of EM tables; by default those of these fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmColumnsScene {

@@ -66,6 +66,7 @@ pub struct Validation {
     /// Like-to-like slopes beside EM.
     pub like_to_like: Vec<LikeToLikeSlope>,
     /// The network under images and movies, if any were shown.
+    #[serde(default)]
     pub stimuli: Vec<StimulusEvaluation>,
 }
 

@@ -146,7 +146,7 @@ impl Sources {
                     self.functions.get(&function).cloned().unwrap_or("has one".to_owned())
                 }
                 Some(None) => self.default_of(&field.ty),
-                None if all_default => "has one".to_owned(),
+                None if all_default => "that of the whole".to_owned(),
                 None if shown.ends_with("or `None`") => "`None`".to_owned(),
                 None => String::new(),
             };
@@ -169,7 +169,10 @@ impl Sources {
                     let own = variants.into_iter().find(|v| v.is_default);
                     own.map_or("has one".to_owned(), |v| format!("`{}`", v.name))
                 }
-                _ => self.defaults.get(&name).cloned().unwrap_or("has one".to_owned()),
+                Some(Kind::Struct(_)) => {
+                    self.defaults.get(&name).cloned().unwrap_or("that of its fields".to_owned())
+                }
+                None => "has one".to_owned(),
             },
         }
     }
@@ -352,6 +355,9 @@ fn literal(value: &Expr) -> String {
         Expr::Call(call) => call.args.first().map_or("has one".to_owned(), literal),
         Expr::Array(list) => {
             format!("`[{}]`", list.elems.iter().map(literal).collect::<Vec<_>>().join(", ")).to_owned()
+        }
+        Expr::Path(path) => {
+            path.path.segments.last().map_or("has one".to_owned(), |s| format!("`{}`", s.ident))
         }
         Expr::Macro(list) => format!("`{}`", list.mac.tokens),
         _ => "has one".to_owned(),
