@@ -135,7 +135,7 @@ fn the_table_is_aligned_and_the_json_named() {
         assert!(line[..column].ends_with(|c: char| c.is_ascii_digit() || c == '-'), "{line}");
         assert!(line.as_bytes().get(column).is_none_or(|&c| c == b' '), "{line}");
     }
-    // So do those of the spontaneous ones, behind the first bars.
+    // So do those of DSI, behind the other bars.
     let characters = |line: &str| line.chars().collect::<Vec<char>>();
     let at = lines[1].rfind("sim").unwrap() + 2;
     for line in lines[2..].iter().map(|line| characters(line)).filter(|line| line.len() > at) {

@@ -156,7 +156,12 @@ pub(crate) fn scatter(title: &str, [x_label, y_label]: [&str; 2], points: Vec<Po
 }
 
 /// Spikes by neuron and time, the first group at the top; a line at the onset of the stimulus.
-pub(crate) fn raster(title: &str, groups: Vec<RasterGroup>, time_ms: (f64, f64), onset_ms: f64) -> Panel {
+pub(crate) fn raster(
+    title: &str,
+    groups: Vec<RasterGroup>,
+    time_ms: (f64, f64),
+    onset_ms: Option<f64>,
+) -> Panel {
     const ROW_PX: f64 = 3.0;
     /// Least height of a group, px: that of its name.
     const LEAST_PX: f64 = 13.0;
@@ -181,8 +186,9 @@ pub(crate) fn raster(title: &str, groups: Vec<RasterGroup>, time_ms: (f64, f64),
             .label_style(FONT)
             .axis_desc_style(FONT)
             .draw()?;
-        let onset = vec![(onset_ms, -height), (onset_ms, 0.0)];
-        chart.draw_series([PathElement::new(onset, RECORDED.stroke_width(2))])?;
+        let onset =
+            onset_ms.map(|ms| PathElement::new(vec![(ms, -height), (ms, 0.0)], RECORDED.stroke_width(2)));
+        chart.draw_series(onset)?;
         let mut top = 0.0;
         for (group, height) in groups.iter().zip(&heights) {
             if group.begins_layer && top < 0.0 {

@@ -104,7 +104,8 @@ fn class_of(cell_type: &str) -> (usize, &'static str) {
         "SST" => (2, "SST"),
         "VIP" => (3, "VIP"),
         "Inh" => (5, "layer 1"),
-        _ => (0, "excitatory"),
+        "Exc" | "ET" | "IT" | "NP" => (0, "excitatory"),
+        _ => (6, "other"),
     }
 }
 
@@ -169,9 +170,13 @@ pub(super) fn spikes(trial: &Trial, neurons: &[NeuronRange]) -> Option<(Figure, 
     }
     let n_shown = groups.iter().map(|g| g.n_rows).sum();
     let classes = classes(types.iter().map(|t| t.0));
-    let title = format!("spikes, grating in direction {} deg", trial.direction_deg);
+    let title = match trial.grating {
+        Some((direction_deg, _)) => format!("spikes, grating in direction {direction_deg} deg"),
+        None => "spikes, first trial".to_owned(),
+    };
+    let onset_ms = trial.grating.map(|(_, onset_ms)| onset_ms);
     let panels = vec![
-        raster(&title, groups, (0.0, trial.duration_ms), trial.onset_ms),
+        raster(&title, groups, (0.0, trial.duration_ms), onset_ms),
         rates_over_time(trial, &classes, &class),
     ];
     let legend = classes.iter().map(|(ix, name)| ((*name).to_owned(), colour(*ix))).collect();

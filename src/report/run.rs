@@ -17,6 +17,7 @@ pub(super) fn headline(run: &Run) -> String {
     let network = match &run.scene.network {
         NetworkScene::V1(v1) => format!("mouse V1, radius {} um", v1.radius_um),
         NetworkScene::CellsOnly(_) => "cells without synapses".to_owned(),
+        NetworkScene::Sonata(sonata) => format!("SONATA circuit {}", sonata.config.display()),
     };
     let steps = format!(
         "{} of {} training steps",
@@ -316,10 +317,13 @@ fn responses(run: &Run, evaluated: &Evaluated<'_>) -> Result<Markup> {
     let neurons = run.summary.as_ref().map(|s| s.neurons.as_slice()).unwrap_or_default();
     let raster = run.trial.as_ref().and_then(|trial| plots::spikes(trial, neurons));
     let (raster, [n_shown, n_all]) = raster.map_or((None, [0; 2]), |(figure, n)| (Some(figure), n));
-    let (onset_ms, start_ms) = (run.scene.trials.grating.onset_ms, run.scene.time.analysis_start_ms);
+    let start_ms = run.scene.time.analysis_start_ms;
+    let onset_ms = run.trial.as_ref().and_then(|trial| trial.grating).map(|(_, onset_ms)| onset_ms);
     let raster_caption = html! {
         strong { "One trial." } " Spikes of " (n_shown) " of " (n_all) " neurons, an even sample of each cell type, at least six, and the mean rates of "
-        "all neurons of each class. The orange line is the onset of the grating (" (onset_ms) " ms); rates are counted from " (start_ms) " ms on."
+        "all neurons of each class. "
+        @if let Some(onset_ms) = onset_ms { "The orange line is the onset of the grating (" (onset_ms) " ms); rates" } @else { "Rates" }
+        " are counted from " (start_ms) " ms on."
     };
     let tuning = html! {
         strong { "Direction tuning." } " Mean rate about each neuron's assigned preferred direction, and the recorded curve (held-out sessions) over the "

@@ -4,22 +4,20 @@ use std::path::Path;
 
 use super::data::text;
 use crate::error::{Error, Result};
-use crate::scene::Scene;
+use crate::scene::{NetworkScene, Scene};
 
-/// The spikes of one trial with a grating.
+/// The spikes of one trial.
 pub(super) struct Trial {
-    /// Direction of the grating, deg.
-    pub(super) direction_deg: f64,
-    /// When the grating began, ms.
-    pub(super) onset_ms: f64,
+    /// Direction of the grating, deg, and when it began, ms; None where the network sees none, or the scene does not say.
+    pub(super) grating: Option<(f64, f64)>,
     /// Length of the trial, ms.
     pub(super) duration_ms: f64,
     /// Neuron and time (ms).
     pub(super) spikes: Vec<(u32, f64)>,
 }
 
-/// The first trial of the last evaluation, which shows the first direction; None where no spikes were written.
-pub(super) fn first_grating_trial(dir: &Path, scene: &Scene) -> Result<Option<Trial>> {
+/// The first trial of the last evaluation, in which mouse V1 sees the first direction; None where no spikes were written.
+pub(super) fn first_trial(dir: &Path, scene: &Scene) -> Result<Option<Trial>> {
     let file = dir.join("spikes.csv");
     let Some(text) = text(&file)? else { return Ok(None) };
     let mut spikes = Vec::new();
@@ -33,8 +31,13 @@ pub(super) fn first_grating_trial(dir: &Path, scene: &Scene) -> Result<Option<Tr
         spikes.push((neuron, time_ms));
     }
     Ok(Some(Trial {
-        direction_deg: scene.evaluate.directions_deg.first().copied().unwrap_or(0.0),
-        onset_ms: scene.trials.grating.onset_ms,
+        grating: match &scene.network {
+            NetworkScene::V1(_) => {
+                let direction_deg = scene.evaluate.directions_deg.first().copied();
+                direction_deg.map(|deg| (deg, scene.trials.grating.onset_ms))
+            }
+            NetworkScene::CellsOnly(_) | NetworkScene::Sonata(_) => None,
+        },
         duration_ms: scene.time.duration_ms,
         spikes,
     }))

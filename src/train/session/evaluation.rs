@@ -15,7 +15,6 @@ use crate::evaluate::{
 use crate::loss::Responses;
 use crate::loss::targets::FunctionTargets;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::CELL_TYPES;
 use crate::network::tables::{Split, Tables};
 use crate::sim::optimiser::Optimiser;
 use crate::stimulus::lgn::LgnUnit;
@@ -70,7 +69,7 @@ impl Session {
         let ranges = types.chunk_by(|a, b| a == b).map(|range| {
             let n = range.len() as u32;
             first += n;
-            NeuronRange { cell_type: CELL_TYPES[range[0]].to_owned(), first: first - n, n }
+            NeuronRange { cell_type: self.vocabulary.cell_types[range[0]].to_string(), first: first - n, n }
         });
         ranges.collect()
     }
