@@ -269,17 +269,20 @@ pub(crate) fn fano(curves: &[FanoCurve]) -> Option<Figure> {
     response_curves("fano", axes, curves)
 }
 
+/// A measured value and the network's.
+type MeasuredAndModel = fn(&PairErrors) -> (f64, f64);
+
 /// Mean, spread and time to peak of paired recordings against the measured ones.
 pub(crate) fn pairs(pairs: &[PairErrors]) -> Option<Figure> {
     let shown: Vec<&PairErrors> = pairs.iter().filter(|pair| pair.model.n > 1).collect();
-    let chart = |title: &str, of: fn(&PairErrors) -> (f64, f64)| {
+    let chart = |title: &str, of: MeasuredAndModel| {
         let point = |pair: &&PairErrors| {
             let (x, y) = of(pair);
             Point { x, y, filled: !pair.held_out }
         };
         scatter(title, ["measured", "network"], shown.iter().map(point).collect())
     };
-    let charts: [(&str, fn(&PairErrors) -> (f64, f64)); 3] = [
+    let charts: [(&str, MeasuredAndModel); 3] = [
         ("mean of ln(PSP/mV)", |p| (p.recorded_log_mean, p.model.log_mean)),
         ("sd of ln(PSP)", |p| (p.recorded_log_sd, p.model.log_sd)),
         ("time to peak, ms", |p| (p.measured_time_to_peak_ms, p.time_to_peak_ms)),

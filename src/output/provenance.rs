@@ -45,7 +45,7 @@ pub struct Provenance {
     /// The tables, by file name.
     pub tables: BTreeMap<String, Table>,
     /// SHA-256 of every file of the circuit, hexadecimal, where the network is one that was read.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub circuit: BTreeMap<String, String>,
 }
 

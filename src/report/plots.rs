@@ -84,7 +84,8 @@ pub(super) fn course_of_training(run: &Run) -> Option<Figure> {
 
 /// Norms of the gradients of the terms at the first training step, a chart a group of what is learned.
 pub(super) fn gradients(gradients: &Gradients) -> Option<Figure> {
-    let groups: [(&str, &str, fn(&TermGradient) -> f64); 3] = [
+    type Norm = fn(&TermGradient) -> f64;
+    let groups: [(&str, &str, Norm); 3] = [
         ("weights", "norm, per nS (pA)", |t| t.norms.weights),
         ("cell parameters", "norm, per step unit", |t| t.norms.cells),
         ("pair factors", "norm, per ln factor", |t| t.norms.scales),

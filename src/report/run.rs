@@ -389,6 +389,11 @@ fn provenance(run: &Run) -> Markup {
             }).collect::<Vec<_>>();
             @let caption = html! { strong { "Tables" } " that the network and the comparisons are made from." };
             (table(&caption, &[], &[words("table"), words("source"), words("SHA-256")], &rows))
+            @if !provenance.circuit.is_empty() {
+                @let rows = provenance.circuit.iter()
+                    .map(|(file, sha256)| vec![Cell::text(file), Cell::text(sha256)]).collect::<Vec<_>>();
+                (table(&html! { strong { "Circuit." } }, &[], &[words("file"), words("SHA-256")], &rows))
+            }
         }
         details {
             summary { "Scene, as it ran" }
