@@ -15,6 +15,7 @@ use simrun::{Error, Result};
 use evaluate::EvaluateArguments;
 use import::ImportCommand;
 use new::NewArguments;
+use export::ExportArguments;
 use recordings::{CellArguments, PairArguments};
 use report::ReportArguments;
 use run::RunArguments;
@@ -22,6 +23,7 @@ use run::RunArguments;
 mod evaluate;
 mod import;
 mod new;
+mod export;
 mod recordings;
 mod report;
 mod run;
@@ -56,6 +58,8 @@ enum Command {
     Report(ReportArguments),
     /// Writes a commented scene to start from
     New(NewArguments),
+    /// Writes the network and the spikes of a run folder for other programs: SONATA, NWB
+    Export(ExportArguments),
     /// Lists the graphics adapters that can be used
     Adapters(AdaptersArguments),
     /// Injects a current step into one cell and prints its spike times
@@ -119,6 +123,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         (Some(Command::New(arguments)), _) => new::new(&arguments),
         (Some(Command::Completions(arguments)), _) => completions(&arguments),
         (Some(Command::Man(arguments)), _) => man(&arguments),
+        (Some(Command::Export(arguments)), _) => export::export(&arguments),
         (Some(Command::Adapters(arguments)), _) => adapters(&arguments),
         (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
         (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),

@@ -5,6 +5,7 @@
 pub mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod export;
 pub mod figures;
 pub mod gpu;
 pub mod import;

@@ -8,12 +8,13 @@
 //! | `metrics.jsonl` | one object a training step ([`StepMetrics`]) |
 //! | `checkpoint.safetensors` | what was learned so far ([`Checkpoint`]) |
 //! | `summary.json` | the last evaluation |
-//! | `spikes.csv` | spikes of the first evaluated trial |
+//! | `reports/NAME.h5` | potentials in one trial, where the scene asks for them (SONATA) |
+//! | `spikes.h5`, `trials.csv` | spikes of all trials of the last evaluation (SONATA), and what each trial showed ([`TrialSpikes`]) |
 //!
 //! Files that replace an earlier one are written beside it and renamed, so a full disk or a crash leaves the earlier.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -23,12 +24,16 @@ use crate::plan::Plan;
 use crate::scene::{NetworkScene, SonataScene, V1Scene};
 
 mod checkpoint;
+pub mod h5;
 mod progress;
 mod provenance;
+pub mod reports;
+pub mod spikes;
 
 pub use checkpoint::{Checkpoint, Tensor, TensorData};
 pub use progress::{PhaseMs, Progress, StepMetrics};
 pub use provenance::{Adapter, Provenance};
+pub use spikes::TrialSpikes;
 
 /// A run folder open for writing.
 #[derive(Debug)]
@@ -119,18 +124,23 @@ impl RunFolder {
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<()> {
         write_json(&self.dir.join("summary.json"), summary)
     }
+}
 
-    /// Replaces `spikes.csv`: trial, neuron, time in ms.
-    pub fn write_spikes(&self, spikes: impl IntoIterator<Item = (u32, u32, f64)>) -> Result<()> {
-        replace(&self.dir.join("spikes.csv"), |file| {
-            let mut out = BufWriter::new(file);
-            writeln!(out, "trial,neuron,time_ms")?;
-            for (trial, neuron_ix, time_ms) in spikes {
-                writeln!(out, "{trial},{neuron_ix},{time_ms}")?;
-            }
-            out.flush()
-        })
+/// The plan of a run folder, with settings of its own, and the checkpoint, if a training step was taken.
+///
+/// # Errors
+/// Bad input for a folder that is no run, or a checkpoint that is broken.
+pub fn read_run(dir: &Path, settings: &[String]) -> Result<(Plan, Option<Checkpoint>)> {
+    let scene_file = dir.join("scene.ron");
+    if !scene_file.exists() {
+        return Err(Error::file(dir, "is not a run folder: it has no scene.ron"));
     }
+    let plan = Plan::read(&scene_file, settings)?;
+    let checkpoint = match dir.join("checkpoint.safetensors").exists() {
+        true => Some(Checkpoint::of_run(dir, &plan)?),
+        false => None,
+    };
+    Ok((plan, checkpoint))
 }
 
 /// Names the files of a circuit in full. Values of its manifest stay as they are where they use variables.

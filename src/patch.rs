@@ -17,7 +17,7 @@ use crate::network::{
     SOURCE_TYPE_BACKGROUND, pack_target, v1_unit_types,
 };
 use crate::sim::{
-    LearnWeights, NeuronThreads, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
+    LearnWeights, NeuronThreads, Probe, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
 };
 
 /// Most steps that are kept on the device at once.
@@ -74,7 +74,7 @@ pub fn current_steps(
     let settings = settings(n_trials, n_steps, steps(step.start_ms)..steps(step.stop_ms));
     let mut simulation = Simulation::new(gpu, &network, &dynamics, SourceSpikes::None, settings)?;
     simulation.set_current(currents_pa)?;
-    let (_, recording) = simulation.forward_recorded(0, 0, 0..cells.len())?;
+    let (_, recording) = simulation.forward_recorded(0, 0, &Probe::potentials(0..cells.len()))?;
     Ok(traces(&recording, cells, n_trials, rig.dt_ms))
 }
 
@@ -120,7 +120,7 @@ pub fn paired_recordings(
     let holding: Vec<f32> =
         cells.iter().flat_map(|cell| [holding_current_pa(rig, cell, synapse.hold_mv); 2]).collect();
     simulation.set_current(&holding)?;
-    let (_, recording) = simulation.forward_recorded(0, 0, 0..n_cells)?;
+    let (_, recording) = simulation.forward_recorded(0, 0, &Probe::potentials(0..n_cells))?;
     // Trial 1 less trial 0, from the arrival on.
     let deflections = |planes: &[f32], ix: usize| -> Vec<f64> {
         planes

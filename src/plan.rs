@@ -202,6 +202,13 @@ mod tests {
             ("checkpoint.steps_between=Steps(501)", "checkpoint.steps_between"),
             ("evaluate.directions_deg=[]", "evaluate.directions_deg"),
             ("evaluate.n_trials=0", "evaluate.n_trials"),
+            (r#"evaluate.reports=[(name: "a/b", neurons: Listed([1]), interval_ms: 1)]"#, "reports[0].name"),
+            (r#"evaluate.reports=[(name: "a", neurons: Listed([]), interval_ms: 1)]"#, "reports[0].neurons"),
+            (
+                r#"evaluate.reports=[(name: "a", neurons: Listed([1]), interval_ms: 1.5)]"#,
+                "reports[0].interval_ms",
+            ),
+            (r#"evaluate.reports=[(name: "a", neurons: Share(share: 2), interval_ms: 1)]"#, "neurons.share"),
         ];
         assert!(plan(&[]).is_ok());
         let contrasts = "trials.grating.contrasts=[0.8, 0.2]";

@@ -152,6 +152,53 @@ pub struct EvaluateScene {
     /// Also measures the population Fano factors.
     #[serde(default)]
     pub fano: bool,
+    /// Potentials that are recorded and written to the run folder, `reports/NAME.h5`.
+    #[serde(default)]
+    pub reports: Vec<ReportScene>,
+}
+
+/// Potentials of some neurons in one trial of the evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportScene {
+    /// Name of the file: letters, digits, `_` and `-`; each once.
+    pub name: String,
+    /// What is recorded.
+    #[serde(default)]
+    pub variable: ReportVariable,
+    /// Of which neurons.
+    pub neurons: ReportNeuronsScene,
+    /// Trial of the evaluation, from 0, as in `trials.csv`.
+    #[serde(default)]
+    pub trial: u32,
+    /// Time between two samples, ms, a whole number of time steps, at most the length of a trial.
+    pub interval_ms: f64,
+}
+
+/// A quantity that a report records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportVariable {
+    /// Potential of the soma after the time step (and its reset), mV.
+    #[default]
+    SomaPotential,
+    /// Potential of the dendrite after the time step, mV; two-compartment mode only.
+    DendritePotential,
+}
+
+/// The neurons of a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum ReportNeuronsScene {
+    /// These, by index, at least one.
+    Listed(Vec<u32>),
+    /// A share of the neurons of each cell type, evenly spaced among them, at least one.
+    Share {
+        /// The share, in (0, 1].
+        share: f64,
+        /// Cell types, e.g. `L4_Exc`. Empty: all.
+        #[serde(default)]
+        cell_types: Vec<String>,
+    },
 }
 
 fn default_tables() -> PathBuf {

@@ -18,6 +18,7 @@ mod assay;
 mod dry_run;
 mod populations;
 mod recorded;
+mod reports;
 pub mod schedule;
 mod session;
 mod settings;
@@ -31,10 +32,10 @@ use weighting::Gradients;
 
 pub use assay::PairErrors;
 pub use populations::FanoCurve;
-pub use session::{NeuronRange, Session};
+pub use session::{NeuronRange, Session, TrialRecording};
 pub use stimuli::{StimulusEvaluation, StimulusOptions, stimulus_text};
 pub use structure::{LikeToLikeSlope, PairTypeWeights};
-pub use validation::{BesideSessions, Validation, ValidationOptions, validate};
+pub use validation::{BesideSessions, Validation, ValidationOptions, record_trial, validate};
 
 /// Where a run writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,7 +228,8 @@ impl Run<'_> {
             "after training step {training_step}, beside held-out sessions:\n{}",
             evaluate::table(&evaluation.held_out)
         ) + &evaluate::rate_misses_text(&evaluation.held_out);
-        self.folder.write_spikes(evaluation.spikes)?;
+        evaluation.spikes.write(self.folder.dir(), "", training_step)?;
+        evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir()))?;
         let summary = Summary {
             training_step,
             n_trials: self.plan.scene.evaluate.n_trials,

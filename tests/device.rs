@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
-use simrun::sim::{LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sim::{LearnWeights, NeuronThreads, Probe, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
 fn settings(circuit: &Circuit, steps_between_checkpoints: usize, neuron_threads: NeuronThreads) -> Settings {
     Settings {
@@ -134,7 +134,7 @@ fn a_profile_counts_the_dispatches_and_edges_of_the_last_segment() {
     let row = |source: usize| offsets[source + 1] - offsets[source];
     let n = circuit.network.neurons.len();
     let first_step = circuit.n_steps - segment;
-    let spikes = simulation.forward_recorded(1, 0, 0..0).unwrap().1.spikes;
+    let spikes = simulation.forward_recorded(1, 0, &Probe::default()).unwrap().1.spikes;
     let of_neurons = spikes.iter().filter(|s| s.step as usize >= first_step).map(|s| row(s.neuron as usize));
     let n_units = circuit.source_masks.len() / circuit.n_steps;
     let masks = circuit.source_masks.iter().enumerate().skip(first_step * n_units);

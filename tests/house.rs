@@ -75,10 +75,11 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 21] = [
+const MAY_KNOW: [(&str, &[&str]); 22] = [
     ("report", &["figures", "train", "output", "evaluate", "scene"]),
     ("figures", &["train", "output", "evaluate", "network"]),
     ("experiment", &["train", "plan", "scene", "output", "evaluate", "report"]),
+    ("export", &["train", "output", "setup", "loss", "network", "model", "stimulus", "plan", "scene"]),
     (
         "train",
         &[
@@ -91,7 +92,7 @@ const MAY_KNOW: [(&str, &[&str]); 21] = [
     ("patch", &["sim", "network", "model", "gpu"]),
     ("setup", &["sonata", "network", "model", "plan", "scene"]),
     ("sonata", &["network", "model", "scene"]),
-    ("output", &["network", "sonata", "plan", "scene", "loss"]),
+    ("output", &["network", "sonata", "plan", "scene", "loss", "stimulus"]),
     ("sim", &["gpu", "network", "model", "stimulus"]),
     ("loss", &["network", "model", "scene"]),
     ("reference", &["network", "model"]),

@@ -267,9 +267,9 @@ fn what_is_no_run_has_no_report() {
     fs::write(temporary.path().join("summary.json"), "{}").unwrap();
     refused(&["report", dir], &["summary.json", "training_step"]);
     fs::remove_file(temporary.path().join("summary.json")).unwrap();
-    fs::write(temporary.path().join("spikes.csv"), "trial,neuron,time_ms\n0,1,x\n").unwrap();
-    refused(&["report", dir], &["spikes.csv", "line 2"]);
-    fs::remove_file(temporary.path().join("spikes.csv")).unwrap();
+    fs::write(temporary.path().join("trials.csv"), "trial,condition,start_ms\n0,grey,x\n").unwrap();
+    refused(&["report", dir], &["trials.csv", "line: 2"]);
+    fs::remove_file(temporary.path().join("trials.csv")).unwrap();
     // A run that has only begun has a report all the same.
     succeeded(&["report", dir]);
 }

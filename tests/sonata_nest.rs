@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use simrun::network::tables::Tables;
+use simrun::output::spikes::RecordedTrials;
 use simrun::plan::Plan;
 use simrun::setup;
 use simrun::sonata::read_spikes;
@@ -61,13 +62,10 @@ fn run(data: &Path, duration_ms: u32) -> BTreeSet<(u32, u32)> {
     command.args(settings.iter().flat_map(|setting| ["--set", setting]));
     let output = command.current_dir(common::root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = fs::read_to_string(out.join("spikes.csv")).unwrap();
-    let spike = |line: &str| {
-        let fields: Vec<&str> = line.split(',').collect();
-        let time_ms: f64 = fields[2].parse().unwrap();
-        ((time_ms / DT_MS).round() as u32, fields[1].parse().unwrap())
-    };
-    text.lines().skip(1).map(spike).collect()
+    let recorded = RecordedTrials::read(&out).unwrap();
+    assert_eq!(recorded.trials.len(), 1);
+    let spikes = recorded.nodes.iter().zip(&recorded.times_ms);
+    spikes.map(|(node, time_ms)| ((time_ms / DT_MS).round() as u32, *node as u32)).collect()
 }
 
 fn golden(until_ms: f64) -> Option<BTreeSet<(u32, u32)>> {

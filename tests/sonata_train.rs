@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use simrun::gpu::Gpu;
 use simrun::model::rng::{Stream, uniform};
+use simrun::output::spikes::RecordedTrials;
 use simrun::reference::{self, Parameters, Problem};
 use simrun::sim::{LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty};
 use sonata_circuit::{Data, SonataCircuit};
@@ -148,8 +149,9 @@ fn a_circuit_trains_resumes_and_is_evaluated() {
     let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 2, "{metrics}");
     assert!(metrics.contains(r#""voltage""#) && metrics.contains(r#""exc""#), "{metrics}");
-    let spikes = std::fs::read_to_string(folder.path().join("run/spikes.csv")).unwrap();
-    assert!(spikes.lines().count() > 10, "{spikes}");
+    let recorded = RecordedTrials::read(&folder.path().join("run")).unwrap();
+    assert!(recorded.nodes.len() > 10, "{} spikes", recorded.nodes.len());
+    assert!(recorded.trials.iter().all(|trial| trial.condition == "recorded_spikes"));
     let provenance = std::fs::read_to_string(folder.path().join("run/provenance.json")).unwrap();
     assert!(provenance.contains("v1_edges.h5") && provenance.contains("cell.json"), "{provenance}");
     // The run's own copy of the scene names the circuit in full.

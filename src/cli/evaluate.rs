@@ -84,7 +84,7 @@ enum Sessions {
     All,
 }
 
-/// Evaluates a run; writes `evaluation.json`, `figures/` and the report into its folder.
+/// Evaluates a run; writes `evaluation.json`, the spikes behind it, `figures/` and the report into its folder.
 pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let stimuli = &arguments.stimuli;
     let options = ValidationOptions {
@@ -127,7 +127,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     text += &pairs_text(&validation);
     text.extend(validation.stimuli.iter().map(stimulus_text));
     text += &format!(
-        "{}: report.html, evaluation.json, figures/{}\n",
+        "{}: report.html, evaluation.json, evaluation_spikes.h5, evaluation_trials.csv, figures/{}\n",
         arguments.run.display(),
         names.join(", figures/")
     );

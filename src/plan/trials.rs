@@ -2,7 +2,7 @@
 
 use super::{Check, MAX_TRIALS};
 use crate::error::Result;
-use crate::scene::{DirectionsScene, Scene};
+use crate::scene::{DirectionsScene, ModeScene, ReportNeuronsScene, ReportVariable, Scene};
 
 impl Check<'_> {
     /// Returns the number of time steps.
@@ -72,6 +72,36 @@ impl Check<'_> {
     pub(super) fn evaluation(&self, scene: &Scene) -> Result<()> {
         self.directions("evaluate.directions_deg", &scene.evaluate.directions_deg)?;
         self.contrasts("evaluate.contrasts", &scene.evaluate.contrasts)?;
-        self.within("evaluate.n_trials", f64::from(scene.evaluate.n_trials), 1.0, 1e3, "trials a direction")
+        self.within("evaluate.n_trials", f64::from(scene.evaluate.n_trials), 1.0, 1e3, "trials a direction")?;
+        (0..scene.evaluate.reports.len()).try_for_each(|ix| self.report(scene, ix))
+    }
+
+    fn report(&self, scene: &Scene, ix: usize) -> Result<()> {
+        let reports = &scene.evaluate.reports;
+        let (report, field) = (&reports[ix], |name: &str| format!("evaluate.reports[{ix}].{name}"));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let is_name = !report.name.is_empty() && report.name.chars().all(plain);
+        let limit = || "must be letters, digits, _ and -".to_owned();
+        self.hold(is_name, &field("name"), &report.name, limit)?;
+        let is_new = reports[..ix].iter().all(|other| other.name != report.name);
+        self.hold(is_new, &field("name"), &report.name, || "each report needs a name of its own".to_owned())?;
+        let (dt_ms, duration_ms) = (scene.time.dt_ms, scene.time.duration_ms);
+        self.within(&field("interval_ms"), report.interval_ms, dt_ms, duration_ms, "ms (step, duration)")?;
+        let n_steps = (report.interval_ms / dt_ms).round();
+        let whole = (n_steps * dt_ms - report.interval_ms).abs() <= 1e-6 * dt_ms * n_steps;
+        let limit = || format!("must be a whole number of time steps of {dt_ms} ms");
+        self.hold(whole, &field("interval_ms"), report.interval_ms, limit)?;
+        let there = report.variable == ReportVariable::SomaPotential || scene.cells.mode != ModeScene::Point;
+        let limit = || "point cells have no dendrite".to_owned();
+        self.hold(there, &field("variable"), "DendritePotential", limit)?;
+        match &report.neurons {
+            ReportNeuronsScene::Listed(listed) => {
+                let limit = || "must name at least one neuron".to_owned();
+                self.hold(!listed.is_empty(), &field("neurons"), "[]", limit)
+            }
+            ReportNeuronsScene::Share { share, .. } => {
+                self.above(&field("neurons.share"), *share, 0.0, 1.0, "of the neurons")
+            }
+        }
     }
 }

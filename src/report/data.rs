@@ -66,7 +66,7 @@ impl Run {
         Ok(Self {
             dir: dir.to_path_buf(),
             name,
-            trial: spikes::first_trial(dir, &scene)?,
+            trial: spikes::first_trial(dir)?,
             scene,
             scene_text: fs::read_to_string(&scene_file).map_err(Error::io(&scene_file))?,
             provenance: json(&dir.join("provenance.json"))?,

@@ -31,7 +31,7 @@ pub use edge_sample::EdgeSample;
 pub use forward::ForwardReport;
 use layout::Layout;
 pub use profile::KernelTime;
-pub use record::{Recording, Spike};
+pub use record::{Probe, Recording, Spike};
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes, SpikeList};
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.

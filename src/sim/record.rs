@@ -1,11 +1,13 @@
-//! Recordings of a forward pass: every spike, and the potentials of a range of neurons.
+//! Recordings of a forward pass: every spike, and the potentials of some neurons.
 //!
-//! Both are read from what the steps of a segment leave in their slots (spike masks and tape), one read a segment.
+//! Both are read from what the steps of a segment leave in their slots (spike masks and tape), after the segment has run.
 
 use std::ops::Range;
 
 use super::Simulation;
+use super::device::Slot;
 use super::forward::ForwardReport;
+use super::layout::Layout;
 use crate::error::Result;
 use crate::gpu::Buffer;
 
@@ -20,24 +22,49 @@ pub struct Spike {
     pub trial: u32,
 }
 
+/// What a forward pass records beside the spikes of the neurons.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Probe {
+    /// Neurons whose potentials are recorded, ascending. Neighbours are read together.
+    pub neurons: Vec<u32>,
+    /// Whether the spikes of LGN and background units are recorded too.
+    pub sources: bool,
+}
+
+impl Probe {
+    /// The potentials of a range of neurons.
+    pub fn potentials(neurons: Range<usize>) -> Self {
+        Self { neurons: neurons.map(|n| n as u32).collect(), sources: false }
+    }
+}
+
 /// What a forward pass did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
-    /// All spikes of all neurons, ordered by step, neuron, trial.
+    /// All spikes of all neurons, ordered by step, neuron, trial. Where sources were recorded, their spikes are among them,
+    /// numbered as sources: neurons, LGN units, background units.
     pub spikes: Vec<Spike>,
-    /// Neurons whose potentials were recorded.
-    pub neurons: Range<usize>,
-    /// Somatic potential above E_L after every step (and its reset), `[n_steps][neurons][n_trials]` mV.
+    /// Somatic potential above E_L after every step (and its reset), `[n_steps][recorded neurons][n_trials]` mV.
     pub u_s_mv: Vec<f32>,
-    /// Dendritic potential above E_L after every step, `[n_steps][neurons][n_trials]` mV; empty in point mode.
+    /// Dendritic potential above E_L after every step, `[n_steps][recorded neurons][n_trials]` mV; empty in point mode.
     pub u_d_mv: Vec<f32>,
 }
+
+/// Most words that are read at once.
+const READ_WORDS: usize = 1 << 23;
 
 /// Reads the slots of a segment and adds them to a recording.
 pub(super) struct Recorder {
     buffer: Buffer,
+    /// Steps that fit in the buffer.
+    n_steps_read: usize,
+    /// Masks that are copied.
+    n_masks: usize,
     /// Planes of the tape that are copied.
     planes: Vec<usize>,
+    /// Neurons whose potentials are recorded, and the runs of neighbours among them.
+    neurons: Vec<u32>,
+    runs: Vec<Range<usize>>,
     recording: Recording,
     /// Resets of the recorded neurons above E_L, mV.
     reset_mv: Vec<f32>,
@@ -51,25 +78,31 @@ impl Recorder {
         !self.planes.is_empty()
     }
 
-    fn new(simulation: &Simulation, neurons: Range<usize>) -> Result<Self> {
+    fn new(simulation: &Simulation, probe: &Probe) -> Result<Self> {
         let layout = &simulation.layout;
-        let planes = match (neurons.is_empty(), layout.two_compartment) {
+        let planes = match (probe.neurons.is_empty(), layout.two_compartment) {
             (true, _) => vec![],
             (false, true) => vec![layout.tape_plane("U_S"), layout.tape_plane("MID_D")],
             (false, false) => vec![layout.tape_plane("U_S")],
         };
-        let words = neurons.len() * layout.n_trials;
-        let step_words = layout.n_neurons + planes.len() * words;
-        let n_slots = simulation.device.slots.len();
-        let reset_mv = neurons
-            .clone()
-            .map(|n| &simulation.cell_models[usize::from(simulation.neuron_model_ix[n])])
+        let words = probe.neurons.len() * layout.n_trials;
+        let n_masks = if probe.sources { layout.n_sources() } else { layout.n_neurons };
+        let step_words = n_masks + planes.len() * words;
+        let n_steps_read = (READ_WORDS / step_words.max(1)).clamp(1, simulation.device.slots.len());
+        let reset_mv = probe
+            .neurons
+            .iter()
+            .map(|n| &simulation.cell_models[usize::from(simulation.neuron_model_ix[*n as usize])])
             .map(|cell| (cell.v_reset_mv - cell.e_l_mv) as f32)
             .collect();
         Ok(Self {
-            buffer: Buffer::storage(&simulation.gpu, "recording", n_slots * step_words)?,
+            buffer: Buffer::storage(&simulation.gpu, "recording", n_steps_read * step_words)?,
+            n_steps_read,
+            n_masks,
             planes,
-            recording: Recording { neurons, ..Recording::default() },
+            neurons: probe.neurons.clone(),
+            runs: runs(&probe.neurons),
+            recording: Recording::default(),
             reset_mv,
             u_d_mv: vec![0.0; words],
         })
@@ -78,26 +111,36 @@ impl Recorder {
     /// Reads the steps of a segment, which has just been run.
     pub(super) fn read(&mut self, simulation: &Simulation, steps: Range<usize>) -> Result<()> {
         let layout = &simulation.layout;
-        let neurons = self.recording.neurons.clone();
-        let words = neurons.len() * layout.n_trials;
-        let step_words = layout.n_neurons + self.planes.len() * words;
-        for (j, slot) in simulation.device.slots[..steps.len()].iter().enumerate() {
-            let at = j * step_words;
-            self.buffer.copy_from(at, &slot.spikes, layout.spikes_mask(), layout.n_neurons);
-            for (p, plane) in self.planes.iter().enumerate() {
-                let from = plane + neurons.start * layout.n_trials;
-                self.buffer.copy_from(at + layout.n_neurons + p * words, &slot.tape, from, words);
+        let words = self.neurons.len() * layout.n_trials;
+        let step_words = self.n_masks + self.planes.len() * words;
+        let slots: Vec<(usize, &Slot)> = steps.zip(&simulation.device.slots).collect();
+        for slots in slots.chunks(self.n_steps_read) {
+            for (j, (_, slot)) in slots.iter().enumerate() {
+                self.copy_slot(slot, layout, j * step_words);
             }
-        }
-        let read: Vec<u32> = self.buffer.read(0, steps.len() * step_words)?;
-        for (step, words_of_step) in steps.zip(read.chunks_exact(step_words)) {
-            let (masks, planes) = words_of_step.split_at(layout.n_neurons);
-            self.add_spikes(step, masks, layout.n_trials);
-            if self.needs_tape() {
-                self.add_potentials(&masks[neurons.clone()], planes, layout.n_trials);
+            let read: Vec<u32> = self.buffer.read(0, slots.len() * step_words)?;
+            for ((step, _), words_of_step) in slots.iter().zip(read.chunks_exact(step_words)) {
+                let (masks, planes) = words_of_step.split_at(self.n_masks);
+                self.add_spikes(*step, masks, layout.n_trials);
+                if self.needs_tape() {
+                    self.add_potentials(masks, planes, layout.n_trials);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Copies masks and potentials of a step to the buffer, from word `at` on.
+    fn copy_slot(&self, slot: &Slot, layout: &Layout, mut at: usize) {
+        self.buffer.copy_from(at, &slot.spikes, layout.spikes_mask(), self.n_masks);
+        at += self.n_masks;
+        for plane in &self.planes {
+            for run in &self.runs {
+                let n_words = run.len() * layout.n_trials;
+                self.buffer.copy_from(at, &slot.tape, plane + run.start * layout.n_trials, n_words);
+                at += n_words;
+            }
+        }
     }
 
     fn add_spikes(&mut self, step: usize, masks: &[u32], n_trials: usize) {
@@ -112,7 +155,8 @@ impl Recorder {
     fn add_potentials(&mut self, masks: &[u32], planes: &[u32], n_trials: usize) {
         let n = self.u_d_mv.len();
         for (i, word) in planes[..n].iter().enumerate() {
-            let spiked = masks[i / n_trials] >> (i % n_trials) & 1 == 1;
+            let mask = masks[self.neurons[i / n_trials] as usize];
+            let spiked = mask >> (i % n_trials) & 1 == 1;
             let u_s = if spiked { self.reset_mv[i / n_trials] } else { f32::from_bits(*word) };
             self.recording.u_s_mv.push(u_s);
         }
@@ -123,8 +167,14 @@ impl Recorder {
     }
 }
 
+/// Runs of neighbours in an ascending list.
+fn runs(neurons: &[u32]) -> Vec<Range<usize>> {
+    let runs = neurons.chunk_by(|a, b| a + 1 == *b);
+    runs.map(|run| run[0] as usize..run[0] as usize + run.len()).collect()
+}
+
 impl Simulation {
-    /// As [`Simulation::forward`], with every spike and the potentials of `neurons` (an empty range records only spikes).
+    /// As [`Simulation::forward`], with every spike and what `probe` names beside.
     ///
     /// # Errors
     /// Those of [`Simulation::forward`].
@@ -132,9 +182,9 @@ impl Simulation {
         &mut self,
         seed: u64,
         presentation: u32,
-        neurons: Range<usize>,
+        probe: &Probe,
     ) -> Result<(ForwardReport, Recording)> {
-        let mut recorder = Recorder::new(self, neurons)?;
+        let mut recorder = Recorder::new(self, probe)?;
         let report = self.run_forward(seed, presentation, Some(&mut recorder))?;
         Ok((report, recorder.recording))
     }

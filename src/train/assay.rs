@@ -29,7 +29,7 @@ use crate::plan::Plan;
 use crate::scene::{AmplitudeScene, CellsScene, ElectrophysiologyLossScene, PortsScene};
 use crate::setup;
 use crate::sim::{
-    EdgeSample, LearnWeights, NeuronThreads, PotentialSeeds, Settings, Simulation, SourceSpikes,
+    EdgeSample, LearnWeights, NeuronThreads, PotentialSeeds, Probe, Settings, Simulation, SourceSpikes,
     VoltagePenalty,
 };
 
@@ -331,7 +331,7 @@ impl Assay {
         self.rig.set_held(&rig_theta, &hold_u_mv, &extra_pa)?;
         let edges: Vec<u32> = recorded.iter().map(|r| r.edge_ix as u32).collect();
         self.sample.fetch_weights(simulation, &mut self.rig, &edges)?;
-        let (_, recording) = self.rig.forward_recorded(0, 0, n_pairs..2 * n_pairs)?;
+        let (_, recording) = self.rig.forward_recorded(0, 0, &Probe::potentials(n_pairs..2 * n_pairs))?;
         Ok((rig_theta, hold_u_mv, peaks(&recording.u_s_mv, n_pairs)))
     }
 

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::loss::TrialKind;
 use crate::network::Network;
+use crate::output::spikes::TrialStimulus;
 use crate::plan::Plan;
 use crate::sim::SpikeList;
 use crate::sonata::TrialInput;
@@ -71,6 +72,15 @@ impl Recorded {
             (Some(direction_deg), _) => TrialKind::Evoked { direction_deg },
         };
         shown.iter().map(|ix| kind(&self.inputs[*ix])).collect()
+    }
+
+    /// The same for the table of the trials.
+    pub(super) fn stimuli(&self, shown: &[usize]) -> Vec<TrialStimulus> {
+        let stimulus = |input: &TrialInput| TrialStimulus::Recorded {
+            direction_deg: input.direction_deg,
+            contrast: input.contrast,
+        };
+        shown.iter().map(|ix| stimulus(&self.inputs[*ix])).collect()
     }
 
     /// The spikes of a batch.

@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::assay::Assay;
 use super::populations::Populations;
 use super::recorded::{Recorded, refuse_recordings_of_v1};
+use super::reports::Reports;
 use super::schedule;
 use super::settings::{optimiser_settings, settings};
 use super::structure::{LIKE_TO_LIKE, SCALE_PRIOR, Structure, WEIGHT_DISTRIBUTION, like_pairs};
@@ -39,7 +40,7 @@ use crate::stimulus::TrialCondition;
 use crate::stimulus::drive::{self, Filters};
 use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
 
-pub use evaluation::NeuronRange;
+pub use evaluation::{NeuronRange, TrialRecording};
 
 /// Name of the term of the paired recordings.
 const ELECTROPHYSIOLOGY: &str = "electrophysiology";
@@ -59,6 +60,8 @@ pub struct Session {
     assay: Option<Assay>,
     /// Groups that stand for recorded populations; none where nothing looks at them.
     populations: Option<Populations>,
+    /// Potentials that evaluations record.
+    reports: Reports,
     /// Structure terms; none where they are off.
     structure: Option<Structure>,
     train_targets: FunctionTargets,
@@ -131,6 +134,11 @@ impl Session {
             settings.steps_between_checkpoints = settings.n_steps;
         }
         let populations = Populations::new(plan, tables, &core, &network.vocabulary, network.neurons.len());
+        let n_trials = match &recorded {
+            Some(recorded) => recorded.batches().iter().map(Vec::len).sum(),
+            None => schedule::evaluation_batches(scene).iter().map(Vec::len).sum(),
+        };
+        let reports = Reports::new(plan, &network, n_trials)?;
         if let Some(populations) = &populations {
             settings.groups.clone_from(&populations.masks);
         }
@@ -171,6 +179,7 @@ impl Session {
             losses,
             assay,
             populations,
+            reports,
             structure,
             train_targets,
             held_out_targets: targets(tables, &network, Split::HeldOut)?,

@@ -19,7 +19,7 @@ use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::NetworkScene;
 use crate::setup::{self, Built};
 use crate::sim::{
-    LearnWeights, NeuronThreads, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
+    LearnWeights, NeuronThreads, Probe, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
 };
 use crate::stimulus::frames::Footage;
 use crate::stimulus::lgn::{LgnUnit, SCREEN_DEG};
@@ -243,7 +243,7 @@ impl<'a> Stage<'a> {
             let sources = SourceSpikes::Replay(&masks);
             let mut simulation = Simulation::new(self.gpu, &self.network, &self.dynamics, sources, settings)?;
             simulation.set_cell_parameters(&self.learned.cell_parameters);
-            let (forward, recording) = simulation.forward_recorded(seed, batch as u32, 0..0)?;
+            let (forward, recording) = simulation.forward_recorded(seed, batch as u32, &Probe::default())?;
             for (counts, neuron) in forward.spike_counts.chunks_exact(2 * n).zip(&mut neurons) {
                 neuron.shown.extend(counts[..n].iter().map(|c| f64::from(*c)));
                 neuron.grey.extend(counts[n..].iter().map(|c| f64::from(*c)));

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::session::TrialRecording;
 use super::stimuli::{Stage, StimulusEvaluation, StimulusOptions};
-use super::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare};
+use super::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare, schedule};
 use crate::error::{Error, Result};
 use crate::evaluate::{CellTypeSummary, Curves};
-use crate::output::{Checkpoint, Progress};
-use crate::plan::Plan;
+use crate::output::{Progress, read_run};
 
 /// Directions of the gratings, deg.
 const DIRECTIONS_DEG: &str = "[0, 45, 90, 135, 180, 225, 270, 315]";
@@ -70,26 +70,21 @@ pub struct Validation {
     pub stimuli: Vec<StimulusEvaluation>,
 }
 
-/// Evaluates the network of a run folder as its checkpoint holds it, or as it was built where no step was taken.
+/// Evaluates the network of a run folder as its checkpoint holds it, or as it was built where no step was taken; writes the
+/// spikes of the trials into the folder (`evaluation_spikes.h5`, `evaluation_trials.csv`).
 ///
 /// # Errors
 /// Bad input for a folder that is no run; a failed run otherwise.
 pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
-    let scene_file = dir.join("scene.ron");
-    if !scene_file.exists() {
-        return Err(Error::file(dir, "is not a run folder: it has no scene.ron"));
-    }
     let settings = [
         format!("evaluate.directions_deg={DIRECTIONS_DEG}"),
         format!("evaluate.n_trials={}", options.n_trials),
         format!("evaluate.contrasts={:?}", options.contrasts),
         "evaluate.fano=true".to_owned(),
+        // The reports of a run are of its own trials.
+        "evaluate.reports=[]".to_owned(),
     ];
-    let plan = Plan::read(&scene_file, &settings)?;
-    let checkpoint = match dir.join("checkpoint.safetensors").exists() {
-        true => Some(Checkpoint::of_run(dir, &plan)?),
-        false => None,
-    };
+    let (plan, checkpoint) = read_run(dir, &settings)?;
     let footage = options.stimuli.open(&plan)?;
     let progress = Progress::new(options.quiet);
     let Prepared { gpu, mut session, tables, .. } = prepare(&plan, options.adapter.as_deref(), &progress)?;
@@ -98,13 +93,15 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
     }
     let shown = options.stimuli.show(footage, &session, &gpu, &plan)?;
     let evaluation = session.evaluate()?;
+    let training_step = checkpoint.map_or(0, |c| c.training_step);
+    evaluation.spikes.write(dir, "evaluation_", training_step)?;
     let beside = |cell_types: Vec<CellTypeSummary>, curves: Curves, fano: Vec<FanoCurve>| {
         let (n_rates, rates_outside) = crate::evaluate::rate_misses(&cell_types);
         BesideSessions { cell_types, curves, fano, n_rates, rates_outside }
     };
     let mut validation = Validation {
         run: dir.to_path_buf(),
-        training_step: checkpoint.map_or(0, |c| c.training_step),
+        training_step,
         n_trials: options.n_trials,
         train: beside(evaluation.train, evaluation.train_curves, evaluation.train_fano),
         held_out: beside(evaluation.held_out, evaluation.held_out_curves, evaluation.held_out_fano),
@@ -119,4 +116,22 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
         validation.stimuli = stage.run(&shown, &options.stimuli, options.n_trials, gratings)?;
     }
     Ok(validation)
+}
+
+/// Shows the network of a run folder one trial of its own evaluation again, with the spikes of LGN and background units.
+///
+/// # Errors
+/// Bad input for a folder that is no run, or has no such trial; a failed run otherwise.
+pub fn record_trial(dir: &Path, trial: u32, adapter: Option<&str>, quiet: bool) -> Result<TrialRecording> {
+    let (plan, checkpoint) = read_run(dir, &[])?;
+    let n_trials = schedule::evaluation_batches(&plan.scene).iter().map(Vec::len).sum::<usize>();
+    if trial as usize >= n_trials {
+        let limit = format!("the run's evaluation has trials 0 to {}", n_trials - 1);
+        return Err(Error::field("command line", "--trial", trial, limit));
+    }
+    let Prepared { mut session, .. } = prepare(&plan, adapter, &Progress::new(quiet))?;
+    if let Some(checkpoint) = &checkpoint {
+        session.restore(checkpoint)?;
+    }
+    session.record_trial(trial as usize)
 }

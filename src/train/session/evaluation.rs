@@ -16,7 +16,11 @@ use crate::loss::Responses;
 use crate::loss::targets::FunctionTargets;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::tables::{Split, Tables};
+use crate::output::reports::PotentialReport;
+use crate::output::spikes::{TrialSpikes, TrialStimulus};
+use crate::sim::Probe;
 use crate::sim::optimiser::Optimiser;
+use crate::stimulus::TrialCondition;
 use crate::stimulus::lgn::LgnUnit;
 
 /// Result of an evaluation.
@@ -33,8 +37,19 @@ pub struct Evaluation {
     pub train_fano: Vec<FanoCurve>,
     /// The same beside the sessions that were held out.
     pub held_out_fano: Vec<FanoCurve>,
-    /// Spikes of the first trial, which shows the first direction: trial, neuron, time (ms).
-    pub spikes: Vec<(u32, u32, f64)>,
+    /// Spikes of all trials.
+    pub spikes: TrialSpikes,
+    /// Potentials that the scene asks for.
+    pub reports: Vec<PotentialReport>,
+}
+
+/// One trial with all that spiked in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialRecording {
+    /// What it showed.
+    pub condition: TrialCondition,
+    /// Time step and source of every spike, ordered. Sources are neurons, then LGN units, then background units.
+    pub spikes: Vec<(u32, u32)>,
 }
 
 /// What a session learned, to be simulated elsewhere.
@@ -72,6 +87,23 @@ impl Session {
             NeuronRange { cell_type: self.vocabulary.cell_types[range[0]].to_string(), first: first - n, n }
         });
         ranges.collect()
+    }
+
+    /// Shows one trial of the evaluation to the network as it is, numbered over all batches; `trial` is below their number.
+    ///
+    /// # Errors
+    /// Those of a forward pass.
+    pub fn record_trial(&mut self, trial: usize) -> Result<TrialRecording> {
+        let batches = schedule::evaluation_batches(&self.plan.scene);
+        let (presentation, trial) =
+            (trial / self.plan.n_trials as usize, trial % self.plan.n_trials as usize);
+        self.set_stimulus(&batches[presentation])?;
+        let seed = schedule::evaluation_seed(self.plan.scene.seed);
+        let probe = Probe { sources: true, ..Probe::default() };
+        let (_, recording) = self.simulation.forward_recorded(seed, presentation as u32, &probe)?;
+        let own = recording.spikes.iter().filter(|spike| spike.trial as usize == trial);
+        let spikes = own.map(|spike| (spike.step, spike.neuron)).collect();
+        Ok(TrialRecording { condition: batches[presentation][trial], spikes })
     }
 
     /// Records `n_samples` samples of pairs from the network as it is, beside what was measured; held-out pairs are marked. Empty
@@ -132,6 +164,15 @@ impl Session {
         })
     }
 
+    /// What a batch shows, one entry a trial.
+    fn stimuli_of(&self, shown: &Shown) -> Vec<TrialStimulus> {
+        match (shown, &self.recorded) {
+            (Shown::Screen(conditions), _) => conditions.iter().copied().map(TrialStimulus::Screen).collect(),
+            (Shown::Recorded(inputs), Some(recorded)) => recorded.stimuli(inputs),
+            (Shown::Recorded(_), None) => Vec::new(),
+        }
+    }
+
     /// Shows every direction and the grey screen to the network as it is.
     pub fn evaluate(&mut self) -> Result<Evaluation> {
         let batches: Vec<Shown> = match &self.recorded {
@@ -141,18 +182,17 @@ impl Session {
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
         let mut tuning = Tuning::new(self.rate_mean_hz.len());
         let mut contrasts = ContrastResponses::default();
-        let mut spikes = Vec::new();
+        let mut spikes = TrialSpikes::new(self.plan.scene.time.dt_ms, self.plan.n_steps);
+        let mut reports = Vec::new();
         let mut fano = FanoSums::default();
         for (presentation, shown) in batches.iter().enumerate() {
             let trials = self.show(shown)?;
-            let presentation = presentation as u32;
-            let forward = if presentation == 0 {
-                let (forward, recording) = self.simulation.forward_recorded(seed, presentation, 0..0)?;
-                spikes = recording.spikes;
-                forward
-            } else {
-                self.simulation.forward(seed, presentation)?
-            };
+            let (first_trial, n_trials) = (spikes.trials.len(), trials.len());
+            let probe = Probe { neurons: self.reports.neurons(first_trial, n_trials), sources: false };
+            let (forward, recording) = self.simulation.forward_recorded(seed, presentation as u32, &probe)?;
+            reports.extend(self.reports.read(first_trial, n_trials, &probe.neurons, &recording));
+            let own = recording.spikes.iter().map(|s| (s.trial, s.step, s.neuron)).collect();
+            spikes.add(&self.stimuli_of(shown), own);
             let responses =
                 Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
             tuning.add(&responses);
@@ -161,8 +201,6 @@ impl Session {
                 populations.add(&mut fano, &forward, &responses);
             }
         }
-        let dt_ms = self.plan.scene.time.dt_ms;
-        spikes.retain(|spike| spike.trial == 0);
         let classes = contrast_classes(&contrasts, &self.core, self.rate_mean_hz.len());
         let curves = |targets: &FunctionTargets| Curves {
             tuning: tuning_curves(&tuning, &self.tuning_angle_deg, &self.core, targets),
@@ -176,8 +214,8 @@ impl Session {
             held_out_curves: curves(&self.held_out_targets),
             train: summarise(&tuning, &self.core, &self.train_targets),
             held_out: summarise(&tuning, &self.core, &self.held_out_targets),
-            // A spike's time is the end of its step.
-            spikes: spikes.iter().map(|s| (s.trial, s.neuron, f64::from(s.step + 1) * dt_ms)).collect(),
+            spikes,
+            reports,
         })
     }
 }

@@ -1,0 +1,245 @@
+//! `spikes.h5` and `trials.csv`: the spikes of all trials of an evaluation, and what each trial showed.
+//!
+//! SONATA's spikes have no trials, so these follow one another on one time axis, as the stimulus presentations of a recording
+//! do (Allen's NWB files). A spike's time is the end of its time step, so the spikes of a trial lie in (`start_ms`, `stop_ms`].
+//! Two trials lie one time step apart: no time belongs to both.
+
+use std::fs;
+use std::path::Path;
+
+use rust_hdf5::H5File;
+use serde::{Deserialize, Serialize};
+
+use super::h5::{self, Storage};
+use super::replace;
+use crate::error::{Error, Result};
+use crate::stimulus::TrialCondition;
+
+/// SONATA's name of the population of neurons.
+pub const POPULATION: &str = "v1";
+/// Values of SONATA's attribute `sorting`.
+pub(super) const SORTING: [&str; 3] = ["none", "by_id", "by_time"];
+
+/// What a trial showed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TrialStimulus {
+    /// A grating or a grey screen.
+    Screen(TrialCondition),
+    /// Recorded spikes of the units that are not neurons.
+    Recorded {
+        /// Direction of the grating that they are of, deg.
+        direction_deg: Option<f64>,
+        /// Its contrast.
+        contrast: Option<f64>,
+    },
+}
+
+/// A row of `trials.csv`. What a trial does not have is empty: of a grey one all fields of the grating.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Number of the trial, from 0.
+    pub trial: u32,
+    /// `drifting_grating`, `grey` or `recorded_spikes`.
+    pub condition: String,
+    /// Start on the time axis of the spikes, ms.
+    pub start_ms: f64,
+    /// End on the time axis of the spikes, ms.
+    pub stop_ms: f64,
+    /// The grating appears so long after the start of the trial, ms.
+    pub onset_ms: Option<f64>,
+    /// Direction of drift, deg.
+    pub direction_deg: Option<f64>,
+    /// Michelson contrast.
+    pub contrast: Option<f64>,
+    /// Spatial frequency, cycles per degree.
+    pub spatial_frequency_cpd: Option<f64>,
+    /// Temporal frequency, Hz.
+    pub temporal_frequency_hz: Option<f64>,
+    /// Phase at onset, deg.
+    pub phase_deg: Option<f64>,
+}
+
+/// Spikes of trials of one length.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrialSpikes {
+    dt_ms: f64,
+    n_steps: u32,
+    /// What each trial showed.
+    pub trials: Vec<Trial>,
+    /// Time step on the common axis and neuron of every spike, ordered.
+    spikes: Vec<(u32, u32)>,
+}
+
+impl TrialSpikes {
+    /// No trials yet, of `n_steps` time steps each.
+    pub fn new(dt_ms: f64, n_steps: u32) -> Self {
+        Self { dt_ms, n_steps, ..Self::default() }
+    }
+
+    /// Adds trials with their spikes, given as (trial of `stimuli`, time step, neuron).
+    pub fn add(&mut self, stimuli: &[TrialStimulus], mut spikes: Vec<(u32, u32, u32)>) {
+        let first = self.trials.len() as u32;
+        for (stimulus, trial) in stimuli.iter().zip(first..) {
+            self.trials.push(self.trial(trial, stimulus));
+        }
+        spikes.sort_unstable();
+        self.spikes.reserve(spikes.len());
+        for (trial, step, neuron) in spikes {
+            self.spikes.push((self.first_step(first + trial) + step, neuron));
+        }
+    }
+
+    /// Number of spikes.
+    pub fn len(&self) -> usize {
+        self.spikes.len()
+    }
+
+    /// Whether there is no spike.
+    pub fn is_empty(&self) -> bool {
+        self.spikes.is_empty()
+    }
+
+    fn first_step(&self, trial: u32) -> u32 {
+        trial * (self.n_steps + 1)
+    }
+
+    fn trial(&self, trial: u32, stimulus: &TrialStimulus) -> Trial {
+        let (condition, grating, direction_deg, contrast) = match stimulus {
+            TrialStimulus::Screen(TrialCondition::Grey) => ("grey", None, None, None),
+            TrialStimulus::Screen(TrialCondition::Grating(g)) => {
+                ("drifting_grating", Some(g), Some(g.direction_deg), Some(g.contrast))
+            }
+            TrialStimulus::Recorded { direction_deg, contrast } => {
+                ("recorded_spikes", None, *direction_deg, *contrast)
+            }
+        };
+        Trial {
+            trial,
+            condition: condition.to_owned(),
+            start_ms: f64::from(self.first_step(trial)) * self.dt_ms,
+            stop_ms: f64::from(self.first_step(trial) + self.n_steps) * self.dt_ms,
+            onset_ms: grating.map(|g| g.onset_ms),
+            direction_deg,
+            contrast,
+            spatial_frequency_cpd: grating.map(|g| g.spatial_frequency_cpd),
+            temporal_frequency_hz: grating.map(|g| g.temporal_frequency_hz),
+            phase_deg: grating.map(|g| g.phase_deg),
+        }
+    }
+
+    /// Replaces `PREFIXspikes.h5` and `PREFIXtrials.csv` in a folder; `training_step` is that of the network.
+    pub fn write(&self, dir: &Path, prefix: &str, training_step: u32) -> Result<()> {
+        let table = dir.join(format!("{prefix}trials.csv"));
+        replace(&table, |file| {
+            let mut out = csv::Writer::from_writer(file);
+            self.trials.iter().try_for_each(|trial| out.serialize(trial))?;
+            out.flush()
+        })?;
+        let (nodes, times): (Vec<u64>, Vec<f64>) = self.spikes.iter().map(|s| self.node_and_time(s)).unzip();
+        h5::write(&dir.join(format!("{prefix}spikes.h5")), Storage::Plain, |root| {
+            root.number("training_step", training_step)?;
+            root.number("dt_ms", self.dt_ms)?;
+            write_population(&root.group("spikes")?, POPULATION, &nodes, &times)
+        })
+    }
+
+    /// A spike's time is the end of its step.
+    fn node_and_time(&self, (step, neuron): &(u32, u32)) -> (u64, f64) {
+        (u64::from(*neuron), f64::from(step + 1) * self.dt_ms)
+    }
+}
+
+/// Writes a population's spikes, ordered by time (ms), in SONATA's layout.
+pub fn write_population(spikes: &h5::Group, name: &str, nodes: &[u64], times_ms: &[f64]) -> Result<()> {
+    let population = spikes.group(name)?;
+    population.choice("sorting", &SORTING, 2)?;
+    population.column("node_ids", nodes)?;
+    population.column("timestamps", times_ms)?.text("units", "ms")
+}
+
+/// What `spikes.h5` and `trials.csv` of a run folder hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedTrials {
+    /// The trials.
+    pub trials: Vec<Trial>,
+    /// Neuron of each spike.
+    pub nodes: Vec<u64>,
+    /// Time of each spike on the common axis, ms, ascending.
+    pub times_ms: Vec<f64>,
+}
+
+impl RecordedTrials {
+    /// Reads the last evaluation of a run folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] that names the file that is missing or broken.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let table = dir.join("trials.csv");
+        let text = fs::read_to_string(&table)
+            .map_err(|e| Error::file(&table, format!("the run has no evaluated trials: {e}")))?;
+        let mut rows = csv::Reader::from_reader(text.as_bytes());
+        let trials: csv::Result<Vec<Trial>> = rows.deserialize().collect();
+        let trials = trials.map_err(|e| Error::file(&table, e.to_string()))?;
+        let path = dir.join("spikes.h5");
+        let broken = |e: rust_hdf5::Hdf5Error| Error::file(&path, e.to_string());
+        let file = H5File::open(&path).map_err(broken)?;
+        let group = format!("spikes/{POPULATION}");
+        let column = |name: &str| file.dataset(&format!("{group}/{name}"));
+        let nodes: Vec<u64> = column("node_ids").and_then(|d| d.read_raw()).map_err(broken)?;
+        let times_ms: Vec<f64> = column("timestamps").and_then(|d| d.read_raw()).map_err(broken)?;
+        if nodes.len() != times_ms.len() {
+            return Err(Error::file(&path, "has another number of node_ids than of timestamps"));
+        }
+        Ok(Self { trials, nodes, times_ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stimulus::Grating;
+
+    fn grating(direction_deg: f64) -> TrialStimulus {
+        TrialStimulus::Screen(TrialCondition::Grating(Grating {
+            direction_deg,
+            spatial_frequency_cpd: 0.04,
+            temporal_frequency_hz: 2.0,
+            contrast: 0.8,
+            phase_deg: 10.5,
+            onset_ms: 1.0,
+        }))
+    }
+
+    #[test]
+    fn trials_follow_one_another_and_are_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spikes = TrialSpikes::new(0.5, 10);
+        let grey = TrialStimulus::Screen(TrialCondition::Grey);
+        spikes.add(&[grating(90.0), grey], vec![(1, 9, 4), (0, 9, 2), (1, 0, 7), (0, 0, 3)]);
+        spikes.add(&[grating(180.0)], vec![(0, 3, 1)]);
+        spikes.write(dir.path(), "", 5).unwrap();
+        let read = RecordedTrials::read(dir.path()).unwrap();
+        assert_eq!(read.trials, spikes.trials);
+        assert_eq!(read.nodes, [3, 2, 7, 4, 1]);
+        // Trials of 5 ms begin at 0, 5.5 and 11 ms.
+        assert_eq!(read.times_ms, [0.5, 5.0, 6.0, 10.5, 13.0]);
+        let times: Vec<_> = read.trials.iter().map(|t| (t.start_ms, t.stop_ms)).collect();
+        assert_eq!(times, [(0.0, 5.0), (5.5, 10.5), (11.0, 16.0)]);
+        let [first, grey, last] = &read.trials[..] else { panic!("three trials") };
+        assert_eq!((first.condition.as_str(), first.onset_ms), ("drifting_grating", Some(1.0)));
+        assert_eq!((grey.condition.as_str(), grey.contrast), ("grey", None));
+        assert_eq!((last.trial, last.direction_deg), (2, Some(180.0)));
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = RecordedTrials::read(dir.path()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("trials.csv"), "{error}");
+        TrialSpikes::new(1.0, 10).write(dir.path(), "", 0).unwrap();
+        assert!(RecordedTrials::read(dir.path()).unwrap().nodes.is_empty());
+        fs::write(dir.path().join("spikes.h5"), "no HDF5").unwrap();
+        let error = RecordedTrials::read(dir.path()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("spikes.h5"), "{error}");
+    }
+}
