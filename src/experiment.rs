@@ -76,7 +76,8 @@ impl Experiment {
     /// # Errors
     /// [`Error::Io`] if it cannot be read.
     pub fn is_one(file: &Path) -> Result<bool> {
-        let text = fs::read_to_string(file).map_err(Error::io(file))?;
+        // What cannot be read is no experiment; the reader of scenes says why.
+        let Ok(text) = fs::read_to_string(file) else { return Ok(false) };
         let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
         Ok(code.into_iter().any(|line| line.trim_start().starts_with("models:")))
     }

@@ -30,7 +30,7 @@ pub struct SpikeList {
 }
 
 impl SpikeList {
-    /// From (step, unit, mask of trials), ascending in step; each (step, unit) at most once.
+    /// From (step, unit, mask of trials), ascending in step, which is below `n_steps`; each (step, unit) at most once.
     pub fn new(n_steps: usize, spikes: impl ExactSizeIterator<Item = (u32, u32, u32)>) -> Self {
         let first = n_steps + 1;
         let mut words = Vec::with_capacity(first + 2 * spikes.len());
@@ -51,7 +51,9 @@ impl SpikeList {
     /// From masks of trials, `[n_steps][n_units]`.
     fn from_masks(masks: &[u32], n_steps: usize, n_units: usize) -> Self {
         let at = |i: usize| ((i / n_units) as u32, (i % n_units) as u32, masks[i]);
-        let spikes: Vec<_> = (0..masks.len()).filter(|i| masks[*i] != 0).map(at).collect();
+        // Masks of further steps are never shown.
+        let n_shown = masks.len().min(n_steps * n_units);
+        let spikes: Vec<_> = (0..n_shown).filter(|i| masks[*i] != 0).map(at).collect();
         Self::new(n_steps, spikes.into_iter())
     }
 }
