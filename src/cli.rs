@@ -13,17 +13,17 @@ use simrun::plan::Plan;
 use simrun::{Error, Result};
 
 use evaluate::EvaluateArguments;
+use export::ExportArguments;
 use import::ImportCommand;
 use new::NewArguments;
-use export::ExportArguments;
 use recordings::{CellArguments, PairArguments};
 use report::ReportArguments;
 use run::RunArguments;
 
 mod evaluate;
+mod export;
 mod import;
 mod new;
-mod export;
 mod recordings;
 mod report;
 mod run;
