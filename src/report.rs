@@ -36,7 +36,7 @@ pub fn write(dir: &Path) -> Result<PathBuf> {
 /// Writes a page that compares several runs, the first being what the others are held against.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_comparison(dirs: &[PathBuf], file: &Path) -> Result<()> {
     let mut runs = dirs.iter().map(|dir| Run::read(dir)).collect::<Result<Vec<Run>>>()?;
     compare::tell_apart(&mut runs);
