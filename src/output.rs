@@ -324,6 +324,9 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{length} bytes: {error}");
             assert!(error.to_string().contains("checkpoint.safetensors"), "{error}");
         }
+        let error = checkpoint(&plan, 1).f64s("absent").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("checkpoint.safetensors: has no tensor 'absent'"), "{error}");
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Checkpoint {
     pub fn f32s(&self, name: &str) -> Result<&[f32]> {
         match self.tensors.get(name).map(|tensor| &tensor.data) {
             Some(TensorData::F32(data)) => Ok(data),
-            _ => Err(Error::Failed(format!("the checkpoint has no tensor '{name}' of 32-bit floats"))),
+            _ => Err(missing(name, 32)),
         }
     }
 
@@ -135,7 +135,7 @@ impl Checkpoint {
     pub fn f64s(&self, name: &str) -> Result<&[f64]> {
         match self.tensors.get(name).map(|tensor| &tensor.data) {
             Some(TensorData::F64(data)) => Ok(data),
-            _ => Err(Error::Failed(format!("the checkpoint has no tensor '{name}' of 64-bit floats"))),
+            _ => Err(missing(name, 64)),
         }
     }
 
@@ -173,6 +173,11 @@ fn by_name(scene: &Scene) -> Scene {
         }
     }
     scene
+}
+
+fn missing(name: &str, n_bits: u32) -> Error {
+    let reason = format!("has no tensor '{name}' of {n_bits}-bit floats: it is of another version of simrun");
+    Error::file(Path::new("checkpoint.safetensors"), reason)
 }
 
 fn into_io(error: SafeTensorError) -> io::Error {
