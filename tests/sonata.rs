@@ -521,8 +521,9 @@ fn a_scene_chooses_pieces_of_recorded_spikes() {
 
 /// The public examples of BMTK and SONATA: point neurons run, other models are refused by their template.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn public_circuits_load_or_are_refused_by_template() {
-    let Some(data) = common::published_file("sonata") else { return };
+    let data = common::published_file("sonata");
     let data = fs::canonicalize(data).unwrap();
     let components = data.join("bmtk_point_components");
     let build = |config: &str, variable: &str| {
@@ -565,13 +566,14 @@ fn public_circuits_load_or_are_refused_by_template() {
 }
 
 /// A file of libsonata's own tests.
-fn libsonata(name: &str) -> Option<std::path::PathBuf> {
-    common::published_file("sonata/libsonata_testdata").map(|folder| folder.join(name))
+fn libsonata(name: &str) -> std::path::PathBuf {
+    common::published_file("sonata/libsonata_testdata").join(name)
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn libsonatas_nodes_are_read_and_its_bad_ones_named() {
-    let Some(file) = libsonata("nodes1.h5") else { return };
+    let file = libsonata("nodes1.h5");
     let nodes = NodePopulation::read_one(&file, "nodes-A").unwrap();
     assert_eq!(nodes.node_id, [0, 1, 2, 3, 4, 5]);
     assert_eq!(
@@ -599,9 +601,10 @@ fn libsonatas_nodes_are_read_and_its_bad_ones_named() {
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn libsonatas_edges_are_read_with_and_without_an_index() {
     for name in ["edges1.h5", "edges-no-index.h5"] {
-        let Some(file) = libsonata(name) else { return };
+        let file = libsonata(name);
         let mut edges = EdgePopulation::open_one(&file, "edges-AB").unwrap();
         assert_eq!(
             (edges.source_population.as_str(), edges.target_population.as_str()),
@@ -609,14 +612,15 @@ fn libsonatas_edges_are_read_with_and_without_an_index() {
         );
         assert_eq!(edges.pairs().unwrap(), [(1, 1), (1, 2), (2, 1), (2, 1), (3, 0), (3, 2)], "{name}");
     }
-    let file = libsonata("edges1.h5").unwrap();
+    let file = libsonata("edges1.h5");
     let message = EdgePopulation::open_one(&file, "edges-AC").map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("edges1.h5") && message.contains("edges/edges-AC/source_node_id"), "{message}");
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn libsonatas_spikes_sets_and_configurations_are_read() {
-    let Some(folder) = libsonata("") else { return };
+    let folder = libsonata("");
     let spikes = read_spikes(&folder.join("spikes.h5"), None).unwrap();
     assert_eq!(spikes.keys().collect::<Vec<_>>(), ["All", "empty", "spikes1", "spikes2"]);
     assert_eq!(spikes["All"].node_id, [5, 2, 3, 2, 3]);

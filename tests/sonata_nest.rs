@@ -68,20 +68,21 @@ fn run(data: &Path, duration_ms: u32) -> BTreeSet<(u32, u32)> {
     spikes.map(|(node, time_ms)| ((time_ms / DT_MS).round() as u32, *node as u32)).collect()
 }
 
-fn golden(until_ms: f64) -> Option<BTreeSet<(u32, u32)>> {
-    let file = common::published_file("golden/nest310_v1_net_r100_grating3000_spikes.h5")?;
+fn golden(until_ms: f64) -> BTreeSet<(u32, u32)> {
+    let file = common::published_file("golden/nest310_v1_net_r100_grating3000_spikes.h5");
     let spikes = read_spikes(&file, None).unwrap().remove("v1").unwrap();
     let pairs = spikes.node_id.iter().zip(&spikes.time_ms).filter(|(_, t)| **t <= until_ms);
-    Some(pairs.map(|(id, t)| ((t / DT_MS).round() as u32, *id as u32)).collect())
+    pairs.map(|(id, t)| ((t / DT_MS).round() as u32, *id as u32)).collect()
 }
 
 /// 250 ms: the first spikes come at 7 ms, and an f32 potential that ties with the threshold where NEST's f64 does not makes two
 /// runs part sooner or later.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn the_published_network_spikes_as_in_nest() {
     const UNTIL_MS: u32 = 250;
-    let Some(data) = common::published_file("sonata/v1_r100") else { return };
-    let Some(nest) = golden(f64::from(UNTIL_MS)) else { return };
+    let data = common::published_file("sonata/v1_r100");
+    let nest = golden(f64::from(UNTIL_MS));
     let ours = run(&data, UNTIL_MS);
     let until = |set: &BTreeSet<(u32, u32)>, ms: f64| -> BTreeSet<(u32, u32)> {
         set.iter().filter(|(step, _)| f64::from(*step) * DT_MS <= ms).copied().collect()
@@ -99,8 +100,9 @@ fn the_published_network_spikes_as_in_nest() {
 
 /// What the files say, against the tables from which the same builder made them.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn the_published_network_is_read_as_the_tables_describe_it() {
-    let Some(data) = common::published_file("sonata/v1_r100") else { return };
+    let data = common::published_file("sonata/v1_r100");
     let folder = tempfile::tempdir().unwrap();
     let config_file = folder.path().join("config.json");
     fs::write(&config_file, config(&fs::canonicalize(&data).unwrap())).unwrap();
