@@ -8,8 +8,12 @@ mod common;
 use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
-use simrun::gpu::Gpu;
+use sha2::{Digest, Sha256};
+use simrun::gpu::{self, Gpu};
+use simrun::plan::Plan;
+use simrun::setup;
 use simrun::sim::{LearnWeights, NeuronThreads, Probe, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::train::Session;
 
 fn settings(circuit: &Circuit, steps_between_checkpoints: usize, neuron_threads: NeuronThreads) -> Settings {
     Settings {
@@ -78,6 +82,60 @@ fn checkpoints_and_repetition_change_no_bit() {
             "{mode:?}: cells"
         );
     }
+}
+
+/// Number of spikes, and the first words of the SHA-256 of (step, source, trial) of all of them in their order.
+fn spike_digest(spikes: impl Iterator<Item = [u32; 3]>) -> (usize, String) {
+    let mut hasher = Sha256::new();
+    let n = spikes.map(|spike| spike.iter().for_each(|word| hasher.update(word.to_le_bytes()))).count();
+    (n, hasher.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// No change of a kernel may change a spike: the digests below were made before the kernels were first rewritten. On software
+/// Vulkan alone, which does not fuse a product and a sum; hardware may round otherwise.
+#[test]
+fn every_spike_is_the_same_as_ever() {
+    // Point and two-compartment circuit, with a thread a neuron and a thread a trial; then V1.
+    const EXPECTED: [(usize, &str); 5] = [
+        (1842, "0ac886f80ee47137"),
+        (1842, "0ac886f80ee47137"),
+        (1475, "fdaae0359c516cc3"),
+        (1475, "fdaae0359c516cc3"),
+        (14188, "96f15400199a4359"),
+    ];
+    let adapters = gpu::list_adapters().unwrap();
+    let Some(software) = adapters.iter().find(|adapter| adapter.kind == "software") else {
+        assert!(std::env::var_os("CI").is_none(), "no software Vulkan");
+        eprintln!("no software Vulkan: NOT CHECKED that every spike is the same as ever");
+        return;
+    };
+    let gpu = Arc::new(Gpu::open(Some(&software.name)).unwrap());
+    let of_circuit = |mode, neuron_threads| {
+        let circuit = Circuit::random(mode, 11);
+        let sources = SourceSpikes::Replay(&circuit.source_masks);
+        let settings = settings(&circuit, 23, neuron_threads);
+        let mut simulation =
+            Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+        let probe = Probe { sources: true, ..Probe::default() };
+        let spikes = simulation.forward_recorded(1, 0, &probe).unwrap().1.spikes;
+        spike_digest(spikes.into_iter().map(|s| [s.step, s.neuron, s.trial]))
+    };
+    let mut digests: Vec<(usize, String)> = [Mode::Point, Mode::TwoCompartment]
+        .into_iter()
+        .flat_map(|mode| [NeuronThreads::One, NeuronThreads::Trials].map(|threads| (mode, threads)))
+        .map(|(mode, threads)| of_circuit(mode, threads))
+        .collect();
+    // A piece of mouse V1, whose LGN and background units draw their spikes.
+    let file = common::root().join("scenes/v1_4k.ron");
+    let set =
+        ["network.radius_um=50", "network.core_radius_um=25", "time.duration_ms=200", "evaluate.n_trials=1"];
+    let plan = Plan::read(&file, &set.map(str::to_owned)).unwrap();
+    let tables = common::tables();
+    let built = setup::build(&plan, &tables, &mut |_| ()).unwrap();
+    let mut session = Session::new(&plan, &gpu, &tables, built).unwrap();
+    let spikes = session.record_trial(3).unwrap().spikes;
+    digests.push(spike_digest(spikes.into_iter().map(|(step, source)| [step, source, 3])));
+    assert_eq!(digests, EXPECTED.map(|(n, digest)| (n, digest.to_owned())));
 }
 
 /// All of 2,000 neurons spike at once in all of 32 trials onto all others: more iterations of nested loops than Mesa 22.3 carries

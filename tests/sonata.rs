@@ -9,7 +9,7 @@ mod sonata_circuit;
 use std::fs;
 use std::path::Path;
 
-use simrun::network::{target_cell_type, target_neuron};
+use simrun::network::{target_delay_steps, target_neuron};
 use simrun::sonata::{
     Attribute, Config, EdgePopulation, NodePopulation, NodeSets, PopulationFile, read_spikes,
 };
@@ -25,29 +25,29 @@ fn a_circuit_becomes_the_network_that_it_describes() {
     // Groups of attributes: nodes 0 and 1 are at places 1 and 0 of theirs; 2 and 3 have no tuning angle.
     assert_eq!(network.neurons.x_um, [10.0, 20.0, 30.0, 40.0]);
     assert_eq!(network.neurons.tuning_angle_deg, [45.0, 90.0, 0.0, 0.0]);
-    let edges: Vec<Vec<(u32, usize, f32)>> = (0..network.n_sources())
+    // Delays in steps of 0.5 ms.
+    let edges: Vec<Vec<(u32, u32, f32)>> = (0..network.n_sources())
         .map(|source| {
             let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
             row.map(|e| {
                 let word = network.rows.targets[e];
-                (target_neuron(word), target_cell_type(word), network.rows.weights[e])
+                (target_neuron(word), target_delay_steps(word), network.rows.weights[e])
             })
             .collect()
         })
         .collect();
-    let expected: [&[(u32, usize, f32)]; 7] = [
-        &[(1, 0, 4.0), (3, 1, 1.0)],
-        &[(0, 0, 3.0), (2, 1, 4.0)],
-        &[(0, 0, 6.0), (1, 0, 5.0)],
-        &[(0, 0, 7.0)],
-        &[(2, 1, 7.0)],
-        &[(0, 0, 3.5)],
-        &[(1, 0, 3.5)],
+    let expected: [&[(u32, u32, f32)]; 7] = [
+        &[(1, 3, 4.0), (3, 3, 1.0)],
+        &[(0, 3, 3.0), (2, 3, 4.0)],
+        &[(0, 5, 6.0), (1, 5, 5.0)],
+        &[(0, 5, 7.0)],
+        &[(2, 3, 7.0)],
+        &[(0, 3, 3.5)],
+        &[(1, 3, 3.5)],
     ];
     assert_eq!(edges, expected);
     assert!(said.iter().any(|s| s.contains("11 edges of the circuit are 10 pairs")), "{said:?}");
-    // Delays in steps of 0.5 ms, by (source type, cell type); inhibitory cells do not reach inhibitory ones.
-    assert_eq!(dynamics.delay_steps, [3, 3, 5, 1, 3, 3]);
+    assert_eq!(dynamics.max_delay_steps, 5);
     let vocabulary = &network.vocabulary;
     assert_eq!(
         vocabulary.class_of_source_type,
@@ -554,8 +554,10 @@ fn public_circuits_load_or_are_refused_by_template() {
         "one alpha, of either sign"
     );
     // Its external edges give no delay: NEST's 1 ms.
-    let external = point.network.vocabulary.n_cell_types();
-    assert_eq!((point.dynamics.delay_steps(0, 0), point.dynamics.delay_steps(external, 0)), (20, 10));
+    let rows = &point.network.rows;
+    let first_external = rows.offsets[point.network.neurons.len()] as usize;
+    assert_eq!(target_delay_steps(rows.targets[0]), 20);
+    assert!(rows.targets[first_external..].iter().all(|word| target_delay_steps(*word) == 10));
     let error = build("sonata_300_intfire/config.json", "$COMPONENT_DIR").map(|_| ()).unwrap_err();
     let message = error.to_string();
     for named in

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use simrun::network::tables::Tables;
+use simrun::network::target_delay_steps;
 use simrun::output::spikes::RecordedTrials;
 use simrun::plan::Plan;
 use simrun::setup;
@@ -130,15 +131,17 @@ fn the_published_network_is_read_as_the_tables_describe_it() {
             };
             (0..ports.n_ports).map(alpha).sum()
         };
-    let mut by_pair: HashMap<(usize, usize), u32> = HashMap::new();
+    let mut delay_of_pair: HashMap<(usize, usize), u32> = HashMap::new();
     for source in 0..network.n_sources() {
         let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
         for edge in row {
-            let target = simrun::network::target_cell_type(network.rows.targets[edge]);
-            *by_pair.entry((network.source_type(source), target)).or_default() += 1;
+            let word = network.rows.targets[edge];
+            let pair = (network.source_type(source), network.neurons.target_cell_type(word));
+            let delay = *delay_of_pair.entry(pair).or_insert(target_delay_steps(word));
+            assert_eq!(delay, target_delay_steps(word), "{pair:?}");
         }
     }
-    for &(source, target) in by_pair.keys() {
+    for (&(source, target), &delay) in &delay_of_pair {
         let v1_source = match source {
             0..19 => source,
             _ if network.vocabulary.unit_types[source - 19] == "lgn" => 19,
@@ -157,11 +160,7 @@ fn the_published_network_is_read_as_the_tables_describe_it() {
             );
         }
         let steps = (tables.delay_ms(v1_source, target) / DT_MS).round() as u32;
-        assert_eq!(
-            built.dynamics.delay_steps(source, target),
-            steps,
-            "source type {source} to cell type {target}"
-        );
+        assert_eq!(delay, steps, "source type {source} to cell type {target}");
     }
     for model in &network.cell_models {
         let table = &tables.cells[tables.cell_ix(model.id).unwrap()].model;

@@ -65,7 +65,7 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     user.map(|folder| folder.join("simrun"))
 }
 
-const MAGIC: [u8; 16] = *b"simrun network 1";
+const MAGIC: [u8; 16] = *b"simrun network 2";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
 const BUILDER_SOURCE: [&str; 23] = [

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::{CellModel, Network};
+use crate::network::{CellModel, Network, target_delay_steps};
 
 pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
 use device::Device;
@@ -132,6 +132,7 @@ impl Simulation {
         sources: SourceSpikes<'_>,
         settings: Settings,
     ) -> Result<Self> {
+        check_delays(network, dynamics)?;
         let mut layout = Layout::new(network, dynamics, settings.n_trials, settings.current.is_some());
         if settings.potential_seeds {
             layout = layout.with_potential_seeds();
@@ -260,6 +261,19 @@ impl Simulation {
             neuron: status[2],
             step: status[3],
         })
+    }
+}
+
+/// Refuses an edge whose delay the rings of arrivals have no slot for.
+fn check_delays(network: &Network, dynamics: &Dynamics) -> Result<()> {
+    let most = dynamics.max_delay_steps;
+    let beyond = |word: &&u32| !(1..=most).contains(&target_delay_steps(**word));
+    match network.rows.targets.iter().find(beyond) {
+        None => Ok(()),
+        Some(word) => {
+            let delay = target_delay_steps(*word);
+            Err(Error::Failed(format!("an edge has a delay of {delay} time steps, must be from 1 to {most}")))
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use simrun::model::cell::CellMode;
 use simrun::model::kinetics::Ports;
 use simrun::model::recording::{Synapse, record_pair};
-use simrun::network::CellModel;
 use simrun::network::tables::Tables;
+use simrun::network::{CellModel, Network, pack_target, target_neuron};
 use simrun::sim::layout::Layout;
 
 /// The project's root.
@@ -23,6 +23,18 @@ pub(crate) fn root() -> &'static Path {
 /// The shipped tables.
 pub(crate) fn tables() -> Tables {
     Tables::read(root().join("scenes/v1")).expect("the shipped tables are good")
+}
+
+/// Gives each edge the delay, in time steps, of its source type and its target's cell type.
+pub(crate) fn set_delays(network: &mut Network, delay_steps: impl Fn(usize, usize) -> u32) {
+    for source in 0..network.n_sources() {
+        let source_type = network.source_type(source);
+        for edge in network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize {
+            let word = network.rows.targets[edge];
+            let delay = delay_steps(source_type, network.neurons.target_cell_type(word));
+            network.rows.targets[edge] = pack_target(target_neuron(word), delay);
+        }
+    }
 }
 
 /// A file of the published data. Tests that need one are ignored, with the reason, where the build found no such data
