@@ -188,7 +188,6 @@ fn check(arguments: &CheckArguments) -> Result<()> {
                 }
                 found.push(json!({
                     "scene": file, "ok": true, "n_steps": plan.n_steps, "n_trials": plan.n_trials,
-                    "steps_between_checkpoints": plan.steps_between_checkpoints,
                 }));
             }
             Err(error) => {

@@ -32,10 +32,6 @@ pub struct Plan {
     pub analysis_start_step: u32,
     /// Trials of a batch, evoked first, 1..=32.
     pub n_trials: u32,
-    /// Time steps between two kept states, 1..=n_steps.
-    pub steps_between_checkpoints: u32,
-    /// Kept states of a trial.
-    pub n_checkpoints: u32,
 }
 
 impl Plan {
@@ -49,17 +45,10 @@ impl Plan {
         check.losses(&scene)?;
         check.learning(&scene)?;
         check.evaluation(&scene)?;
-        let steps_between = match scene.checkpoint.steps_between {
-            StepsBetween::Auto => f64::from(n_steps).sqrt().ceil() as u32,
-            StepsBetween::Steps(k) => k,
-        };
-        check.within(
-            "checkpoint.steps_between",
-            f64::from(steps_between),
-            1.0,
-            f64::from(n_steps),
-            "time steps",
-        )?;
+        if let StepsBetween::Steps(k) = scene.checkpoint.steps_between {
+            let (field, n_steps) = ("checkpoint.steps_between", f64::from(n_steps));
+            check.within(field, f64::from(k), 1.0, n_steps, "time steps")?;
+        }
         check.within(
             "checkpoint.memory_budget_mib",
             f64::from(scene.checkpoint.memory_budget_mib),
@@ -82,8 +71,6 @@ impl Plan {
             n_steps,
             analysis_start_step: (scene.time.analysis_start_ms / scene.time.dt_ms).round() as u32,
             n_trials: scene.trials.n_evoked + scene.trials.n_spontaneous,
-            steps_between_checkpoints: steps_between,
-            n_checkpoints: n_steps.div_ceil(steps_between),
             scene,
             scene_file: scene_file.to_path_buf(),
             tables_dir,
@@ -145,8 +132,6 @@ mod tests {
         assert_eq!(plan.n_steps, 2002);
         assert_eq!(plan.analysis_start_step, 200);
         assert_eq!(plan.n_trials, 10);
-        assert_eq!(plan.steps_between_checkpoints, 45);
-        assert_eq!(plan.n_checkpoints, 45);
     }
 
     #[test]

@@ -58,15 +58,14 @@ pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
     }
 }
 
-/// Time steps between two kept states: at least the longest delay, whose arrivals a segment rebuilds from the spikes of
-/// the one before.
+/// Time steps on the tape, which lie between two kept states: those of the scene, or else the fewest that there may be, the longest
+/// delay. A segment rebuilds its arrivals from the spikes of the one before alone.
 pub fn steps_between_checkpoints(plan: &Plan, dynamics: &Dynamics) -> Result<usize> {
     let needed = dynamics.max_delay_steps.min(plan.n_steps);
-    let steps = plan.steps_between_checkpoints;
     match plan.scene.checkpoint.steps_between {
-        StepsBetween::Auto => Ok(steps.max(needed) as usize),
-        StepsBetween::Steps(_) if steps >= needed => Ok(steps as usize),
-        StepsBetween::Steps(_) => {
+        StepsBetween::Auto => Ok(needed as usize),
+        StepsBetween::Steps(steps) if steps >= needed => Ok(steps as usize),
+        StepsBetween::Steps(steps) => {
             let limit = format!("must be at least the longest delay, {needed} time steps");
             Err(Error::field(&plan.scene_file, "checkpoint.steps_between", steps, limit))
         }
@@ -254,11 +253,9 @@ mod tests {
             let tables = Tables::read(&plan.tables_dir).unwrap();
             steps_between_checkpoints(&plan, &dynamics(&plan, &tables))
         };
-        assert_eq!(steps(&[]).unwrap(), 23);
-        assert_eq!(
-            steps(&["time.dt_ms=0.1", "time.duration_ms=10", "time.analysis_start_ms=0"]).unwrap(),
-            29
-        );
+        assert_eq!(steps(&[]).unwrap(), 3);
+        let fine = ["time.dt_ms=0.1", "time.duration_ms=10", "time.analysis_start_ms=0"];
+        assert_eq!(steps(&fine).unwrap(), 29);
         assert_eq!(steps(&["checkpoint.steps_between=Steps(3)"]).unwrap(), 3);
         let error = steps(&["checkpoint.steps_between=Steps(2)"]).unwrap_err();
         assert!(error.to_string().contains("checkpoint.steps_between = 2"), "{error}");

@@ -15,6 +15,7 @@ mod record;
 mod rows;
 pub mod shaders;
 mod sources;
+mod tape;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use layout::Layout;
 pub use profile::KernelTime;
 pub use record::{Probe, Recording, Spike};
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes, SpikeList};
+pub use tape::TapeFit;
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,7 +67,8 @@ pub struct Settings {
     pub n_steps: usize,
     /// Steps whose spikes are counted.
     pub window: Range<usize>,
-    /// Steps between checkpoints, from the longest delay to the number of steps.
+    /// Steps between checkpoints, from the longest delay to the number of steps, counted from the end: that many steps are on the tape
+    /// at once ([`Simulation::fit_tape`] chooses it by memory).
     pub steps_between_checkpoints: usize,
     /// Voltage penalty of the loss.
     pub voltage: VoltagePenalty,
