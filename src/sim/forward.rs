@@ -1,5 +1,6 @@
 //! The forward pass: segments of steps between checkpoints, one submission each.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::Simulation;
@@ -19,7 +20,7 @@ pub struct ForwardReport {
 }
 
 impl Simulation {
-    /// Runs the batch from rest (or from [`Simulation::set_held`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
+    /// Runs the batch from rest (or from [`Simulation::set_held`], or [`Simulation::settle`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
     /// random numbers of LGN and background spikes: step n of presentation k draws as step `k * n_steps + n`.
     ///
     /// # Errors
@@ -35,21 +36,9 @@ impl Simulation {
         mut recorder: Option<&mut Recorder>,
     ) -> Result<ForwardReport> {
         let start = Instant::now();
-        self.draws = (seed, presentation);
-        self.write_uniforms();
-        self.device.state.clear();
-        self.device.arrivals.clear();
-        self.device.population.clear();
-        if let Some(sources) = &self.device.sources {
-            sources.start();
-        }
-        if let Some(plane) = self.layout.state_plane("CURRENT") {
-            self.device.state.write(plane, &self.device.current_pa);
-        }
-        for (name, start_mv) in ["U_S", "U_D"].into_iter().zip(&self.device.start_mv) {
-            if let Some(plane) = self.layout.state_plane(name) {
-                self.device.state.write(plane, start_mv);
-            }
+        self.begin(seed, presentation);
+        if let Some(settled) = &self.device.settled {
+            self.device.state.copy_from(0, settled, 0, self.layout.state_words());
         }
         let n_segments = self.device.checkpoints.len();
         for segment in 0..n_segments {
@@ -70,8 +59,28 @@ impl Simulation {
         Ok(ForwardReport { spike_counts, population_counts, wall_ms: start.elapsed().as_secs_f64() * 1e3 })
     }
 
+    /// Puts the batch at rest, or at [`Simulation::set_held`], with nothing on its way.
+    pub(super) fn begin(&mut self, seed: u64, presentation: u32) {
+        self.draws = (seed, presentation);
+        self.write_uniforms();
+        self.device.state.clear();
+        self.device.arrivals.clear();
+        self.device.population.clear();
+        if let Some(sources) = &self.device.sources {
+            sources.start();
+        }
+        if let Some(plane) = self.layout.state_plane("CURRENT") {
+            self.device.state.write(plane, &self.device.current_pa);
+        }
+        for (name, start_mv) in ["U_S", "U_D"].into_iter().zip(&self.device.start_mv) {
+            if let Some(plane) = self.layout.state_plane(name) {
+                self.device.state.write(plane, start_mv);
+            }
+        }
+    }
+
     /// Steps of a segment.
-    pub(super) fn segment_steps(&self, segment: usize) -> std::ops::Range<usize> {
+    pub(super) fn segment_steps(&self, segment: usize) -> Range<usize> {
         let k = self.settings.steps_between_checkpoints;
         segment * k..((segment + 1) * k).min(self.settings.n_steps)
     }
@@ -160,8 +169,12 @@ impl Simulation {
 
     /// Runs the steps of a segment; with `taped` each step leaves its tape in its slot.
     pub(super) fn run_segment(&self, segment: usize, taped: bool) -> Result<()> {
+        self.run_steps(self.segment_steps(segment), taped)
+    }
+
+    /// Runs the first steps of a segment, or all.
+    pub(super) fn run_steps(&self, steps: Range<usize>, taped: bool) -> Result<()> {
         let device = &self.device;
-        let steps = self.segment_steps(segment);
         for slot in &device.slots[..steps.len()] {
             slot.spikes.clear();
         }
