@@ -8,10 +8,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
-use simrun::network::tables::Tables;
+use simrun::network::tables::{Calibration, Tables};
 use simrun::plan::Plan;
+use simrun::scene::NetworkScene;
 use simrun::{Error, Result};
 
+use calibrate::CalibrateArguments;
 use evaluate::EvaluateArguments;
 use export::ExportArguments;
 use import::ImportCommand;
@@ -20,6 +22,7 @@ use recordings::{CellArguments, PairArguments};
 use report::ReportArguments;
 use run::RunArguments;
 
+mod calibrate;
 mod evaluate;
 mod export;
 mod import;
@@ -49,6 +52,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Reads scenes and their tables and says whether they can be run
     Check(CheckArguments),
+    /// Finds LGN and background weights with which a scene's network fires as recorded under a grey screen
+    Calibrate(CalibrateArguments),
     /// Evaluates the network of a run folder beside recordings and writes figures
     Evaluate(EvaluateArguments),
     /// Makes what a scene names from other people's files
@@ -117,6 +122,7 @@ struct AdaptersArguments {
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match (cli.command, cli.run) {
         (Some(Command::Check(arguments)), _) => check(&arguments),
+        (Some(Command::Calibrate(arguments)), _) => calibrate::calibrate(&arguments),
         (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
         (Some(Command::Import(command)), _) => import::import(&command),
         (Some(Command::Report(arguments)), _) => report::report(&arguments),
@@ -174,7 +180,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
             continue;
         }
         let checked =
-            Plan::read(file, &arguments.settings).and_then(|plan| Tables::of_plan(&plan).map(|_| plan));
+            Plan::read(file, &arguments.settings).and_then(|plan| check_tables(&plan).map(|()| plan));
         match checked {
             Ok(plan) => {
                 if !arguments.json {
@@ -203,6 +209,15 @@ fn check(arguments: &CheckArguments) -> Result<()> {
         print(&format!("{}\n", json!({ "scenes": found })))?;
     }
     last_error.map_or(Ok(()), Err)
+}
+
+/// Reads the tables of a plan, and its calibration where the cell models are those of the tables.
+fn check_tables(plan: &Plan) -> Result<()> {
+    let tables = Tables::of_plan(plan)?;
+    if matches!(plan.scene.network, NetworkScene::V1(_)) {
+        Calibration::of_plan(plan, &tables, &tables.cell_models())?;
+    }
+    Ok(())
 }
 
 /// Lists the adapters; none at all is an error, as it would be for a run, and so is one that computes wrongly.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::scene::{Scene, StepsBetween};
+use crate::scene::{Scene, StartScene, StepsBetween};
 
 mod learning;
 mod losses;
@@ -30,6 +30,8 @@ pub struct Plan {
     pub n_steps: u32,
     /// First time step whose spikes count.
     pub analysis_start_step: u32,
+    /// Time steps of grey before a batch whose state the trials start in; 0: they start at rest.
+    pub n_settling_steps: u32,
     /// Trials of a batch, evoked first, 1..=32.
     pub n_trials: u32,
 }
@@ -70,6 +72,10 @@ impl Plan {
         Ok(Self {
             n_steps,
             analysis_start_step: (scene.time.analysis_start_ms / scene.time.dt_ms).round() as u32,
+            n_settling_steps: match scene.trials.start {
+                StartScene::Rest => 0,
+                StartScene::Settled { grey_ms } => (grey_ms / scene.time.dt_ms).round() as u32,
+            },
             n_trials: scene.trials.n_evoked + scene.trials.n_spontaneous,
             scene,
             scene_file: scene_file.to_path_buf(),
@@ -161,6 +167,10 @@ mod tests {
             ("losses.tuning=(weight: NaN)", "losses.tuning.weight"),
             ("evaluate.contrasts=[-0.1]", "evaluate.contrasts[0]"),
             ("trials.grating.onset_ms=501", "trials.grating.onset_ms"),
+            ("trials.start=Settled(grey_ms: 501)", "trials.start.grey_ms"),
+            ("trials.start=Settled(grey_ms: 0)", "trials.start.grey_ms"),
+            ("trials.start=Settled(grey_ms: 0.5)", "trials.start.grey_ms"),
+            ("network.calibration=\"v1/none.csv\"", "network.calibration"),
             ("trials.grating.directions=Degrees([0, 360])", "trials.grating.directions[1]"),
             ("surrogate.half_width=0", "surrogate.half_width"),
             ("losses.rates.huber_hz=0", "losses.rates.huber_hz"),

@@ -27,7 +27,7 @@ pub use network::{
     BackgroundScene, CellsOnlyScene, EmColumnsScene, EmScene, LgnScene, NetworkScene, RecurrentWeightsScene,
     SonataInputScene, SonataScene, V1Scene,
 };
-pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, TimeScene, TrialsScene};
+pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, StartScene, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -266,6 +266,11 @@ pub fn to_ron(value: &impl Serialize) -> Result<String> {
     dialect()
         .to_string_pretty(value, pretty)
         .map_err(|e| Error::Failed(format!("it cannot be written as RON: {e}")))
+}
+
+/// Writes RON in the dialect of scenes on one line.
+pub fn to_ron_line(value: &impl Serialize) -> Result<String> {
+    dialect().to_string(value).map_err(|e| Error::Failed(format!("it cannot be written as RON: {e}")))
 }
 
 /// The innermost field in which two scenes differ, as (path, value in `a`, value in `b`); fields at or under a path of

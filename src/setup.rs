@@ -8,7 +8,7 @@ use crate::model::cell::CellMode;
 use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
 use crate::model::psp::{mean_matched_weight, unit_psp_table};
 use crate::model::surrogate::Surrogate;
-use crate::network::tables::Tables;
+use crate::network::tables::{Calibration, Tables, scale_inputs};
 use crate::network::{
     self, CLASS_OF_SOURCE_TYPE, CellModel, MAX_DELAY_STEPS, N_CLASSES, Network, NetworkSpec,
     SOURCE_TYPE_BACKGROUND, UnitPsps, target_neuron,
@@ -108,7 +108,9 @@ pub fn build(plan: &Plan, tables: &Tables, say: &mut dyn FnMut(&str)) -> Result<
         };
         steps_between_checkpoints(plan, &dynamics)?;
         let given = Given { inputs, start_u_mv: circuit.start_u_mv };
-        return Ok(Built { network: circuit.network, dynamics, given: Some(given) });
+        let mut network = circuit.network;
+        apply_calibration(&mut network, plan, tables, say)?;
+        return Ok(Built { network, dynamics, given: Some(given) });
     }
     let dynamics = dynamics(plan, tables);
     if dynamics.max_delay_steps > MAX_DELAY_STEPS {
@@ -119,6 +121,8 @@ pub fn build(plan: &Plan, tables: &Tables, say: &mut dyn FnMut(&str)) -> Result<
         return Err(Error::field(&plan.scene_file, "time.dt_ms", dynamics.dt_ms, limit));
     }
     steps_between_checkpoints(plan, &dynamics)?;
+    // A table that does not fit is refused before the network is built, which takes long.
+    Calibration::of_plan(plan, tables, &tables.cell_models())?;
     let network = cached_network(plan, tables, &dynamics, say)?;
     Ok(Built { network, dynamics, given: None })
 }
@@ -180,7 +184,26 @@ fn network_from(
         }
     };
     match_background(&mut network, v1, tables, dynamics, &point_ports);
+    apply_calibration(&mut network, plan, tables, say)?;
     Ok(network)
+}
+
+/// Multiplies LGN and background weights by the factors of the scene's calibration, if it names one. This comes after the cache of built
+/// networks, so one entry serves all calibrations.
+fn apply_calibration(
+    network: &mut Network,
+    plan: &Plan,
+    tables: &Tables,
+    say: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let Some((calibration, said)) = Calibration::of_plan(plan, tables, &network.cell_models)? else {
+        return Ok(());
+    };
+    said.iter().for_each(|line| say(line));
+    let mut weights = std::mem::take(&mut network.rows.weights);
+    scale_inputs(network, &calibration.factors(), &mut weights);
+    network.rows.weights = weights;
+    Ok(())
 }
 
 /// Sets the background weights so that the background depolarises each cell on average as the published weights do the

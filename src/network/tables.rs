@@ -4,6 +4,7 @@
 //! `tools/derive_tables.py` derives all of them from the published files. [`Tables::read`] reads and checks a whole
 //! folder, so nothing that uses a [`Tables`] has to check again.
 
+mod calibration;
 mod cells;
 mod curves;
 mod em;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use calibration::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz, scale_inputs};
 pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
 pub use curves::{CurvePool, RecordedContrast, RecordedTuning};
 pub use em::{Covariate, EmConnections};

@@ -78,6 +78,8 @@ pub(super) struct Device {
     pub(super) current_pa: Vec<f32>,
     /// Somatic, then dendritic potentials at the start; empty where all start at rest.
     pub(super) start_mv: [Vec<f32>; 2],
+    /// State at the start that an earlier pass has left, in place of rest; none until it is asked for.
+    pub(super) settled: Option<Buffer>,
 }
 
 impl Device {
@@ -128,6 +130,7 @@ impl Device {
             history: Vec::new(),
             current_pa: vec![0.0; layout.plane_words()],
             start_mv: [Vec::new(), Vec::new()],
+            settled: None,
         };
         device.set_tape(gpu, layout, settings, settings.steps_between_checkpoints)?;
         Ok(device)

@@ -1,5 +1,6 @@
 //! The forward pass: segments of steps between checkpoints, in submissions of [`SLICE_STEPS`] steps.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::Simulation;
@@ -22,7 +23,7 @@ pub struct ForwardReport {
 }
 
 impl Simulation {
-    /// Runs the batch from rest (or from [`Simulation::set_held`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
+    /// Runs the batch from rest (or from [`Simulation::set_held`], or [`Simulation::settle`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
     /// random numbers of LGN and background spikes: step n of presentation k draws as step `k * n_steps + n`.
     ///
     /// # Errors
@@ -38,15 +39,8 @@ impl Simulation {
         mut recorder: Option<&mut Recorder>,
     ) -> Result<ForwardReport> {
         let start = Instant::now();
-        self.draws = (seed, presentation);
-        self.write_uniforms();
-        let mut commands = self.gpu.commands("start of the trials");
-        commands.clear(&self.device.population);
-        if let Some(sources) = &self.device.sources {
-            sources.draw(&mut commands);
-        }
-        commands.submit()?;
-        self.start_state();
+        self.begin(seed, presentation)?;
+        self.start_state()?;
         let n_segments = self.n_segments();
         for segment in 0..n_segments {
             // The adjoint starts with the last segment: taping it here saves running it again.
@@ -66,6 +60,18 @@ impl Simulation {
         let n_population = self.layout.population_words(self.settings.n_steps);
         let population_counts = self.device.population.read(0, n_population)?;
         Ok(ForwardReport { spike_counts, population_counts, wall_ms: start.elapsed().as_secs_f64() * 1e3 })
+    }
+
+    /// Draws the spikes of the sources of a batch.
+    pub(super) fn begin(&mut self, seed: u64, presentation: u32) -> Result<()> {
+        self.draws = (seed, presentation);
+        self.write_uniforms();
+        let mut commands = self.gpu.commands("start of the trials");
+        commands.clear(&self.device.population);
+        if let Some(sources) = &self.device.sources {
+            sources.draw(&mut commands);
+        }
+        commands.submit()
     }
 
     /// Index of the uniform with which history step `j` of a segment (not the first) is spread again.
@@ -115,8 +121,17 @@ impl Simulation {
         self.device.uniform.write(0, &bytes);
     }
 
-    /// Brings state and arrivals to the start of the trials.
-    fn start_state(&self) {
+    /// Brings state and arrivals to the start of the trials: to the state that was settled, where one was.
+    fn start_state(&self) -> Result<()> {
+        self.rest_state();
+        let Some(settled) = &self.device.settled else { return Ok(()) };
+        let mut commands = self.gpu.commands("settled start");
+        commands.copy(&self.device.state, 0, settled, 0, self.layout.state_words());
+        commands.submit()
+    }
+
+    /// Brings the neurons to rest, or to [`Simulation::set_held`], with nothing on its way.
+    pub(super) fn rest_state(&self) {
         let device = &self.device;
         device.state.clear();
         device.arrivals.clear();
@@ -147,8 +162,7 @@ impl Simulation {
     /// Brings state and arrivals ring back to the start of a segment.
     pub(super) fn restore_checkpoint(&self, segment: usize) -> Result<()> {
         if segment == 0 {
-            self.start_state();
-            return Ok(());
+            return self.start_state();
         }
         let (device, words) = (&self.device, self.layout.spikes_words());
         let checkpoint = &device.checkpoints[segment - 1];
@@ -171,9 +185,14 @@ impl Simulation {
 
     /// Runs the steps of a segment; with `taped` each step leaves its tape in its slot.
     pub(super) fn run_segment(&self, segment: usize, taped: bool) -> Result<()> {
+        self.run_steps(self.segment_steps(segment), taped)
+    }
+
+    /// Runs the first steps of a segment, or all.
+    pub(super) fn run_steps(&self, steps: Range<usize>, taped: bool) -> Result<()> {
         let device = &self.device;
         let neuron = if taped { &device.kernels.neuron_taped } else { &device.kernels.neuron };
-        let steps: Vec<usize> = self.segment_steps(segment).collect();
+        let steps: Vec<usize> = steps.collect();
         for (steps, slots) in steps.chunks(SLICE_STEPS).zip(device.slots.chunks(SLICE_STEPS)) {
             let mut commands = self.gpu.commands("forward");
             slots[..steps.len()].iter().for_each(|slot| commands.clear(&slot.spikes));

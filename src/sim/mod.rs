@@ -13,6 +13,7 @@ pub mod optimiser;
 mod profile;
 mod record;
 mod rows;
+mod settle;
 pub mod shaders;
 mod sources;
 mod tape;

@@ -137,6 +137,9 @@ impl Session {
             (None, None) => SourceSpikes::None,
         };
         let mut simulation = Simulation::new(gpu, &network, dynamics, sources, settings)?;
+        if plan.n_settling_steps > 0 {
+            simulation.reserve_settled()?;
+        }
         if start_u_mv.iter().any(|u| *u != 0.0) {
             simulation.set_start(&start_u_mv)?;
         }
@@ -285,9 +288,22 @@ impl Session {
                 Shown::Screen(schedule::conditions(&scene.trials, scene.seed, training_step))
             }
         };
+        let seed = self.plan.scene.seed;
+        self.settle(seed, training_step)?;
         let trials = self.show(&shown)?;
-        let forward = self.simulation.forward(self.plan.scene.seed, training_step)?;
+        let forward = self.simulation.forward(seed, training_step)?;
         Ok((trials, forward))
+    }
+
+    /// Brings the start of the batch that follows to what grey leaves, where the scene asks for that. It is a function of the weights, so a
+    /// run that is continued starts its trials as it would have.
+    fn settle(&mut self, seed: u64, presentation: u32) -> Result<()> {
+        let n_steps = self.plan.n_settling_steps as usize;
+        if n_steps == 0 {
+            return Ok(());
+        }
+        self.set_stimulus(&vec![TrialCondition::Grey; self.plan.n_trials as usize])?;
+        self.simulation.settle(schedule::settling_seed(seed), presentation, n_steps)
     }
 
     /// Takes a training step (from 1).
