@@ -113,6 +113,7 @@ fn train(run: &Path, n_steps: u32, settings: &[&str]) {
     let all = [
         "network.radius_um=40",
         "network.core_radius_um=30",
+        "network.calibration=None",
         "network.lgn.weight_factor=1.5",
         "network.background.weight_factor=1.5",
         "time.duration_ms=150",

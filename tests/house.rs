@@ -75,7 +75,11 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 22] = [
+const MAY_KNOW: [(&str, &[&str]); 23] = [
+    (
+        "calibrate",
+        &["train", "setup", "sim", "stimulus", "network", "plan", "scene", "model", "gpu", "output"],
+    ),
     ("report", &["figures", "train", "output", "evaluate", "scene"]),
     ("figures", &["train", "output", "evaluate", "network"]),
     ("experiment", &["train", "plan", "scene", "output", "evaluate", "report"]),

@@ -122,7 +122,7 @@ impl Simulation {
     }
 
     /// Brings state and arrivals to the start of the trials: to the state that was settled, where one was.
-    fn start_state(&self) -> Result<()> {
+    pub(super) fn start_state(&self) -> Result<()> {
         self.rest_state();
         let Some(settled) = &self.device.settled else { return Ok(()) };
         let mut commands = self.gpu.commands("settled start");
