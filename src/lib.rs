@@ -9,6 +9,7 @@ pub mod experiment;
 pub mod export;
 pub mod figures;
 pub mod gpu;
+pub mod hdf5;
 pub mod import;
 pub mod loss;
 pub mod model;

@@ -27,7 +27,7 @@ mod structure;
 mod validation;
 pub mod weighting;
 
-pub use dry_run::{NetworkSize, dry_run};
+pub use dry_run::{NetworkSize, PopulationSize, dry_run};
 use weighting::Gradients;
 
 pub use assay::PairErrors;
@@ -70,6 +70,9 @@ pub struct Summary {
     /// The network; it and what else has a default is missing in a file of an earlier version.
     #[serde(default)]
     pub network: NetworkSize,
+    /// The populations of the neurons, in the order of the neurons, as they are called in the user's own files.
+    #[serde(default)]
+    pub populations: Vec<PopulationSize>,
     /// The cell types of the neurons, in the order of the neurons.
     #[serde(default)]
     pub neurons: Vec<NeuronRange>,
@@ -232,11 +235,13 @@ impl Run<'_> {
             evaluate::table(&evaluation.held_out)
         ) + &evaluate::rate_misses_text(&evaluation.held_out);
         evaluation.spikes.write(self.folder.dir(), "", training_step)?;
-        evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir()))?;
+        let names = self.session.names();
+        evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir(), names))?;
         let summary = Summary {
             training_step,
             n_trials: self.plan.scene.evaluate.n_trials,
             network: self.size,
+            populations: PopulationSize::of(self.session.names()),
             neurons: self.session.neurons_by_type(),
             train: evaluation.train,
             held_out: evaluation.held_out,

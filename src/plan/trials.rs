@@ -117,6 +117,10 @@ impl Check<'_> {
                 let limit = || "must name at least one neuron".to_owned();
                 self.hold(!listed.is_empty(), &field("neurons"), "[]", limit)
             }
+            ReportNeuronsScene::Nodes(nodes) => {
+                let limit = || "must name at least one node".to_owned();
+                self.hold(nodes.values().any(|ids| !ids.is_empty()), &field("neurons"), "{}", limit)
+            }
             ReportNeuronsScene::Share { share, .. } => {
                 self.above(&field("neurons.share"), *share, 0.0, 1.0, "of the neurons")
             }

@@ -25,7 +25,7 @@ use crate::loss::{self, FunctionLosses, LossValues, Responses, TrialKind};
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::lgn_units;
 use crate::network::tables::{Split, Tables};
-use crate::network::{Network, Vocabulary};
+use crate::network::{Network, NodeNames, Vocabulary};
 use crate::output::{PhaseMs, StepMetrics};
 use crate::plan::Plan;
 use crate::scene::{CheckpointScene, ElectrophysiologyLossScene, NetworkScene, StepsBetween};
@@ -74,6 +74,8 @@ pub struct Session {
     tuning_angle_deg: Vec<f32>,
     /// Types of the network.
     vocabulary: Vocabulary,
+    /// What the neurons are called.
+    names: NodeNames,
     /// Factors of the terms; a term that is not named has 1.
     factors: BTreeMap<String, f64>,
 }
@@ -181,6 +183,7 @@ impl Session {
             rate_mean_hz: vec![0.0; network.neurons.len()],
             tuning_angle_deg: network.neurons.tuning_angle_deg.clone(),
             vocabulary: network.vocabulary.clone(),
+            names: network.node_names(),
             factors: BTreeMap::new(),
         })
     }
