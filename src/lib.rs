@@ -12,6 +12,7 @@ pub mod gpu;
 pub mod hdf5;
 pub mod import;
 pub mod loss;
+pub mod measure;
 pub mod model;
 pub mod network;
 pub mod output;

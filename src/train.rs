@@ -151,6 +151,11 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
     let tables = Tables::of_plan(plan)?;
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
+    let (n_edges, adapter) = (size.n_edges.iter().sum::<u64>(), &gpu.adapter().name);
+    progress.say(&format!(
+        "{} neurons and {n_edges} edges go to {adapter}; its kernels are compiled",
+        size.n_neurons
+    ));
     let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
     if let Some(notice) = session.tape_notice() {
         progress.say(&notice);
@@ -229,6 +234,7 @@ impl Run<'_> {
 
     /// Evaluates, writes summary and spikes, and returns the table beside the held-out sessions.
     fn evaluate(&mut self, training_step: u32) -> Result<String> {
+        self.progress.say(&format!("evaluation after training step {training_step}"));
         let evaluation = self.session.evaluate()?;
         let table = format!(
             "after training step {training_step}, beside held-out sessions:\n{}",
