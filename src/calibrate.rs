@@ -6,8 +6,8 @@
 //! 1. *Background alone.* LGN units are silent; each cell model's background weight moves until it fires at a share of its target. What is left
 //!    of the recorded rate without thalamus is about 27 % (Reinhold, Lien and Scanziani 2015, Nature Neuroscience 18:1789), the share that the
 //!    published network gives its background.
-//! 2. *With LGN.* Each cell model's LGN weight moves until it fires at its target; where the LGN weight has reached its limit, its background
-//!    weight moves on.
+//! 2. *With LGN.* Background gets a part of these weights ([`CalibrationOptions::background_part`]) and each cell model's LGN weight moves until it
+//!    fires at its target; where the LGN weight has reached its limit, its background weight moves on.
 //!
 //! The target of a cell model is the recorded median of its cell type (grey screen, training sessions). MODEL.md, "Calibration".
 
@@ -36,6 +36,8 @@ const BACKGROUND_SHARE: f64 = 0.27;
 const LGN_LIMITS: [f64; 2] = [0.1, 6.0];
 /// Least and largest factor on background weights.
 const BACKGROUND_LIMITS: [f64; 2] = [0.02, 20.0];
+/// LGN factor with which the second phase begins.
+const FIRST_LGN: f64 = 2.0;
 /// Gain of the rule at first where an earlier calibration is only mended.
 const LATER_GAIN: f64 = 0.06;
 /// Error beyond which a target counts as missed, e-folds: a factor of 1.5.
@@ -48,6 +50,9 @@ pub struct CalibrationOptions {
     pub out: PathBuf,
     /// A table from whose factors the second phase goes on; none: both phases, from the weights that the tables imply.
     pub from: Option<PathBuf>,
+    /// Part of the background weights that alone give 27 % of the targets, above 0: the less, the more of the drive is LGN's, which is what
+    /// tunes the network.
+    pub background_part: f64,
     /// Rounds of each phase, at least 1.
     pub n_rounds: u32,
     /// Grey trials of a round, 1 to 32; a circuit that was read shows its own.
@@ -77,7 +82,7 @@ pub fn calibrate(plan: &Plan, options: &CalibrationOptions) -> Result<String> {
     let targets_hz = targets(&plan, &tables, &built.network)?;
     let start = options.from.as_ref().map(|from| start(&plan, from, &tables, &built.network)).transpose()?;
     let grey = GreyNetwork::new(&plan, &gpu, &tables, built, options)?;
-    let mut search = Search::new(grey, targets_hz, progress);
+    let mut search = Search::new(grey, targets_hz, options.background_part, progress);
     let models = search.run(options.n_rounds, start)?;
     let calibration = Calibration {
         made_for: MadeFor::scene(&plan.scene),
@@ -137,15 +142,21 @@ struct Search {
     inputs: Vec<[bool; 2]>,
     /// Neurons that stand for each cell model.
     n_read: Vec<usize>,
+    background_part: f64,
     progress: Progress,
     n_shown: u32,
     notes: Vec<String>,
 }
 
 impl Search {
-    fn new(grey: GreyNetwork, targets_hz: Vec<Option<f64>>, progress: Progress) -> Self {
+    fn new(
+        grey: GreyNetwork,
+        targets_hz: Vec<Option<f64>>,
+        background_part: f64,
+        progress: Progress,
+    ) -> Self {
         let (inputs, n_read) = (grey.has_inputs(), grey.n_read());
-        Self { grey, targets_hz, inputs, n_read, progress, n_shown: 0, notes: Vec::new() }
+        Self { grey, targets_hz, inputs, n_read, background_part, progress, n_shown: 0, notes: Vec::new() }
     }
 
     /// Both phases, or the second alone from where an earlier calibration ended.
@@ -157,7 +168,8 @@ impl Search {
             None if has_both => (self.background_alone(n_rounds)?, FIRST_GAIN),
             None => (vec![untouched; self.targets_hz.len()], FIRST_GAIN),
         };
-        let ways: Vec<Way> = started.iter().zip(&self.inputs).map(|(s, has)| way(s, *has)).collect();
+        let part = if has_both { self.background_part } else { 1.0 };
+        let ways: Vec<Way> = started.iter().zip(&self.inputs).map(|(s, has)| way(s, part, *has)).collect();
         let mut knobs: Vec<Knob> =
             ways.iter().zip(&started).map(|(way, s)| Knob::new(way.place_of(s.factors), gain)).collect();
         for round in 1..=n_rounds {
@@ -173,7 +185,11 @@ impl Search {
             }
         }
         let factors: Vec<InputFactors> = ways.iter().zip(&knobs).map(|(way, k)| way.factors(k.at)).collect();
-        let rates_hz = self.measure("reached, in trials of its own", &factors, 1.0)?;
+        let rates_hz = self.measure("reached, in trials of their own", &factors, 1.0)?;
+        if has_both {
+            let silent: Vec<InputFactors> = factors.iter().map(|f| InputFactors { lgn: 0.0, ..*f }).collect();
+            self.measure("left with LGN silent", &silent, BACKGROUND_SHARE)?;
+        }
         Ok(self.models(&started, &factors, &rates_hz))
     }
 
@@ -196,7 +212,8 @@ impl Search {
         let rates_hz = self.measure("background alone, reached", &factors_of(&knobs), BACKGROUND_SHARE)?;
         let started = |(knob, background_hz): (&Knob, f64)| {
             let background_alone = knob.at.exp();
-            let factors = InputFactors { lgn: 1.0, background: background_alone };
+            let background = self.background_part * background_alone;
+            let factors = InputFactors { lgn: FIRST_LGN, background };
             Started { background_alone, background_hz, factors }
         };
         Ok(knobs.iter().zip(rates_hz).map(started).collect())
@@ -220,7 +237,7 @@ impl Search {
         let rates_hz: Vec<f64> = first?.iter().zip(second?).map(|(a, b)| 0.5 * (a + b)).collect();
         let text = self.rates_text(what, &rates_hz, share);
         self.progress.say(&text);
-        self.notes.push(text.lines().next().unwrap_or_default().to_owned());
+        self.notes.push(text.split_whitespace().collect::<Vec<_>>().join(" "));
         Ok(rates_hz)
     }
 
@@ -282,10 +299,11 @@ impl Search {
     }
 }
 
-/// The way of a cell model with background of its own share, and with what input it has.
-fn way(started: &Started, [has_lgn, has_background]: [bool; 2]) -> Way {
+/// The way of a cell model with a part of the background that alone gives its share, and with what input it has.
+fn way(started: &Started, background_part: f64, [has_lgn, has_background]: [bool; 2]) -> Way {
+    let background = if has_background { (background_part * started.background_alone).ln() } else { 0.0 };
     Way {
-        background: started.background_alone.ln(),
+        background,
         lgn: if has_lgn { LGN_LIMITS.map(f64::ln) } else { [0.0; 2] },
         background_limits: if has_background { BACKGROUND_LIMITS.map(f64::ln) } else { [0.0; 2] },
     }
@@ -321,8 +339,9 @@ fn notes(plan: &Plan, options: &CalibrationOptions, tables: &Tables, search: &Se
     let revision = option_env!("SIMRUN_GIT_REVISION").unwrap_or("unknown");
     let mut notes = vec![
         format!(
-            "simrun {} (revision {revision}): simrun calibrate {scene}{begun} --rounds {} --trials {}",
+            "simrun {} (revision {revision}): simrun calibrate {scene}{begun} --background-part {} --rounds {} --trials {}",
             env!("CARGO_PKG_VERSION"),
+            options.background_part,
             options.n_rounds,
             options.n_trials
         ),

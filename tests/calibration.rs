@@ -121,7 +121,7 @@ fn a_network_is_calibrated_and_its_table_is_applied_and_mended() {
     let run = |more: &[&str]| {
         simrun(&[&["calibrate", "scenes/v1_4k.ron", "--trials", "4"], &SMALL[..], more].concat())
     };
-    let said = succeeded(&run(&["--out", &first]));
+    let said = succeeded(&run(&["--rounds", "4", "--out", &first]));
     assert!(
         said.contains("background alone, round 4 of 4") && said.contains("with LGN, round 4 of 4"),
         "{said}"
@@ -134,7 +134,7 @@ fn a_network_is_calibrated_and_its_table_is_applied_and_mended() {
     assert!(after < 1.3, "{after}");
     let excitatory = table.models.iter().filter(|m| m.cell_type == "L4_Exc" && m.target_hz.is_some());
     assert!(excitatory.clone().count() > 5 && excitatory.clone().all(|m| m.background_alone > 1.0));
-    // The same again, bit for bit, and going on is better than the start of it.
+    // Nothing is overwritten, and a calibration that goes on gets nearer.
     refused(&run(&["--out", &first]), &["--out", "exists"]);
     succeeded(&run(&["--from", &first, "--out", &mended, "--rounds", "6"]));
     let later = rms_error(Path::new(&mended));
@@ -201,13 +201,13 @@ fn point_cells_and_em_tables_are_calibrated_alike() {
         let models = Calibration::read(&table).unwrap().models;
         // A table of EM has no cell of some models: their factors are left alone.
         let with_neurons: Vec<_> = models.iter().filter(|m| m.n_neurons > 0).collect();
-        assert!(with_neurons.len() > 100, "{name}: {} models", with_neurons.len());
+        assert!(with_neurons.len() > 80, "{name}: {} models", with_neurons.len());
         assert!(with_neurons.iter().filter(|m| m.factors.lgn != 1.0).count() > 50, "{name}: {said}");
         let first = said.lines().find(|line| line.contains("with LGN, round 1")).unwrap();
         let error = |line: &str| -> f64 {
             line.split("rms error ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
         };
-        let reached = said.lines().find(|line| line.contains("reached, in trials of its own")).unwrap();
+        let reached = said.lines().find(|line| line.contains("reached, in trials of their own")).unwrap();
         assert!(error(reached) < error(first), "{name}: {first}; {reached}");
     }
 }

@@ -23,6 +23,9 @@ pub(super) struct CalibrateArguments {
     /// Goes on from the factors of an earlier table
     #[arg(long, value_name = "TABLE")]
     from: Option<PathBuf>,
+    /// Part of the background weights that alone would give 27 % of the recorded rates; LGN gives the rest
+    #[arg(long, value_name = "X", default_value_t = 0.6, value_parser = part)]
+    background_part: f64,
     /// Rounds of each of the two phases: background alone, then with LGN
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -40,6 +43,10 @@ pub(super) struct CalibrateArguments {
     quiet: bool,
 }
 
+fn part(text: &str) -> std::result::Result<f64, String> {
+    text.parse().ok().filter(|x| (0.01..=1.0).contains(x)).ok_or_else(|| "a number from 0.01 to 1".to_owned())
+}
+
 pub(super) fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
     // The table that the scene names need not be there yet.
     let scene = Scene::read(&arguments.scene)?;
@@ -53,6 +60,7 @@ pub(super) fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
     let options = CalibrationOptions {
         out: arguments.out.clone().unwrap_or(beside),
         from: arguments.from.clone(),
+        background_part: arguments.background_part,
         n_rounds: arguments.rounds,
         n_trials: arguments.trials,
         adapter: arguments.adapter.clone(),
