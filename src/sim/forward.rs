@@ -151,8 +151,8 @@ impl Simulation {
         self.gpu.submit("rebuild the arrivals ring", |pass| {
             for (j, (_, groups)) in device.history.iter().enumerate() {
                 let offset = (self.history_uniform(segment, j) * UNIFORM_STRIDE) as u32;
-                for (group, shard) in groups.iter().zip(&device.shards) {
-                    device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
+                for (group, shard) in groups.iter().zip(&device.edges.shards) {
+                    device.kernels.spread.dispatch(pass, group, offset, shard.chunk_workgroups);
                 }
             }
         })
@@ -174,8 +174,8 @@ impl Simulation {
                     sources.record(pass, slot_ix, offset);
                 }
                 neuron.dispatch(pass, &slot.neuron, offset, device.neuron_workgroups);
-                for (group, shard) in slot.spread.iter().zip(&device.shards) {
-                    device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
+                for (group, shard) in slot.spread.iter().zip(&device.edges.shards) {
+                    device.kernels.spread.dispatch(pass, group, offset, shard.chunk_workgroups);
                 }
             }
         })

@@ -109,14 +109,14 @@ struct Drawn {
 }
 
 impl SourceKernel {
-    /// `spikes` are the spikes buffers of the slots.
+    /// The uniform and the tables, and the spikes buffers of the slots, are those of the device.
     pub(super) fn new(
         gpu: &Arc<Gpu>,
         layout: &Layout,
         network: &Network,
         settings: &Settings,
         sources: &SourceSpikes<'_>,
-        uniform: &Buffer,
+        [uniform, tables]: [&Buffer; 2],
         spikes: &[&Buffer],
     ) -> Result<Option<Self>> {
         let n_units = layout.n_lgn + layout.n_background;
@@ -141,7 +141,14 @@ impl SourceKernel {
                 replay.write(0, &given.words);
                 let groups = spikes
                     .iter()
-                    .map(|spikes| kernel.bind(&[("step", uniform), ("replay", &replay), ("spikes", spikes)]))
+                    .map(|spikes| {
+                        kernel.bind(&[
+                            ("step", uniform),
+                            ("tables", tables),
+                            ("replay", &replay),
+                            ("spikes", spikes),
+                        ])
+                    })
                     .collect::<Result<_>>()?;
                 Ok(Some(Self { kernel, groups, n_units, replay: Some(replay), drawn: None }))
             }
@@ -155,6 +162,7 @@ impl SourceKernel {
                     .map(|spikes| {
                         kernel.bind(&[
                             ("step", uniform),
+                            ("tables", tables),
                             ("taps_hz", &taps),
                             ("subfields", &subfields),
                             ("amplitude", &drawn.amplitude),
