@@ -1,11 +1,11 @@
-// Sums over each row of a shard: the squared gradient of the base weights (for the norm), and per target cell type
+// Sums over each row: the squared gradient of the base weights (for the norm), and per target cell type
 // w grad_w (A10: the gradient of the logarithm of the pair type's factor). With STRUCTURE it adds the structure terms' slope/w. A workgroup walks rows; its threads share the
 // edges of a row and add up their sums in a fixed order. The host adds the rows up in f64.
 //!include shared/tables.wgsl
 //!include shared/rows.wgsl
 @group(0) @binding(2) var<storage, read> pairs: array<u32>;       // [pair type] factor (f32 bits), ..., [pair type][bin] slopes (f32 bits)
-@group(0) @binding(5) var<storage, read> weights: array<f32>;     // [edge] nS (pA in point mode)
-@group(0) @binding(6) var<storage, read> grad: array<f32>;        // [edge] loss per nS
+@group(0) @binding(5) var<storage, read> weights: array<f32>;     // [edge of the shard] nS (pA in point mode)
+@group(0) @binding(6) var<storage, read> grad: array<f32>;        // [edge of the rows] loss per nS
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;  // [row][N_CELL_TYPES + 1]
 override WORKGROUP_SIZE: u32 = 64u;
 override STRUCTURE: bool = false;
@@ -19,8 +19,8 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
-    for (var row = group.x; row < shard_n_rows(); row += groups.x) {
-        let source = shard_first() + row;
+    for (var row = group.x; row < n_rows(); row += groups.x) {
+        let source = first_source() + row;
         let pair_first = source_type(source) * N_CELL_TYPES;
         let last = row_last(source);
         var sum = array<f32, N_SUMS>();
@@ -28,7 +28,7 @@ fn main(
             let cell_type = target_cell_type(targets[edge]);
             let pair = pair_first + cell_type;
             let weight = weights[edge];
-            var gradient = grad[edge];
+            var gradient = grad[own_edge(edge)];
             if (in_structure(weight)) {
                 var slope = bitcast<f32>(pairs[PAIRS_SLOPES + weight_cell(pair, weight)]);
                 let like = pairs[PAIRS_LIKE + pair];

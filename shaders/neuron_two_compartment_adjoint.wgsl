@@ -8,10 +8,11 @@
 //!include shared/status.wgsl
 //!include shared/psi.wgsl
 @group(0) @binding(3) var<storage, read_write> adj_state: array<f32>;    // [adjoint plane][neuron][trial] loss per unit
-@group(0) @binding(4) var<storage, read_write> adj_arrivals: array<f32>; // [slot][class][neuron][trial] loss per nS
+@group(0) @binding(4) var<storage, read_write> adj_arrivals: array<f32>; // [slot][class][neuron][trial, padded to a record] loss per nS
 @group(0) @binding(5) var<storage, read> tape: array<f32>;               // [tape plane][neuron][trial] of this step
 @group(0) @binding(6) var<storage, read> spikes: array<u32>;             // counts, masks and lists of the step
-@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial] gathered, then seeds (A9, A11)
+@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial, padded to a record] gathered (A9)
+@group(0) @binding(8) var<storage, read> seeds: array<f32>;              // [seeds plane][neuron][trial], [step][group][trial] (A9, A11)
 override WORKGROUP_SIZE: u32 = 64u;
 override TRIAL_THREADS: u32 = 1u;
 override CELL_GRADIENT: bool = false;

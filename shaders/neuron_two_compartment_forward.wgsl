@@ -8,13 +8,14 @@
 //!include shared/status.wgsl
 //!include shared/psi.wgsl
 @group(0) @binding(3) var<storage, read_write> state: array<f32>;    // [plane][neuron][trial] mV, pA, nS, nS/ms, steps
-@group(0) @binding(4) var<storage, read_write> arrivals: array<i32>; // [slot][class][neuron][trial] fixed-point nS
+@group(0) @binding(4) var<storage, read_write> arrivals: array<u32>; // [slot][class][neuron][trial] fixed-point nS
 @group(0) @binding(5) var<storage, read_write> tape: array<f32>;     // [tape plane][neuron][trial] of this step
 @group(0) @binding(6) var<storage, read_write> spikes: array<atomic<u32>>; // counts, masks and lists of this step
 @group(0) @binding(7) var<storage, read_write> population: array<atomic<u32>>; // [step][group][trial] spikes
 override WORKGROUP_SIZE: u32 = 64u;
 override TRIAL_THREADS: u32 = 1u;
 override WRITE_TAPE: bool = false;
+//!include shared/list_source.wgsl
 //!include shared/neuron_forward.wgsl
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -1,7 +1,8 @@
 // Plays given spikes of LGN and background units: hands this step's entries on to the spikes of the step. One thread is one
 // entry; a step has at most one entry a unit. No adjoint: the spikes are data.
 //!include shared/step.wgsl
-@group(0) @binding(1) var<storage, read> replay: array<u32>; // [step] first entry, end; [entry] unit, spiked trials
+//!include shared/tables.wgsl
+@group(0) @binding(3) var<storage, read> replay: array<u32>; // [step] first entry, end; [entry] unit, spiked trials
 @group(0) @binding(2) var<storage, read_write> spikes: array<atomic<u32>>; // counts, masks and lists of this step
 override WORKGROUP_SIZE: u32 = 64u;
 

@@ -1,4 +1,4 @@
-// One optimiser step of the weights of a shard: Adam with projection on w >= 0, or exponentiated Adam, on the base weight
+// One optimiser step of the weights of some rows: Adam with projection on w >= 0, or exponentiated Adam, on the base weight
 // w_0 = w / s with s the factor of its pair type (A10); then the new factor is put in. Kingma and Ba 2015; exponentiated
 // gradient: Kivinen and Warmuth 1997. A workgroup walks rows; its threads share the edges of a row. No adjoint: it is the
 // end of the chain. With STRUCTURE it adds the structure terms' slope/w to the gradient and counts the new weights. Hazards: none, each edge has one owner; the largest weight is an integer maximum of its bits.
@@ -18,10 +18,10 @@ struct Update {
 // [pair type] factor before, [pair type] factor after (f32 bits), the largest weight (f32 bits), then [pair type][bin] slopes
 // (f32 bits) and counts; [pair type] like-to-like group, [group][direction] slopes (f32 bits), [group][direction][bin] counts.
 @group(0) @binding(2) var<storage, read_write> pairs: array<atomic<u32>>;
-@group(0) @binding(5) var<storage, read_write> weights: array<f32>;  // [edge] nS (pA in point mode)
-@group(0) @binding(6) var<storage, read> grad: array<f32>;           // [edge] loss per nS
-@group(0) @binding(7) var<storage, read_write> moment_1: array<f32>; // [edge]
-@group(0) @binding(8) var<storage, read_write> moment_2: array<f32>; // [edge]
+@group(0) @binding(5) var<storage, read_write> weights: array<f32>;  // [edge of the shard] nS (pA in point mode)
+@group(0) @binding(6) var<storage, read> grad: array<f32>;           // [edge of the rows] loss per nS
+@group(0) @binding(7) var<storage, read_write> moment_1: array<f32>; // [edge of the rows]
+@group(0) @binding(8) var<storage, read_write> moment_2: array<f32>; // [edge of the rows]
 override WORKGROUP_SIZE: u32 = 64u;
 override STRUCTURE: bool = false;
 //!include shared/structure.wgsl
@@ -33,8 +33,8 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     var largest = 0.0;
-    for (var row = group.x; row < shard_n_rows(); row += groups.x) {
-        let source = shard_first() + row;
+    for (var row = group.x; row < n_rows(); row += groups.x) {
+        let source = first_source() + row;
         let pair_first = source_type(source) * N_CELL_TYPES;
         let last = row_last(source);
         for (var edge = row_first(source) + lane; edge < last; edge += WORKGROUP_SIZE) {
@@ -43,10 +43,11 @@ fn main(
             let factor_before = bitcast<f32>(atomicLoad(&pairs[pair]));
             let factor_after = bitcast<f32>(atomicLoad(&pairs[N_PAIR_TYPES + pair]));
             let weight_before = weights[edge];
-            var loss_gradient = grad[edge];
+            let own = own_edge(edge);
+            var loss_gradient = grad[own];
             var like = 0u;
             var directions = 0u;
-            if (STRUCTURE && shard_list() == LIST_NEURONS) {
+            if (STRUCTURE && rows_kind() == ROWS_OF_NEURONS) {
                 like = atomicLoad(&pairs[PAIRS_LIKE + pair]);
                 if (like != 0u) { directions = (like - 1u) * N_DIRECTION_BINS + direction_bin(source, target_neuron(word)); }
             }
@@ -56,10 +57,10 @@ fn main(
                 loss_gradient += slope / weight_before;
             }
             let gradient = update.clip * factor_before * loss_gradient;
-            let first = update.beta_1 * moment_1[edge] + (1.0 - update.beta_1) * gradient;
-            let second = update.beta_2 * moment_2[edge] + (1.0 - update.beta_2) * gradient * gradient;
-            moment_1[edge] = first;
-            moment_2[edge] = second;
+            let first = update.beta_1 * moment_1[own] + (1.0 - update.beta_1) * gradient;
+            let second = update.beta_2 * moment_2[own] + (1.0 - update.beta_2) * gradient * gradient;
+            moment_1[own] = first;
+            moment_2[own] = second;
             let move_by = update.learning_rate * first * update.bias_1 / (sqrt(second * update.bias_2) + update.epsilon);
             let base = weight_before / factor_before;
             var moved = max(0.0, base - move_by);

@@ -96,7 +96,7 @@ pub enum Error {
         /// The driver's or wgpu's words.
         reason: String,
     },
-    /// A kernel raised the status word: the state is not a number, or an integer sum overflowed.
+    /// A kernel raised the status word: the state is not finite, or an integer sum overflowed.
     #[error("kernel '{kernel}': {what} at neuron {neuron}, step {step}")]
     Kernel {
         /// Name of the first kernel that raised it.

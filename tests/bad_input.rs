@@ -270,17 +270,6 @@ fn a_state_that_is_not_finite_names_kernel_neuron_and_step() {
 }
 
 #[test]
-fn an_overflow_of_the_arrivals_names_kernel_neuron_and_step() {
-    let (_dir, run) = run_dir();
-    // Every background unit fires in every step, and nothing has a larger weight.
-    let network = "network=V1(radius_um: 10, core_radius_um: 10, recurrent_weight_factor: 0, lgn: (weight_factor: 0), \
-                   background: (n_units: 4000, rate_hz: 1000, edges_per_neuron: 4000))";
-    let loss = "losses=(rates: None, selectivity: None, voltage: None)";
-    let output = simrun(&short_run(&["--out", &run, "--set", network, "--set", loss]));
-    assert_refused(&output, 1, &["kernel 'spread_forward'", "overflowed", "neuron ", "step "]);
-}
-
-#[test]
 fn an_interrupted_run_leaves_a_checkpoint_and_says_how_to_go_on() {
     let (_dir, run) = run_dir();
     let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));

@@ -280,9 +280,14 @@ fn a_profile_counts_the_dispatches_and_edges_of_the_last_segment() {
     let forward = simulation.forward(1, 0).unwrap();
     let times = simulation.profile(&vec![1.0; forward.spike_counts.len()]).unwrap();
     let of = |name: &str| times.iter().find(|t| t.name == name).unwrap_or_else(|| panic!("no {name}"));
-    for (name, n_per_step) in
-        [("sources", 1), ("neuron", 1), ("spread", 3), ("gather", 1), ("neuron adjoint", 1)]
-    {
+    for (name, n_per_step) in [
+        ("sources", 1),
+        ("neuron", 1),
+        ("spread", 1),
+        ("gather", 1),
+        ("weight gradient", 3),
+        ("neuron adjoint", 1),
+    ] {
         assert_eq!(of(name).n_dispatches, segment * n_per_step, "{name}");
         assert!(of(name).ms > 0.0, "{name}");
     }

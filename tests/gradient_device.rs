@@ -13,6 +13,7 @@ use simrun::gpu::Gpu;
 use simrun::model::adam::AdamRule;
 use simrun::model::cell::{CELL_PARAMETERS, N_CELL_PARAMETERS};
 use simrun::model::rng::{Stream, uniform};
+use simrun::network::{pack_target, v1_unit_types};
 use simrun::reference::{self, Parameters, Problem};
 use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
@@ -155,6 +156,65 @@ fn compare(mode: Mode, seed: u64, n_steps: usize, neuron_threads: NeuronThreads)
     let (_, log_scale) = optimiser.gradient_sums(&simulation).unwrap();
     check("log_pair_scale", &log_scale, &gradient.log_scale, 2e-5);
     largest
+}
+
+/// 4,000 background units fire at once onto every neuron, in every step: sums of arrivals beyond 22 bits of the largest weight have
+/// to be given room by the scale.
+#[test]
+fn thousands_of_arrivals_at_once_are_added_exactly() {
+    const N_UNITS: usize = 4000;
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut circuit = Circuit::random(Mode::TwoCompartment, 11);
+    let n = circuit.network.neurons.len();
+    let n_steps = 60;
+    let network = &mut circuit.network;
+    (network.n_lgn, network.n_background) = (0, N_UNITS);
+    network.unit_type_ix = v1_unit_types(0, N_UNITS);
+    let targets: Vec<u32> = (0..n as u32).map(|target| pack_target(target, 1)).collect();
+    network.rows.offsets = (0..=n + N_UNITS).map(|source| (source.saturating_sub(n) * n) as u64).collect();
+    network.rows.targets = targets.repeat(N_UNITS);
+    // No other weight is as large.
+    network.rows.weights = vec![1.1e-3; N_UNITS * n];
+    let source_masks = vec![0b101; n_steps * N_UNITS];
+    let settings = Settings {
+        n_trials: 3,
+        n_steps,
+        window: 0..n_steps,
+        steps_between_checkpoints: n_steps,
+        voltage: VoltagePenalty::default(),
+        learn_weights: LearnWeights::default(),
+        learn_cells: false,
+        current: None,
+        potential_seeds: false,
+        groups: Vec::new(),
+        neuron_threads: NeuronThreads::default(),
+    };
+    let sources = SourceSpikes::Replay(&source_masks);
+    let mut simulation =
+        Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+    // A weight is below 2^-9, their sum below 2^3: 31 bits hold it with a resolution of 19 bits of a weight, not 22.
+    assert_eq!(simulation.arrival_scale(), 2_f64.powi(31 - 3));
+    let counts = simulation.forward(1, 0).unwrap().spike_counts;
+    let problem = Problem {
+        network: &circuit.network,
+        dynamics: &circuit.dynamics,
+        n_steps,
+        n_trials: 3,
+        source_spikes: &source_masks,
+        current: None,
+        arrival_scale: Some(simulation.arrival_scale()),
+        seeds: &vec![0.0; n * 3],
+        count_steps: 0..n_steps,
+        voltage: None,
+        hold_u_mv: None,
+        potential_seeds: None,
+        population: None,
+    };
+    let parameters = Parameters::<f64>::of_network(&circuit.network);
+    let expected = reference::forward(&problem, &parameters, reference::Mode::Hard).counts;
+    assert_eq!(counts, expected.iter().map(|count| *count as f32).collect::<Vec<f32>>());
+    assert!(counts.iter().sum::<f32>() > n as f32, "the units hardly make a cell spike");
+    assert!(counts.chunks(3).all(|trials| trials[1] == 0.0), "a spike in the trial without any");
 }
 
 /// Any settings: only the gradient's sums are asked for.

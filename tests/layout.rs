@@ -146,7 +146,17 @@ fn planes_and_tables_of_the_prelude_follow_one_another() {
         assert_eq!(layout.voltage_loss_plane(), number("ADJ_VOLTAGE_LOSS") * plane);
         assert_eq!(layout.gradient_planes(), number("ADJ_LOG_LEAK") * plane);
         assert_eq!(layout.ring_words(), number("N_SLOTS") * number("N_CLASSES") * plane);
-        // The active list, of at most every neuron, ends the spikes of a step.
+        assert_eq!(
+            layout.adj_ring_words(),
+            number("N_SLOTS") * number("N_CLASSES") * layout.adj_spike_words()
+        );
+        assert_eq!(layout.adj_spike_words(), 4 * number("RECORD") * number("N_NEURONS"));
+        assert!((number("N_TRIALS")..number("N_TRIALS") + 4).contains(&(4 * number("RECORD"))));
+        assert_eq!(layout.seeds_words(7), number("SEEDS_POPULATION") + layout.population_words(7));
+        // The list of chunks, of at most all, and the active list, of at most every neuron, end the spikes of a step.
+        let rows = circuit.network.rows.offsets.windows(2);
+        assert_eq!(layout.n_chunks as u64, rows.map(|row| (row[1] - row[0]).div_ceil(512)).sum::<u64>());
+        assert_eq!(number("SPIKES_ACTIVE"), number("SPIKES_CHUNKS") + layout.n_chunks);
         assert_eq!(layout.spikes_words(), number("SPIKES_ACTIVE") + number("N_NEURONS"));
         let theta = vec![[0.0; 5]; circuit.network.cell_models.len()];
         let tables = layout.tables(&circuit.network, &circuit.dynamics, &theta);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
 use simrun::model::adam::AdamRule;
-use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES};
+use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, pack_target, v1_unit_types};
 use simrun::sim::optimiser::{LearnScales, Learned, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
     AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
@@ -191,4 +191,44 @@ fn learning_goes_on_from_a_checkpoint_bit_for_bit() {
     let in_parts = run(2, Some(run(1, None)));
     assert_eq!(whole.n_updates, 3);
     assert!(whole == in_parts, "a resumed run differs");
+}
+
+/// Weights that outgrow the room which the scale of the arrivals left at the start stop the run by name; they do not wrap round.
+#[test]
+fn arrivals_beyond_their_room_are_caught() {
+    const N_UNITS: usize = 1000;
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut circuit = Circuit::random(Mode::TwoCompartment, 3);
+    let n = circuit.network.neurons.len();
+    let network = &mut circuit.network;
+    (network.n_lgn, network.n_background) = (0, N_UNITS);
+    network.unit_type_ix = v1_unit_types(0, N_UNITS);
+    // All units onto one neuron, but for one strong edge onto another, which sets the scale of the start.
+    network.rows.offsets = (0..=n + N_UNITS).map(|source| source.saturating_sub(n) as u64).collect();
+    network.rows.targets = vec![pack_target(0, 1); N_UNITS];
+    network.rows.targets[0] = pack_target(1, 1);
+    network.rows.weights = vec![0.01; N_UNITS];
+    network.rows.weights[0] = 4.0;
+    circuit.source_masks = vec![0b111; circuit.n_steps * N_UNITS];
+    let mut simulation = simulation(&gpu, &circuit);
+    let mut optimiser = Optimiser::new(
+        &simulation,
+        OptimiserSettings {
+            learning_rate: 500_f64.ln(),
+            learn_cells: [false; 5],
+            learn_scales: LearnScales::default(),
+            ..settings(WeightRule::ExponentiatedAdam, circuit.network.cell_models.len())
+        },
+    )
+    .unwrap();
+    simulation.forward(1, 0).unwrap();
+    let mut seeds = vec![0.0; n * circuit.n_trials];
+    seeds[..circuit.n_trials].fill(-1.0);
+    let adjoint = simulation.adjoint(&seeds).unwrap();
+    optimiser.step(&mut simulation, &adjoint, 1.0).unwrap();
+    let weights = simulation.weights().unwrap();
+    assert!(weights[1..].iter().all(|weight| (4.9..5.1).contains(weight)), "{:?}", &weights[..3]);
+    let error = simulation.forward(1, 0).unwrap_err().to_string();
+    assert!(error.contains("'neuron_forward'") && error.contains("overflowed"), "{error}");
+    assert!(error.contains("neuron 0, step 1"), "{error}");
 }

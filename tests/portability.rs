@@ -17,7 +17,7 @@ use simrun::network::{self, Network, lgn_units};
 use simrun::plan::Plan;
 use simrun::setup;
 use simrun::sim::layout::Layout;
-use simrun::sim::shaders::{INCLUDES, KERNELS, NEURON_WORKGROUP, ROW_WORKGROUPS, assemble};
+use simrun::sim::shaders::{EDGE_WORKGROUPS, GATHER_LANES, INCLUDES, KERNELS, NEURON_WORKGROUP, assemble};
 
 /// Limits of the least adapter that wgpu supports (`wgpu::Limits::default()`).
 const MAX_STORAGE_BUFFERS: usize = 8;
@@ -56,7 +56,8 @@ fn overrides_in_use(module: &Module, n_trials: usize) -> Vec<PipelineConstants> 
         // Lengths of workgroup arrays are expressions of overrides: overrides without a name.
         let Some(name) = declared.name.clone() else { continue };
         let values = match name.as_str() {
-            "WORKGROUP_SIZE" => BTreeSet::from([NEURON_WORKGROUP, ROW_WORKGROUPS[0], ROW_WORKGROUPS[1]]),
+            "WORKGROUP_SIZE" => BTreeSet::from([NEURON_WORKGROUP, EDGE_WORKGROUPS[0], EDGE_WORKGROUPS[1]]),
+            "LANES" => BTreeSet::from(GATHER_LANES),
             "TRIAL_THREADS" => BTreeSet::from([1, n_trials as u32]),
             "WRITE_TAPE" | "CELL_GRADIENT" | "STRUCTURE" => BTreeSet::from([0, 1]),
             "STEPS" => BTreeSet::from([1, 500]),
@@ -102,9 +103,9 @@ fn for_each_form(mut visit: impl FnMut(&str, &Module, &ModuleInfo)) {
             }
         }
     }
-    // 36 layouts x (2 kernels of the optimiser and 2 of drawn sources of 2 x 2 forms + the others for both modes of 2 forms), and 2
-    // neuron kernels of 2 x 2 forms, twice as many where there is more than one trial (24 of the layouts).
-    assert_eq!(n_forms, 36 * (4 * 4 + (KERNELS.len() - 8) * 2) + 2 * 4 * (12 + 2 * 24));
+    // 36 layouts x 3 sizes of a workgroup x (2 kernels of the optimiser and 2 of drawn sources of 2 forms, the gather of 3, the others for both
+    // modes of 1), and 2 neuron kernels of 2 forms, twice as many where there is more than one trial (24 of the layouts).
+    assert_eq!(n_forms, 3 * (36 * (4 * 2 + 3 + KERNELS.len() - 9) + 2 * 2 * (12 + 2 * 24)));
 }
 
 #[test]
@@ -151,8 +152,8 @@ fn every_form_is_within_the_limits_of_every_adapter() {
         let [x, y, z] = module.entry_points[0].workgroup_size;
         assert!((1..=MAX_INVOCATIONS).contains(&(x * y * z)), "{form}: {x} x {y} x {z} invocations");
     });
-    // The gather's partial sums: 64 threads, 32 trials, 4 bytes. Guards the reading of sizes above.
-    assert_eq!(largest_workgroup_bytes, 64 * 32 * 4);
+    // The gather's partial sums: 128 threads, 32 trials, 4 bytes. Guards the reading of sizes above.
+    assert_eq!(largest_workgroup_bytes, 128 * 32 * 4);
 }
 
 #[test]
@@ -164,14 +165,16 @@ fn a_kernel_that_needs_an_optional_feature_is_found_out() {
 }
 
 /// Largest binding of each group of buffers, bytes; edges are split into shards and not among them.
-fn bindings(layout: &Layout, n_steps: usize, n_subfields: usize) -> [(&'static str, usize); 9] {
+fn bindings(layout: &Layout, n_steps: usize, n_subfields: usize) -> [(&'static str, usize); 11] {
     let words = 4;
     let n_history = layout.n_slots - 1;
     [
         ("state, checkpoints", layout.state_words() * words),
         ("tape of a step", layout.tape_words() * words),
         ("adjoint state", layout.adjoint_words() * words),
-        ("arrivals rings", layout.ring_words() * words),
+        ("arrivals ring", layout.ring_words() * words),
+        ("adjoint arrivals ring", layout.adj_ring_words() * words),
+        ("seeds", layout.seeds_words(n_steps) * words),
         ("spikes", layout.spikes_words() * words),
         ("checkpoint spikes", n_history * layout.spikes_words() * words),
         ("gradient sums", layout.n_sources() * (network::N_CELL_TYPES + 1) * words),

@@ -11,7 +11,7 @@ use common::circuit::{Circuit, Mode, dynamics};
 use common::tables;
 use simrun::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use simrun::model::rng::{self, Stream};
-use simrun::network::{Network, lgn_units, v1_unit_types};
+use simrun::network::{Network, Rows, lgn_units, v1_unit_types};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
 use simrun::sim::{
@@ -72,10 +72,13 @@ fn bench(
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let mut dynamics = dynamics(Mode::Point);
     dynamics.dt_ms = dt_ms;
+    // No synapse is asked for, but how many chunks each row has: none to three.
+    let ends = (0..=n_lgn + N_BACKGROUND).map(|unit| (0..unit).map(|unit| 400 * (unit as u64 % 4)).sum());
     let network = Network {
         n_lgn,
         n_background: N_BACKGROUND,
         unit_type_ix: v1_unit_types(n_lgn, N_BACKGROUND),
+        rows: Rows { offsets: ends.collect(), ..Rows::default() },
         ..Network::default()
     };
     let layout = Layout::new(&network, &dynamics, n_trials, false);
@@ -109,6 +112,10 @@ fn bench(
     let draw_group = draw
         .bind(&[
             ("step", &uniform),
+            (
+                "tables",
+                &Buffer::storage_of(&gpu, "tables", &layout.tables(&network, &dynamics, &[])).unwrap(),
+            ),
             ("taps_hz", &Buffer::storage_of(&gpu, "taps", &filters.taps_hz).unwrap()),
             ("subfields", &Buffer::storage_of(&gpu, "subfields", &table).unwrap()),
             ("amplitude", &Buffer::storage_of(&gpu, "amplitude", &drive.amplitude).unwrap()),
@@ -207,7 +214,7 @@ fn device_meets_host() {
             for (at, count) in background_counts.iter_mut().enumerate() {
                 *count += f64::from(masks[n_lgn + at / n_trials] >> (at % n_trials) & 1);
             }
-            check_lists(&bench.layout, &spikes);
+            check_list(&bench.layout, &spikes);
         }
         println!("dt {dt_ms} ms: rates within {worst:.1e} of the peak; {near} draws decided by rounding");
         assert!(worst < 1e-4, "rates differ by {worst:.1e} of the peak");
@@ -217,16 +224,22 @@ fn device_meets_host() {
     }
 }
 
-/// Lists of LGN and background units: exactly the sources whose mask is not zero.
-fn check_lists(layout: &Layout, spikes: &[u32]) {
+/// The list of chunks: exactly those of the sources whose mask is not zero.
+fn check_list(layout: &Layout, spikes: &[u32]) {
     let masks = &spikes[layout.spikes_mask()..][..layout.n_sources()];
-    let lists = layout.spikes_mask() + layout.n_sources() + layout.n_neurons;
-    for (kind, sources) in [(1, 0..layout.n_lgn), (2, layout.n_lgn..layout.n_sources())] {
-        let mut listed = spikes[lists + sources.start..][..spikes[kind] as usize].to_vec();
-        listed.sort_unstable();
-        let spiked: Vec<u32> = sources.filter(|s| masks[*s] != 0).map(|s| s as u32).collect();
-        assert_eq!(listed, spiked);
+    let mut listed = spikes[layout.spikes_chunks()..][..spikes[0] as usize].to_vec();
+    listed.sort_unstable();
+    // Rows of 0, 400, 800 and 1,200 edges in chunks of 512.
+    let n_chunks = [0, 1, 2, 3].into_iter().cycle();
+    let mut first = 0;
+    let mut expected = Vec::new();
+    for (mask, n) in masks.iter().zip(n_chunks) {
+        if *mask != 0 {
+            expected.extend(first..first + n);
+        }
+        first += n;
     }
+    assert_eq!(listed, expected);
 }
 
 /// Counts of independent draws of probability `p`: mean, and Fano factor 1 - p.

@@ -1,10 +1,13 @@
-// Hands on the spikes of an LGN or background unit: its mask of trials, and its place in the list of its kind.
+// Hands on the spikes of a source: its mask of trials, and its chunks in the list of the step.
+// Appends the chunks of a row to those that spread and weight gradient walk.
+fn list_chunks(source: u32) {
+    let first = first_chunk(source);
+    let n = first_chunk(source + 1u) - first;
+    let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_CHUNKS], n);
+    for (var i = 0u; i < n; i++) { atomicStore(&spikes[SPIKES_CHUNKS + at + i], first + i); }
+}
+
 fn list_source(source: u32, trials: u32) {
     atomicStore(&spikes[SPIKES_MASK + source], trials);
-    if (trials == 0u) { return; }
-    let is_lgn = source < N_NEURONS + N_LGN;
-    let kind = select(LIST_BACKGROUND, LIST_LGN, is_lgn);
-    let start = select(N_NEURONS + N_LGN, N_NEURONS, is_lgn);
-    let at = atomicAdd(&spikes[SPIKES_COUNTS + kind], 1u);
-    atomicStore(&spikes[SPIKES_LIST + start + at], source);
+    if (trials != 0u) { list_chunks(source); }
 }

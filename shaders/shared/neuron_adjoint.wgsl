@@ -6,22 +6,22 @@ fn population_seed(neuron: u32, trial: u32) -> f32 {
     var sum = 0.0;
     for (var groups = tables[TABLE_GROUPS + neuron]; groups != 0u; groups &= groups - 1u) {
         let group = firstTrailingBit(groups);
-        sum += adj_spike[ADJ_POPULATION + (step.step * N_GROUPS + group) * N_TRIALS + trial];
+        sum += seeds[SEEDS_POPULATION + (step.step * N_GROUPS + group) * N_TRIALS + trial];
     }
     return sum;
 }
 
 // A9: adjoint of the spike: what the row gathered, plus the loss's seed inside the analysis window.
 fn adj_spike_of(neuron: u32, trial: u32) -> f32 {
-    let at = neuron * N_TRIALS + trial;
-    return adj_spike[at] + step.in_window * adj_spike[N_NEURONS * N_TRIALS + at] + population_seed(neuron, trial);
+    return adj_spike[neuron * 4u * RECORD + trial]
+        + step.in_window * seeds[plane_index(SEEDS_COUNT, neuron, trial)]
+        + population_seed(neuron, trial);
 }
 
 // A11: the loss's derivative by u_s' where it looks at the potential of this step.
 fn potential_seed(neuron: u32, trial: u32) -> f32 {
-    let at = neuron * N_TRIALS + trial;
-    if (HAS_POTENTIAL_SEEDS && adj_spike[2u * N_NEURONS * N_TRIALS + at] == f32(step.step)) {
-        return adj_spike[3u * N_NEURONS * N_TRIALS + at];
+    if (HAS_POTENTIAL_SEEDS && seeds[plane_index(SEEDS_POTENTIAL_STEP, neuron, trial)] == f32(step.step)) {
+        return seeds[plane_index(SEEDS_POTENTIAL, neuron, trial)];
     }
     return 0.0;
 }
@@ -49,7 +49,7 @@ fn write_adj_arrivals(
     for (var class_ix = 0u; class_ix < N_CLASSES; class_ix++) {
         var sum = 0.0;
         for (var p = 0u; p < N_PORTS; p++) { sum += gain(target_type, class_ix, p) * (*adj_rise)[p]; }
-        adj_arrivals[arrival_index(step.slot, class_ix, neuron, trial)] = sum;
+        adj_arrivals[4u * record_index(step.slot, class_ix, neuron) + trial] = sum;
     }
 }
 

@@ -5,14 +5,16 @@ fn injected_current(neuron: u32, trial: u32) -> f32 {
     return 0.0;
 }
 
-// E8: what the arrivals of this step add to the rise variables. Clears the slot for its next use.
+// E8: what the arrivals of this step add to the rise variables. Clears the slot for its next use. A sum that has reached the uppermost
+// bit is beyond the room that the scale leaves.
 fn arrived(target_type: u32, neuron: u32, trial: u32) -> array<f32, N_PORTS> {
     var input = array<f32, N_PORTS>();
     for (var class_ix = 0u; class_ix < N_CLASSES; class_ix++) {
         let at = arrival_index(step.slot, class_ix, neuron, trial);
         let fixed = arrivals[at];
-        if (fixed != 0) {
-            arrivals[at] = 0;
+        if (fixed != 0u) {
+            arrivals[at] = 0u;
+            if (fixed >= 0x80000000u) { raise(STATUS_OVERFLOW, KERNEL_NEURON_FORWARD, neuron, step.step); }
             let weight = f32(fixed) * step.arrival_unit;
             for (var p = 0u; p < N_PORTS; p++) {
                 input[p] += gain(target_type, class_ix, p) * weight;
@@ -36,8 +38,7 @@ fn count_groups(neuron: u32, spiked: u32) {
 fn mark_spikes(neuron: u32, spiked: u32, held: u32, near: u32) {
     count_groups(neuron, spiked);
     if (spiked != 0u && atomicOr(&spikes[SPIKES_MASK + neuron], spiked) == 0u) {
-        let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_NEURONS], 1u);
-        atomicStore(&spikes[SPIKES_LIST + at], neuron);
+        list_chunks(neuron);
     }
     if (WRITE_TAPE) {
         if (held != 0u) { atomicOr(&spikes[SPIKES_HELD + neuron], held); }

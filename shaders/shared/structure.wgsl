@@ -1,8 +1,8 @@
 // L4, L5: the structure terms of the loss as slopes by the logarithm of a weight, by pair type and bin of the weight, and
 // the counts of the weights in those bins. Twin of the bins: src/model/weight_bins.rs.
 
-// Whether the structure terms see a weight of this shard: one between neurons, and not 0.
-fn in_structure(weight: f32) -> bool { return STRUCTURE && shard_list() == LIST_NEURONS && weight > 0.0; }
+// Whether the structure terms see a weight of these rows: one between neurons, and not 0.
+fn in_structure(weight: f32) -> bool { return STRUCTURE && rows_kind() == ROWS_OF_NEURONS && weight > 0.0; }
 
 // Place of a weight in a table [pair type][bin].
 fn weight_cell(pair: u32, weight: f32) -> u32 {

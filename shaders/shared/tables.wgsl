@@ -35,7 +35,14 @@ fn slot_after(slot: u32, delay: u32) -> u32 {
 fn plane_index(plane: u32, neuron: u32, trial: u32) -> u32 {
     return (plane * N_NEURONS + neuron) * N_TRIALS + trial;
 }
-// Index into a ring of arrivals: [slot][class][neuron][trial].
+// First of the chunks of a source's row; they are numbered over all sources.
+fn first_chunk(source: u32) -> u32 { return tables[TABLE_CHUNKS + source]; }
+
+// Index into the ring of arrivals: [slot][class][neuron][trial].
 fn arrival_index(slot: u32, class_ix: u32, neuron: u32, trial: u32) -> u32 {
     return ((slot * N_CLASSES + class_ix) * N_NEURONS + neuron) * N_TRIALS + trial;
+}
+// Index into the ring of their adjoints: [slot][class][neuron], a record of RECORD vec4 with all trials of a neuron.
+fn record_index(slot: u32, class_ix: u32, neuron: u32) -> u32 {
+    return ((slot * N_CLASSES + class_ix) * N_NEURONS + neuron) * RECORD;
 }

@@ -100,7 +100,7 @@ impl Simulation {
         }
         let start = Instant::now();
         self.clear_adjoint(seeds)?;
-        self.device.adj_spike.write(self.layout.adj_spike_words(), population);
+        self.device.seeds.write(self.layout.seeds_population(), population);
         self.walk_all()?;
         self.report(start)
     }
@@ -112,14 +112,20 @@ impl Simulation {
     pub fn adjoint_of_potentials(&mut self, seeds: &PotentialSeeds) -> Result<PotentialAdjoint> {
         let plane = self.layout.plane_words();
         let shapes_fit = seeds.steps.len() == plane && seeds.values.len() == plane;
-        let (true, Some(current)) = (shapes_fit, self.layout.adjoint_plane("CURRENT")) else {
+        let layout = &self.layout;
+        let planes = (
+            layout.adjoint_plane("CURRENT"),
+            layout.seeds_plane("POTENTIAL_STEP"),
+            layout.seeds_plane("POTENTIAL"),
+        );
+        let (true, (Some(current), Some(at_step), Some(by_potential))) = (shapes_fit, planes) else {
             return Err(Error::Failed("this simulation takes no potential seeds of that shape".to_owned()));
         };
         let start = Instant::now();
         self.clear_adjoint(&[])?;
         let steps: Vec<f32> = seeds.steps.iter().map(|step| *step as f32).collect();
-        self.device.adj_spike.write(2 * plane, &steps);
-        self.device.adj_spike.write(3 * plane, &seeds.values);
+        self.device.seeds.write(at_step, &steps);
+        self.device.seeds.write(by_potential, &seeds.values);
         self.walk_all()?;
         let u_d = match self.layout.adjoint_plane("U_D") {
             Some(at) => self.device.adj_state.read(at, plane)?,
@@ -149,12 +155,12 @@ impl Simulation {
     pub(super) fn clear_adjoint(&self, seeds: &[f32]) -> Result<()> {
         let device = &self.device;
         let mut commands = self.gpu.commands("start of the adjoint");
-        commands.clear(&device.adj_state);
-        commands.clear(&device.adj_arrivals);
-        commands.clear(&device.adj_spike);
-        device.shards.iter().filter_map(|shard| shard.grad.as_ref()).for_each(|grad| commands.clear(grad));
+        for buffer in [&device.adj_state, &device.adj_arrivals, &device.adj_spike, &device.seeds] {
+            commands.clear(buffer);
+        }
+        device.edges.learned().for_each(|(_, grad)| commands.clear(grad));
         commands.submit()?;
-        device.adj_spike.write(self.layout.plane_words(), seeds);
+        device.seeds.write(0, seeds);
         Ok(())
     }
 
@@ -167,15 +173,11 @@ impl Simulation {
             self.gpu.submit("adjoint", |pass| {
                 for (step, slot) in steps.iter().zip(slots).rev() {
                     let offset = (step * UNIFORM_STRIDE) as u32;
-                    for (group, shard) in slot.gather.iter().zip(&device.shards) {
-                        if let Some(group) = group {
-                            kernels.gather.dispatch(pass, group, offset, shard.n_workgroups);
-                        }
+                    for (group, n_workgroups) in &slot.gather {
+                        kernels.gather.dispatch(pass, group, offset, *n_workgroups);
                     }
-                    for (group, shard) in slot.weight_gradient.iter().zip(&device.shards) {
-                        if let Some(group) = group {
-                            kernels.weight_gradient.dispatch(pass, group, offset, shard.n_workgroups);
-                        }
+                    for (group, n_workgroups) in &slot.weight_gradient {
+                        kernels.weight_gradient.dispatch(pass, group, offset, *n_workgroups);
                     }
                     kernels.neuron_adjoint.dispatch(
                         pass,
@@ -205,17 +207,5 @@ impl Simulation {
             cell_gradient,
             wall_ms: start.elapsed().as_secs_f64() * 1e3,
         })
-    }
-
-    /// Gradient of every edge's weight, `[n_edges]`; zeros where weights are not learned.
-    pub fn weight_gradient(&self) -> Result<Vec<f32>> {
-        let mut gradient = Vec::new();
-        for shard in &self.device.shards {
-            match &shard.grad {
-                Some(grad) => gradient.extend(grad.read::<f32>(0, shard.n_edges)?),
-                None => gradient.resize(gradient.len() + shard.n_edges, 0.0),
-            }
-        }
-        Ok(gradient)
     }
 }

@@ -3,33 +3,16 @@
 use std::sync::Arc;
 
 use super::adjoint::TrialSums;
-use super::layout::{Layout, UNIFORM_STRIDE};
-use super::rows::{row_workgroup_size, row_workgroups};
+use super::edges::{Edges, RowSet, Shard};
+use super::layout::{Layout, RowKind, UNIFORM_STRIDE};
+use super::rows::{edge_workgroup_size, gather_lanes};
 use super::shaders::{NEURON_WORKGROUP, assemble};
 use super::sources::{SourceKernel, SourceSpikes};
 use super::tape::Checkpoint;
-use super::{LearnWeights, NeuronThreads, Settings};
+use super::{NeuronThreads, Settings};
 use crate::error::Result;
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::network::Network;
-
-/// Whole rows of synapses of one kind of source, small enough for one binding.
-#[derive(Debug)]
-pub(super) struct Shard {
-    pub(super) first_edge: usize,
-    pub(super) n_edges: usize,
-    pub(super) first_source: usize,
-    pub(super) n_rows: usize,
-    /// 0 neurons, 1 LGN units, 2 background units.
-    pub(super) kind: usize,
-    pub(super) offsets: Buffer,
-    pub(super) targets: Buffer,
-    pub(super) weights: Buffer,
-    /// Gradient of the weights, where they are learned.
-    pub(super) grad: Option<Buffer>,
-    /// Workgroups that walk its rows.
-    pub(super) n_workgroups: u32,
-}
 
 /// What one step of a segment leaves for the adjoint, with the bind groups that use it.
 #[derive(Debug)]
@@ -37,8 +20,9 @@ pub(super) struct Slot {
     pub(super) spikes: Buffer,
     pub(super) neuron: BindGroup,
     pub(super) spread: Vec<BindGroup>,
-    pub(super) gather: Vec<Option<BindGroup>>,
-    pub(super) weight_gradient: Vec<Option<BindGroup>>,
+    /// The gathers and the weight gradients, with the workgroups of each.
+    pub(super) gather: Vec<(BindGroup, u32)>,
+    pub(super) weight_gradient: Vec<(BindGroup, u32)>,
     pub(super) neuron_adjoint: BindGroup,
     pub(super) tape: Buffer,
 }
@@ -69,9 +53,11 @@ pub(super) struct Device {
     pub(super) adj_arrivals: Buffer,
     pub(super) adj_spike: Buffer,
     pub(super) trial_sums: TrialSums,
+    /// Derivatives of the loss by what it looks at itself.
+    pub(super) seeds: Buffer,
     /// Spikes of each group, `[n_steps][n_groups][n_trials]`; one word where there is none.
     pub(super) population: Buffer,
-    pub(super) shards: Vec<Shard>,
+    pub(super) edges: Edges,
     pub(super) slots: Vec<Slot>,
     /// Of each segment but the first.
     pub(super) checkpoints: Vec<Checkpoint>,
@@ -101,16 +87,13 @@ impl Device {
         let state = Buffer::storage(gpu, "state", layout.state_words())?;
         let arrivals = Buffer::storage(gpu, "arrivals ring", layout.ring_words())?;
         let adj_state = Buffer::storage(gpu, "adjoint state", layout.adjoint_words())?;
-        let adj_arrivals = Buffer::storage(gpu, "adjoint arrivals ring", layout.ring_words())?;
-        let adj_spike = Buffer::storage(
-            gpu,
-            "adjoint spikes and seeds",
-            layout.adj_spike_words() + layout.population_words(settings.n_steps),
-        )?;
+        let adj_arrivals = Buffer::storage(gpu, "adjoint arrivals ring", layout.adj_ring_words())?;
+        let adj_spike = Buffer::storage(gpu, "adjoint spikes", layout.adj_spike_words())?;
+        let seeds = Buffer::storage(gpu, "seeds", layout.seeds_words(settings.n_steps))?;
         let trial_sums = TrialSums::new(gpu, layout, settings, &tables, &adj_state)?;
         let n_population = layout.population_words(settings.n_steps).max(1);
         let population = Buffer::storage(gpu, "population counts", n_population)?;
-        let shards = make_shards(gpu, network, layout, settings.learn_weights)?;
+        let edges = Edges::new(gpu, network, layout, settings.learn_weights)?;
 
         let sources = SourceKernel::new(gpu, layout, network, settings, &sources)?;
         let mut device = Self {
@@ -127,8 +110,9 @@ impl Device {
             adj_arrivals,
             adj_spike,
             trial_sums,
+            seeds,
             population,
-            shards,
+            edges,
             slots: Vec::new(),
             checkpoints: Vec::new(),
             history: Vec::new(),
@@ -142,19 +126,44 @@ impl Device {
 
     /// The spread of a step's spikes, bound for each shard.
     pub(super) fn bind_spreads(&self, spikes: &Buffer) -> Result<Vec<BindGroup>> {
-        self.shards.iter().map(|shard| self.bind_spread(shard, spikes)).collect()
+        self.edges.shards.iter().map(|shard| self.bind_spread(shard, spikes)).collect()
     }
 
     fn bind_spread(&self, shard: &Shard, spikes: &Buffer) -> Result<BindGroup> {
         self.kernels.spread.bind(&[
             ("step", &self.uniform),
             ("tables", &self.tables),
-            ("status", &self.status),
-            ("offsets", &shard.offsets),
+            ("rows", &shard.rows),
             ("targets", &shard.targets),
             ("weights", &shard.weights),
             ("spikes", spikes),
             ("arrivals", &self.arrivals),
+        ])
+    }
+
+    fn bind_gather(&self, rows: &RowSet, spikes: &Buffer) -> Result<BindGroup> {
+        let shard = self.edges.shard(rows);
+        self.kernels.gather.bind(&[
+            ("step", &self.uniform),
+            ("tables", &self.tables),
+            ("adj_arrivals", &self.adj_arrivals),
+            ("rows", &rows.rows),
+            ("targets", &shard.targets),
+            ("weights", &shard.weights),
+            ("spikes", spikes),
+            ("adj_spike", &self.adj_spike),
+        ])
+    }
+
+    fn bind_weight_gradient(&self, rows: &RowSet, grad: &Buffer, spikes: &Buffer) -> Result<BindGroup> {
+        self.kernels.weight_gradient.bind(&[
+            ("step", &self.uniform),
+            ("tables", &self.tables),
+            ("adj_arrivals", &self.adj_arrivals),
+            ("rows", &rows.rows),
+            ("targets", &self.edges.shard(rows).targets),
+            ("grad", grad),
+            ("spikes", spikes),
         ])
     }
 
@@ -186,31 +195,21 @@ impl Device {
                     ("tape", &tape),
                     ("spikes", &spikes),
                     ("adj_spike", &self.adj_spike),
+                    ("seeds", &self.seeds),
                 ],
             ]
             .concat(),
         )?;
         let spread = self.bind_spreads(&spikes)?;
-        let mut gather = Vec::new();
-        let mut weight_gradient = Vec::new();
-        for shard in &self.shards {
-            let rows = [
-                ("step", &self.uniform),
-                ("tables", &self.tables),
-                ("offsets", &shard.offsets),
-                ("targets", &shard.targets),
-                ("adj_arrivals", &self.adj_arrivals),
-                ("spikes", &spikes),
-            ];
-            let bind_gather = || {
-                let own = [("weights", &shard.weights), ("adj_spike", &self.adj_spike)];
-                self.kernels.gather.bind(&[&rows[..], &own].concat())
-            };
-            gather.push((shard.kind == 0).then(bind_gather).transpose()?);
-            let bind_gradient =
-                |grad: &Buffer| self.kernels.weight_gradient.bind(&[&rows[..], &[("grad", grad)]].concat());
-            weight_gradient.push(shard.grad.as_ref().map(bind_gradient).transpose()?);
-        }
+        let of_neurons = self.edges.row_sets.iter().filter(|rows| rows.kind == RowKind::Neurons);
+        let gather = of_neurons
+            .map(|rows| Ok((self.bind_gather(rows, &spikes)?, rows.gather_workgroups)))
+            .collect::<Result<_>>()?;
+        let weight_gradient = self
+            .edges
+            .learned()
+            .map(|(rows, grad)| Ok((self.bind_weight_gradient(rows, grad, &spikes)?, rows.chunk_workgroups)))
+            .collect::<Result<_>>()?;
         Ok(Slot { spikes, neuron, spread, gather, weight_gradient, neuron_adjoint, tape })
     }
 }
@@ -238,74 +237,15 @@ fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kerne
         ("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP)),
         ("TRIAL_THREADS", trial_threads(gpu, settings) as f64),
     ];
-    let per_row = ("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu)));
+    let per_edge = ("WORKGROUP_SIZE", f64::from(edge_workgroup_size(gpu)));
+    let lanes = ("LANES", f64::from(gather_lanes(gpu, layout.n_neurons)));
     let cell_gradient = ("CELL_GRADIENT", f64::from(u8::from(settings.learn_cells)));
     Ok(Kernels {
         neuron: kernel(forward, &per_neuron)?,
         neuron_taped: kernel(forward, &[&per_neuron[..], &[("WRITE_TAPE", 1.0)]].concat())?,
         neuron_adjoint: kernel(adjoint, &[&per_neuron[..], &[cell_gradient]].concat())?,
-        spread: kernel("spread_forward", &[per_row])?,
-        gather: kernel("gather_adjoint", &[per_row])?,
-        weight_gradient: kernel("weight_gradient", &[per_row])?,
-    })
-}
-
-/// Splits the rows by kind of source, and further where a binding would exceed the adapter's limit.
-fn make_shards(
-    gpu: &Arc<Gpu>,
-    network: &Network,
-    layout: &Layout,
-    learn: LearnWeights,
-) -> Result<Vec<Shard>> {
-    let n = network.neurons.len();
-    let kinds = [
-        (0, n, learn.recurrent),
-        (n, n + network.n_lgn, learn.lgn),
-        (n + network.n_lgn, network.n_sources(), learn.background),
-    ];
-    let max_edges = (gpu.adapter().max_binding_bytes.min(gpu.adapter().max_buffer_bytes) / 4) as usize;
-    let offsets = &network.rows.offsets;
-    let mut shards = Vec::new();
-    for (kind, (mut first, end, learned)) in kinds.into_iter().enumerate() {
-        while first < end {
-            // The last row that still fits; a single row always does (its length is below the number of neurons).
-            let limit = offsets[first] + max_edges as u64;
-            let fits = offsets[first..=end].partition_point(|o| *o <= limit) - 1;
-            let last = first + fits.max(1);
-            shards.push(make_shard(gpu, network, layout, kind, first..last, learned)?);
-            first = last;
-        }
-    }
-    Ok(shards)
-}
-
-fn make_shard(
-    gpu: &Arc<Gpu>,
-    network: &Network,
-    layout: &Layout,
-    kind: usize,
-    sources: std::ops::Range<usize>,
-    learned: bool,
-) -> Result<Shard> {
-    let rows = &network.rows;
-    let (first_edge, last_edge) = (rows.offsets[sources.start] as usize, rows.offsets[sources.end] as usize);
-    let name = ["recurrent", "LGN", "background"][kind];
-    let mut header = vec![sources.start as u32, sources.len() as u32, kind as u32];
-    header
-        .extend(rows.offsets[sources.start..=sources.end].iter().map(|o| (*o as usize - first_edge) as u32));
-    let n_edges = last_edge - first_edge;
-    let grad =
-        learned.then(|| Buffer::storage(gpu, &format!("{name} weight gradients"), n_edges)).transpose()?;
-    Ok(Shard {
-        first_edge,
-        n_edges,
-        first_source: sources.start,
-        n_rows: sources.len(),
-        kind,
-        offsets: Buffer::storage_of(gpu, &format!("{name} row offsets"), &header)?,
-        targets: Buffer::storage_of(gpu, &format!("{name} targets"), &rows.targets[first_edge..last_edge])?,
-        weights: Buffer::storage(gpu, &format!("{name} weights"), n_edges)?,
-        grad,
-        n_workgroups: row_workgroups(gpu, &rows.offsets[sources.start..=sources.end], layout),
+        spread: kernel("spread_forward", &[per_edge])?,
+        gather: kernel("gather_adjoint", &[per_edge, lanes])?,
+        weight_gradient: kernel("weight_gradient", &[per_edge])?,
     })
 }

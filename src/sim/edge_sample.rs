@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Simulation;
+use super::layout::RowKind;
 use super::shaders::{NEURON_WORKGROUP, assemble};
 use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
@@ -35,10 +36,11 @@ impl EdgeSample {
     /// # Errors
     /// [`Error::Failed`] for another rig; [`Error::Device`] what the driver refused.
     pub fn new(gpu: &Arc<Gpu>, network: &Simulation, rig: &Simulation) -> Result<Self> {
-        let [rig_shard] = rig.device.shards.as_slice() else {
-            return Err(Error::Failed("the edges of a rig lie in one shard".to_owned()));
+        let rig_edges = &rig.device.edges;
+        let ([rig_shard], [rig_rows]) = (rig_edges.shards.as_slice(), rig_edges.row_sets.as_slice()) else {
+            return Err(Error::Failed("the edges of a rig lie in one shard and leave neurons".to_owned()));
         };
-        let Some(rig_grad) = &rig_shard.grad else {
+        let Some(rig_grad) = &rig_rows.grad else {
             return Err(Error::Failed("the edges of a rig have gradients".to_owned()));
         };
         let size = [("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP))];
@@ -46,7 +48,10 @@ impl EdgeSample {
         let (fetch, add) = (kernel("sample_weights_forward")?, kernel("sample_weights_adjoint")?);
         let n_edges = rig_shard.n_edges;
         let mut shards = Vec::new();
-        for shard in network.device.shards.iter().filter(|shard| shard.kind == 0 && shard.n_edges > 0) {
+        let edges = &network.device.edges;
+        // Neurons come before all other sources, so that their rows start a shard wherever it has some.
+        for rows in edges.row_sets.iter().filter(|rows| rows.kind == RowKind::Neurons && rows.n_edges > 0) {
+            let shard = edges.shard(rows);
             let sample = Buffer::storage(gpu, "sampled edges", n_edges + 1)?;
             let weights =
                 [("sample", &sample), ("weights", &shard.weights), ("rig_weights", &rig_shard.weights)];
@@ -54,7 +59,7 @@ impl EdgeSample {
             shards.push(SampledShard {
                 first_edge: shard.first_edge as u32,
                 fetch: fetch.bind(&weights)?,
-                add: shard.grad.as_ref().map(bind_add).transpose()?,
+                add: rows.grad.as_ref().map(bind_add).transpose()?,
                 sample,
             });
         }
@@ -97,11 +102,6 @@ impl EdgeSample {
 }
 
 impl Simulation {
-    /// Sets the gradient of every weight to zero.
-    pub fn clear_weight_gradient(&self) {
-        self.device.shards.iter().filter_map(|shard| shard.grad.as_ref()).for_each(Buffer::clear);
-    }
-
     /// Puts other neurons, as many as before, in the place of the simulation's: their cell models and cell types, and the targets of
     /// the edges that leave them.
     ///
@@ -110,7 +110,7 @@ impl Simulation {
     pub fn exchange_neurons(&mut self, neurons: &Neurons, targets: &[u32]) -> Result<()> {
         let n = self.layout.n_neurons;
         let shapes_fit = neurons.model_ix.len() == n && neurons.cell_type_ix.len() == n;
-        match self.device.shards.as_slice() {
+        match self.device.edges.shards.as_slice() {
             [shard] if shapes_fit && shard.n_edges == targets.len() => shard.targets.write(0, targets),
             _ => return Err(Error::Failed("other neurons do not have the simulation's shape".to_owned())),
         }

@@ -176,8 +176,8 @@ impl Simulation {
         commands.pass(|pass| {
             for (j, _) in self.history_steps(segment) {
                 let offset = (self.history_uniform(segment, j) * UNIFORM_STRIDE) as u32;
-                for (group, shard) in device.history[j].1.iter().zip(&device.shards) {
-                    device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
+                for (group, shard) in device.history[j].1.iter().zip(&device.edges.shards) {
+                    device.kernels.spread.dispatch(pass, group, offset, shard.chunk_workgroups);
                 }
             }
         });
@@ -205,8 +205,8 @@ impl Simulation {
                 for (step, slot) in steps.iter().zip(slots) {
                     let offset = (step * UNIFORM_STRIDE) as u32;
                     neuron.dispatch(pass, &slot.neuron, offset, device.neuron_workgroups);
-                    for (group, shard) in slot.spread.iter().zip(&device.shards) {
-                        device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
+                    for (group, shard) in slot.spread.iter().zip(&device.edges.shards) {
+                        device.kernels.spread.dispatch(pass, group, offset, shard.chunk_workgroups);
                     }
                 }
             });

@@ -4,7 +4,9 @@
 //! front of every kernel; `tests/layout.rs` holds the structs against the offsets that naga reflects.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
+use super::LearnWeights;
 use crate::model::Dynamics;
 use crate::model::cell::{
     CellConstants, CellMode, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
@@ -60,13 +62,83 @@ pub const MAX_LIKE_GROUPS: usize = 8;
 /// Distance between two uniforms, bytes: the alignment that every adapter accepts.
 pub const UNIFORM_STRIDE: usize = 256;
 
-/// Status codes, as raised by the kernels.
+/// Status code that a kernel raises where the state is not finite.
 pub const STATUS_NOT_FINITE: u32 = 1;
-/// An integer sum of arrivals left the range of i32.
+
+/// Status code that a kernel raises where more arrived in a step than there is room for.
 pub const STATUS_OVERFLOW: u32 = 2;
 
 /// Kernels by the number that the status word names them with.
-pub const STATUS_KERNELS: [&str; 4] = ["", "neuron_forward", "spread_forward", "neuron_adjoint"];
+pub const STATUS_KERNELS: [&str; 3] = ["", "neuron_forward", "neuron_adjoint"];
+
+/// Edges of a chunk, the piece of a row that a workgroup takes where few rows are walked. About a usual row of a neuron, so that the
+/// list of chunks is hardly longer than one of rows.
+pub const CHUNK_EDGES: usize = 512;
+
+/// Chunks of a row of so many edges.
+pub fn n_chunks(n_edges: u64) -> usize {
+    (n_edges as usize).div_ceil(CHUNK_EDGES)
+}
+
+/// Which sources rows of synapses belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// Neurons.
+    Neurons,
+    /// LGN units.
+    Lgn,
+    /// Background units.
+    Background,
+}
+
+impl RowKind {
+    /// Each kind with its sources.
+    pub(super) fn sources(network: &Network) -> [(Self, Range<usize>); 3] {
+        let (n, units) = (network.neurons.len(), network.neurons.len() + network.n_lgn);
+        [(Self::Neurons, 0..n), (Self::Lgn, n..units), (Self::Background, units..network.n_sources())]
+    }
+
+    /// Whether the weights of these rows are among those that are learned.
+    pub(super) fn learned(self, learn: LearnWeights) -> bool {
+        match self {
+            Self::Neurons => learn.recurrent,
+            Self::Lgn => learn.lgn,
+            Self::Background => learn.background,
+        }
+    }
+
+    /// For labels.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Neurons => "recurrent",
+            Self::Lgn => "LGN",
+            Self::Background => "background",
+        }
+    }
+}
+
+/// Fields of the header of a table of rows (`shaders/shared/rows.wgsl`), in order.
+const ROW_FIELDS: [&str; 6] = ["FIRST_SOURCE", "N", "KIND", "FIRST_EDGE", "FIRST_CHUNK", "N_CHUNKS"];
+
+/// Words before the offsets of a table of rows.
+pub(super) const ROWS_HEADER: usize = ROW_FIELDS.len();
+
+/// The header of the rows of some sources, whose first edge in their shard and whose chunks are given.
+pub(super) fn rows_header(
+    sources: &Range<usize>,
+    kind: RowKind,
+    first_edge: u32,
+    chunks: Range<u32>,
+) -> [u32; ROWS_HEADER] {
+    [
+        sources.start as u32,
+        sources.len() as u32,
+        kind as u32,
+        first_edge,
+        chunks.start,
+        chunks.end - chunks.start,
+    ]
+}
 
 /// Fields of a cell model in the tables, in order.
 const CELL_FIELDS: [&str; 21] = [
@@ -96,8 +168,12 @@ const CELL_FIELDS: [&str; 21] = [
 /// Fields of a port of a cell model in the tables, in order. DP_*: derivatives by log g.
 const PORT_FIELDS: [&str; 7] = ["DECAY", "P_UR", "P_UG", "DP_UR", "DP_UG", "DRIVE", "ON_SOMA"];
 
-/// Lists of sources in a spikes buffer: neurons, LGN units and background units that spiked; neurons with psi not 0.
-const LISTS: [&str; 4] = ["NEURONS", "LGN", "BACKGROUND", "ACTIVE"];
+/// Lists in a spikes buffer: chunks of the rows of sources that spiked; neurons with psi not 0.
+const LISTS: [&str; 2] = ["CHUNKS", "ACTIVE"];
+
+/// Planes of the seeds, the derivatives of the loss by what it looks at itself: by the spike counts; where it looks at potentials (A11),
+/// the step after which it does, and the derivative by the potential. Behind them lie those by the groups' spikes in each step.
+const SEEDS_PLANES: [&str; 3] = ["COUNT", "POTENTIAL_STEP", "POTENTIAL"];
 
 /// Planes of the adjoint that hold gradients of the cell parameters, in the order of `model::cell::CELL_PARAMETERS`.
 const GRADIENT_PLANES: [&str; N_CELL_PARAMETERS] =
@@ -128,6 +204,8 @@ pub struct Layout {
     pub has_potential_seeds: bool,
     /// Groups of neurons whose spikes are counted in every step, 0 to 32.
     pub n_groups: usize,
+    /// Number of chunks of all rows.
+    pub n_chunks: usize,
     /// Number of cell types.
     pub n_cell_types: usize,
     /// Number of source types.
@@ -156,6 +234,7 @@ impl Layout {
             two_compartment: matches!(dynamics.mode, CellMode::TwoCompartment { .. }),
             has_potential_seeds: false,
             n_groups: 0,
+            n_chunks: network.rows.offsets.windows(2).map(|row| n_chunks(row[1] - row[0])).sum(),
             n_cell_types: network.vocabulary.n_cell_types(),
             n_source_types: network.vocabulary.n_source_types(),
             n_classes: dynamics.ports.n_classes,
@@ -289,10 +368,34 @@ impl Layout {
         self.adjoint_planes().iter().position(|p| *p == name).map(|plane| plane * self.plane_words())
     }
 
-    /// Words of the adjoint of the spikes: gathered, seeds of the counts, then step and value of the potential seeds.
-    /// Behind them lie the seeds of the population counts ([`Layout::population_words`]).
+    /// Pieces of four trials that hold all trials of a neuron: a *record* of the adjoint of arrivals or of spikes. Trials after the
+    /// last are there for the sake of wide loads alone.
+    pub fn record_vec4s(&self) -> usize {
+        self.n_trials.div_ceil(4)
+    }
+
+    /// Words of the adjoint of the spikes, a record a neuron.
     pub fn adj_spike_words(&self) -> usize {
-        (if self.has_potential_seeds { 4 } else { 2 }) * self.plane_words()
+        4 * self.record_vec4s() * self.n_neurons
+    }
+
+    fn seeds_planes(&self) -> &'static [&'static str] {
+        if self.has_potential_seeds { &SEEDS_PLANES } else { &SEEDS_PLANES[..1] }
+    }
+
+    /// First word of a plane of the seeds (`COUNT`, ...), if they have it.
+    pub(super) fn seeds_plane(&self, name: &str) -> Option<usize> {
+        self.seeds_planes().iter().position(|p| *p == name).map(|plane| plane * self.plane_words())
+    }
+
+    /// First word of the seeds of the population counts, behind the planes.
+    pub(super) fn seeds_population(&self) -> usize {
+        self.seeds_planes().len() * self.plane_words()
+    }
+
+    /// Words of the seeds for `n_steps` steps.
+    pub fn seeds_words(&self, n_steps: usize) -> usize {
+        self.seeds_population() + self.population_words(n_steps)
     }
 
     /// Words of the population counts of `n_steps` steps, `[n_steps][n_groups][n_trials]`.
@@ -315,14 +418,19 @@ impl Layout {
         (self.adjoint_planes().len() - GRADIENT_PLANES.len()) * self.plane_words()
     }
 
-    /// Words of a ring of arrivals.
+    /// Words of the ring of arrivals.
     pub fn ring_words(&self) -> usize {
         self.n_slots * self.n_classes * self.plane_words()
     }
 
-    /// Words of the spikes of one step: list lengths, masks, held masks, masks with psi not 0, lists, active list.
+    /// Words of the ring of their adjoints, in records.
+    pub fn adj_ring_words(&self) -> usize {
+        self.n_slots * self.n_classes * self.adj_spike_words()
+    }
+
+    /// Words of the spikes of one step: list lengths, masks, held masks, masks with psi not 0, list of chunks, active list.
     pub fn spikes_words(&self) -> usize {
-        LISTS.len() + 2 * self.n_sources() + 3 * self.n_neurons
+        self.spikes_active() + self.n_neurons
     }
 
     /// First word of the masks of spiked trials, `[n_sources]`.
@@ -332,12 +440,17 @@ impl Layout {
 
     /// First word of the list of neurons with psi not 0.
     pub(super) fn spikes_active(&self) -> usize {
-        self.spikes_mask() + 2 * self.n_sources() + 2 * self.n_neurons
+        self.spikes_chunks() + self.n_chunks
     }
 
-    /// Word that holds the length of that list.
-    pub(super) fn spikes_active_count(&self) -> usize {
-        LISTS.len() - 1
+    /// First word of the list of chunks.
+    pub fn spikes_chunks(&self) -> usize {
+        self.spikes_mask() + self.n_sources() + 2 * self.n_neurons
+    }
+
+    /// First word of the masks of the trials in which psi is not 0, `[n_neurons]`.
+    pub(super) fn spikes_near(&self) -> usize {
+        self.spikes_mask() + self.n_sources() + self.n_neurons
     }
 
     fn table_neurons(&self) -> usize {
@@ -346,8 +459,11 @@ impl Layout {
     fn table_units(&self) -> usize {
         self.table_neurons() + self.n_neurons
     }
-    fn table_classes(&self) -> usize {
+    fn table_chunks(&self) -> usize {
         self.table_units() + self.n_lgn + self.n_background
+    }
+    fn table_classes(&self) -> usize {
+        self.table_chunks() + self.n_sources() + 1
     }
     fn table_gains(&self) -> usize {
         self.table_classes() + self.n_source_types
@@ -399,27 +515,31 @@ impl Layout {
         number("TARGET_NEURON_MASK", (1 << TARGET_NEURON_BITS) - 1);
         number("TABLE_NEURONS", self.table_neurons());
         number("TABLE_UNITS", self.table_units());
+        number("TABLE_CHUNKS", self.table_chunks());
         number("TABLE_CLASSES", self.table_classes());
         number("TABLE_GAINS", self.table_gains());
         number("TABLE_CELLS", self.table_cells());
         number("TABLE_PORTS", self.table_ports());
         number("TABLE_GROUPS", self.table_groups());
         number("N_GROUPS", self.n_groups);
-        number("ADJ_POPULATION", self.adj_spike_words());
+        number("SEEDS_POPULATION", self.seeds_population());
+        number("RECORD", self.record_vec4s());
+        number("CHUNK_EDGES", CHUNK_EDGES);
+        number("ROWS_HEADER", ROWS_HEADER);
+        number("ROWS_OF_NEURONS", RowKind::Neurons as usize);
         number("CELL_STRIDE", CELL_FIELDS.len());
         number("PORT_STRIDE", PORT_FIELDS.len());
         number("SPIKES_COUNTS", 0);
         number("SPIKES_MASK", self.spikes_mask());
         number("SPIKES_HELD", self.spikes_mask() + self.n_sources());
-        number("SPIKES_NEAR", self.spikes_mask() + self.n_sources() + self.n_neurons);
-        number("SPIKES_LIST", self.spikes_mask() + self.n_sources() + 2 * self.n_neurons);
+        number("SPIKES_NEAR", self.spikes_near());
+        number("SPIKES_CHUNKS", self.spikes_chunks());
         number("SPIKES_ACTIVE", self.spikes_active());
         number("STATUS_NOT_FINITE", STATUS_NOT_FINITE as usize);
         number("STATUS_OVERFLOW", STATUS_OVERFLOW as usize);
         number("STREAM_SOURCE_SPIKES", Stream::SourceSpikes as usize);
         number("KERNEL_NEURON_FORWARD", 1);
-        number("KERNEL_SPREAD", 2);
-        number("KERNEL_NEURON_ADJOINT", 3);
+        number("KERNEL_NEURON_ADJOINT", 2);
         let mut enumerate = |prefix: &str, names: &[&str]| {
             for (i, name) in names.iter().enumerate() {
                 number(&format!("{prefix}_{name}"), i);
@@ -432,12 +552,16 @@ impl Layout {
         enumerate("CELL", &CELL_FIELDS);
         enumerate("PORT", &PORT_FIELDS);
         enumerate("LIST", &LISTS);
+        enumerate("ROWS", &ROW_FIELDS);
+        enumerate("SEEDS", self.seeds_planes());
         if !self.has_current {
             // Named in a branch that is never taken.
             number("STATE_CURRENT", 0);
         }
         if !self.has_potential_seeds {
             number("ADJ_CURRENT", 0);
+            number("SEEDS_POTENTIAL_STEP", 0);
+            number("SEEDS_POTENTIAL", 0);
         }
         let _ = writeln!(text, "const HAS_CURRENT: bool = {};", self.has_current);
         let _ = writeln!(text, "const HAS_POTENTIAL_SEEDS: bool = {};", self.has_potential_seeds);
@@ -446,6 +570,14 @@ impl Layout {
         let _ = writeln!(text, "const SURROGATE_HALF_WIDTH: f32 = {:?};", self.half_width as f32);
         let _ = writeln!(text, "const SURROGATE_HEIGHT: f32 = {:?};", self.height as f32);
         text
+    }
+
+    /// The numbers for which `//!for` repeats a block of a kernel ([`super::shaders`]); `of` is the number of the outer block.
+    pub(super) fn list(&self, name: &str, of: Option<usize>) -> Option<Vec<usize>> {
+        match (name, of) {
+            ("RECORD", None) => Some((0..self.record_vec4s()).collect()),
+            _ => None,
+        }
     }
 
     /// The neurons' words, with which the tables start: cell model, target type, cell type.
@@ -459,7 +591,16 @@ impl Layout {
             .collect()
     }
 
-    /// The tables for the device: neurons, units, classes, gains, then cells and ports ([`Layout::cell_tables`]).
+    /// First chunk of each source's row, and the end of the last; a network made by hand may leave the rows out.
+    pub(super) fn first_chunks(&self, network: &Network) -> Vec<u32> {
+        let mut first = vec![0; self.n_sources() + 1];
+        for (source, row) in network.rows.offsets.windows(2).enumerate() {
+            first[source + 1] = first[source] + n_chunks(row[1] - row[0]) as u32;
+        }
+        first
+    }
+
+    /// The tables for the device: neurons, units, chunks, classes, gains, then cells and ports ([`Layout::cell_tables`]).
     pub fn tables(
         &self,
         network: &Network,
@@ -468,6 +609,7 @@ impl Layout {
     ) -> Vec<u32> {
         let mut words = self.neuron_words(&network.neurons, &dynamics.ports);
         words.extend(network.unit_type_ix.iter().map(|source_type| u32::from(*source_type)));
+        words.extend(self.first_chunks(network));
         words.extend(network.vocabulary.class_of_source_type.iter().map(|c| *c as u32));
         for target_type in 0..self.n_target_types {
             for class_ix in 0..self.n_classes {

@@ -6,6 +6,7 @@
 mod adjoint;
 mod device;
 mod edge_sample;
+mod edges;
 mod forward;
 mod held;
 pub mod layout;
@@ -112,10 +113,13 @@ pub struct Simulation {
     neuron_model_ix: Vec<u16>,
     /// Source type of each neuron, then of each unit.
     source_type_ix: Vec<u8>,
+    class_of_source_type: Vec<usize>,
     device: Device,
     arrival_scale: f64,
     /// Largest of the weights that are not learned.
     largest_fixed_weight: f32,
+    /// Largest sum of the weights of one class onto one neuron when they were set.
+    largest_sum: f64,
     /// Whether a forward pass has run, which an adjoint pass can walk back.
     has_run: bool,
     /// The segment whose steps lie in the slots with their tape.
@@ -159,10 +163,12 @@ impl Simulation {
             cell_models: network.cell_models.clone(),
             neuron_model_ix: network.neurons.model_ix.clone(),
             device,
+            class_of_source_type: network.vocabulary.class_of_source_type.clone(),
             source_type_ix: [&network.neurons.cell_type_ix[..], &network.unit_type_ix].concat(),
             arrival_scale: 1.0,
             largest_fixed_weight: 0.0,
             has_run: false,
+            largest_sum: 0.0,
             segment_on_tape: None,
             draws: (0, 0),
             voltage_factor: 1.0,
@@ -179,11 +185,6 @@ impl Simulation {
     /// What the simulation was told.
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    /// Fixed-point units per unit of weight (E9).
-    pub fn arrival_scale(&self) -> f64 {
-        self.arrival_scale
     }
 
     /// Sets the learned offsets of the cell models, `[n_models]`, in the order of `model::cell::CELL_PARAMETERS`.
@@ -257,7 +258,9 @@ impl Simulation {
             return Ok(());
         }
         let what = match status[0] {
-            layout::STATUS_OVERFLOW => "the integer sum of arrivals overflowed (weights too large)",
+            layout::STATUS_OVERFLOW => {
+                "the integer sum of arrivals overflowed (weights have grown too large)"
+            }
             _ => "the state is not finite",
         };
         let kernel = layout::STATUS_KERNELS.get(status[1] as usize).copied().unwrap_or("unknown");
@@ -282,10 +285,4 @@ fn check_delays(network: &Network, dynamics: &Dynamics) -> Result<()> {
             Err(Error::Failed(format!("an edge has a delay of {delay} time steps, must be from 1 to {most}")))
         }
     }
-}
-
-/// Scale of the fixed-point arrivals: a power of two that leaves room for 512 arrivals of the largest weight in one step,
-/// class and neuron, and resolves it to 22 bits.
-fn arrival_scale(largest_weight: f32) -> f64 {
-    if largest_weight > 0.0 { (22.0 - f64::from(largest_weight).log2().ceil()).exp2() } else { 1.0 }
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::device::Shard;
+use super::edges::RowSet;
 use super::layout::{Layout, UNIFORM_STRIDE, UpdateUniform};
 use super::profile::{KernelTime, Timed};
-use super::rows::row_workgroup_size;
+use super::rows::edge_workgroup_size;
 use super::shaders::assemble;
-use super::{AdjointReport, LearnWeights, Simulation, arrival_scale};
+use super::{AdjointReport, LearnWeights, Simulation};
 use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Kernel, PassRecord};
 use crate::model::adam::AdamRule;
@@ -67,7 +67,7 @@ pub struct Learned {
     pub n_updates: u32,
     /// Weights, `[n_edges]`.
     pub weights: Vec<f32>,
-    /// First and second moments of the learned weights, `[n_edges]` of the learned shards in order.
+    /// First and second moments of the learned weights, `[n_edges]` of the learned rows in order.
     pub weight_moments: [Vec<f32>; 2],
     /// Offsets of the cell models, `[n_models]`.
     pub cell_parameters: Vec<[f64; N_CELL_PARAMETERS]>,
@@ -112,10 +112,13 @@ impl GradientNorms {
     }
 }
 
-/// Moments and bind groups of one learned shard.
+/// Moments and bind groups of one set of learned rows.
 #[derive(Debug)]
-struct ShardUpdate {
-    shard_ix: usize,
+struct RowUpdate {
+    first_source: usize,
+    n_rows: usize,
+    n_edges: usize,
+    n_workgroups: u32,
     /// Where its uniform lies: weights that do not move have a learning rate of 0.
     uniform_offset: u32,
     moments: [Buffer; 2],
@@ -129,7 +132,7 @@ struct ShardUpdate {
 pub struct Optimiser {
     settings: OptimiserSettings,
     layout: Layout,
-    shards: Vec<ShardUpdate>,
+    rows: Vec<RowUpdate>,
     update: Kernel,
     sums: Kernel,
     uniform: Buffer,
@@ -148,13 +151,13 @@ impl Optimiser {
     pub fn new(simulation: &Simulation, settings: OptimiserSettings) -> Result<Self> {
         let gpu = &simulation.gpu;
         let structure = f64::from(u8::from(settings.structure));
-        let per_row = [("WORKGROUP_SIZE", f64::from(row_workgroup_size(gpu))), ("STRUCTURE", structure)];
+        let per_row = [("WORKGROUP_SIZE", f64::from(edge_workgroup_size(gpu))), ("STRUCTURE", structure)];
         let layout = &simulation.layout;
         let n_words = if settings.structure { layout.pairs_words() } else { layout.pairs_slopes() };
         let n_pair_types = layout.n_pair_types();
         let kernel = |name: &str| Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, &per_row);
         let mut optimiser = Self {
-            shards: Vec::new(),
+            rows: Vec::new(),
             update: kernel("update_weights")?,
             sums: kernel("gradient_sums")?,
             uniform: Buffer::uniform(gpu, "update uniforms", 2 * UNIFORM_STRIDE)?,
@@ -176,31 +179,23 @@ impl Optimiser {
         if optimiser.settings.structure {
             optimiser.start_structure(simulation)?;
         }
-        for (shard_ix, shard) in simulation.device.shards.iter().enumerate() {
-            if let Some(grad) = &shard.grad {
-                let update = optimiser.bind_shard(simulation, shard_ix, shard, grad)?;
-                optimiser.shards.push(update);
-            }
+        for (rows, grad) in simulation.device.edges.learned() {
+            let update = optimiser.bind_rows(simulation, rows, grad)?;
+            optimiser.rows.push(update);
         }
         Ok(optimiser)
     }
 
-    fn bind_shard(
-        &self,
-        simulation: &Simulation,
-        shard_ix: usize,
-        shard: &Shard,
-        grad: &Buffer,
-    ) -> Result<ShardUpdate> {
-        let gpu = &simulation.gpu;
+    fn bind_rows(&self, simulation: &Simulation, rows: &RowSet, grad: &Buffer) -> Result<RowUpdate> {
+        let (gpu, shard) = (&simulation.gpu, simulation.device.edges.shard(rows));
         let moments = [
-            Buffer::storage(gpu, "first moments", shard.n_edges)?,
-            Buffer::storage(gpu, "second moments", shard.n_edges)?,
+            Buffer::storage(gpu, "first moments", rows.n_edges)?,
+            Buffer::storage(gpu, "second moments", rows.n_edges)?,
         ];
-        let sums = Buffer::storage(gpu, "gradient sums", shard.n_rows * (self.layout.n_cell_types + 1))?;
+        let sums = Buffer::storage(gpu, "gradient sums", rows.n_rows * (self.layout.n_cell_types + 1))?;
         let common = [
             ("tables", &simulation.device.tables),
-            ("offsets", &shard.offsets),
+            ("rows", &rows.rows),
             ("targets", &shard.targets),
             ("pairs", &self.pairs),
             ("weights", &shard.weights),
@@ -209,10 +204,19 @@ impl Optimiser {
         let sums_group = self.sums.bind(&[&common[..], &[("sums", &sums)]].concat())?;
         let own = [("update", &self.uniform), ("moment_1", &moments[0]), ("moment_2", &moments[1])];
         let update_group = self.update.bind(&[&common[..], &own].concat())?;
-        let learn = self.settings.learn_weights;
-        let moves = [learn.recurrent, learn.lgn, learn.background][shard.kind];
+        let moves = rows.kind.learned(self.settings.learn_weights);
         let uniform_offset = if moves { 0 } else { UNIFORM_STRIDE as u32 };
-        Ok(ShardUpdate { shard_ix, uniform_offset, moments, sums, sums_group, update_group })
+        Ok(RowUpdate {
+            first_source: rows.first_source,
+            n_rows: rows.n_rows,
+            n_edges: rows.n_edges,
+            n_workgroups: rows.row_workgroups,
+            uniform_offset,
+            moments,
+            sums,
+            sums_group,
+            update_group,
+        })
     }
 
     /// Takes one step along the gradient that the last adjoint pass left. `rate_factor` is the schedule's factor on every
@@ -257,12 +261,10 @@ impl Optimiser {
     /// Norm of the gradient of the base weights that move, and the gradient of the logarithms of the pair factors, `[n_pair_types]`, of
     /// the last adjoint pass.
     pub fn gradient_sums(&self, simulation: &Simulation) -> Result<(f64, Vec<f64>)> {
-        let device = &simulation.device;
         self.pairs.write(0, &self.scale_words());
         simulation.gpu.submit("gradient sums", |pass| {
-            for shard in &self.shards {
-                let n_workgroups = device.shards[shard.shard_ix].n_workgroups;
-                self.sums.dispatch(pass, &shard.sums_group, 0, n_workgroups);
+            for rows in &self.rows {
+                self.sums.dispatch(pass, &rows.sums_group, 0, rows.n_workgroups);
             }
         })?;
         let mut squared = 0.0;
@@ -270,15 +272,14 @@ impl Optimiser {
         // Of a row: one for each target cell type, then the squared norm.
         let n_cell_types = self.layout.n_cell_types;
         let n_sums = n_cell_types + 1;
-        for shard in &self.shards {
-            let rows = &device.shards[shard.shard_ix];
-            let sums: Vec<f32> = shard.sums.read(0, rows.n_rows * n_sums)?;
+        for rows in &self.rows {
+            let sums: Vec<f32> = rows.sums.read(0, rows.n_rows * n_sums)?;
             for (row, sums) in sums.chunks_exact(n_sums).enumerate() {
                 let pair_first = simulation.source_type(rows.first_source + row) * n_cell_types;
                 for (cell_type, sum) in sums[..n_cell_types].iter().enumerate() {
                     scale_gradient[pair_first + cell_type] += f64::from(*sum);
                 }
-                if shard.uniform_offset == 0 {
+                if rows.uniform_offset == 0 {
                     squared += f64::from(sums[n_cell_types]);
                 }
             }
@@ -356,16 +357,15 @@ impl Optimiser {
         self.pairs.write(counts, &vec![0_u32; self.weight_counts.len()]);
         self.pairs.write(like_counts, &vec![0_u32; self.like_counts.len()]);
         simulation.gpu.submit("update weights", |pass| {
-            for shard in &self.shards {
-                let n_workgroups = simulation.device.shards[shard.shard_ix].n_workgroups;
-                self.update.dispatch(pass, &shard.update_group, shard.uniform_offset, n_workgroups);
+            for rows in &self.rows {
+                self.update.dispatch(pass, &rows.update_group, rows.uniform_offset, rows.n_workgroups);
             }
         })?;
         let largest: Vec<f32> = self.pairs.read(largest, 1)?;
         if !largest[0].is_finite() {
             return Err(Error::Failed(format!("a weight is not finite after update {t}")));
         }
-        simulation.arrival_scale = arrival_scale(largest[0].max(simulation.largest_fixed_weight));
+        simulation.set_arrival_scale(largest[0]);
         if self.settings.structure {
             self.weight_counts = self.pairs.read(counts, self.weight_counts.len())?;
             self.like_counts = self.pairs.read(like_counts, self.like_counts.len())?;
@@ -380,19 +380,19 @@ impl Optimiser {
     /// [`Error::Device`] if the adapter has no timestamps.
     pub fn profile(&self, simulation: &Simulation) -> Result<Vec<KernelTime>> {
         let mut dispatches = Vec::new();
-        for shard in &self.shards {
-            let n_workgroups = simulation.device.shards[shard.shard_ix].n_workgroups;
+        for rows in &self.rows {
             let record: PassRecord<'_> =
-                Box::new(move |pass| self.sums.dispatch(pass, &shard.sums_group, 0, n_workgroups));
+                Box::new(move |pass| self.sums.dispatch(pass, &rows.sums_group, 0, rows.n_workgroups));
             dispatches.push(Timed { name: "gradient sums", record });
             let offset = UNIFORM_STRIDE as u32;
-            let record: PassRecord<'_> =
-                Box::new(move |pass| self.update.dispatch(pass, &shard.update_group, offset, n_workgroups));
+            let record: PassRecord<'_> = Box::new(move |pass| {
+                self.update.dispatch(pass, &rows.update_group, offset, rows.n_workgroups)
+            });
             dispatches.push(Timed { name: "update weights", record });
         }
         let mut times = Vec::new();
         simulation.time(dispatches, &mut times)?;
-        let n_edges = self.shards.iter().map(|s| simulation.device.shards[s.shard_ix].n_edges as u64).sum();
+        let n_edges = self.rows.iter().map(|rows| rows.n_edges as u64).sum();
         times.iter_mut().for_each(|time| time.n_edges = n_edges);
         Ok(times)
     }
@@ -401,10 +401,9 @@ impl Optimiser {
     pub fn learned(&self, simulation: &Simulation) -> Result<Learned> {
         let mut learned = self.learned.clone();
         learned.weights = simulation.weights()?;
-        for shard in &self.shards {
-            let n_edges = simulation.device.shards[shard.shard_ix].n_edges;
-            for (all, moments) in learned.weight_moments.iter_mut().zip(&shard.moments) {
-                all.extend(moments.read::<f32>(0, n_edges)?);
+        for rows in &self.rows {
+            for (all, moments) in learned.weight_moments.iter_mut().zip(&rows.moments) {
+                all.extend(moments.read::<f32>(0, rows.n_edges)?);
             }
         }
         Ok(learned)
@@ -415,7 +414,7 @@ impl Optimiser {
     /// # Errors
     /// [`Error::Failed`] if the shapes are not those of this simulation.
     pub fn restore(&mut self, simulation: &mut Simulation, learned: Learned) -> Result<()> {
-        let n_learned: usize = self.shards.iter().map(|s| simulation.device.shards[s.shard_ix].n_edges).sum();
+        let n_learned: usize = self.rows.iter().map(|rows| rows.n_edges).sum();
         let shapes_fit = learned.weight_moments.iter().all(|m| m.len() == n_learned)
             && learned.cell_parameters.len() == simulation.cell_models.len()
             && learned.cell_moments.len() == simulation.cell_models.len()
@@ -429,12 +428,11 @@ impl Optimiser {
         }
         simulation.set_weights(&learned.weights)?;
         let mut first = 0;
-        for shard in &self.shards {
-            let n_edges = simulation.device.shards[shard.shard_ix].n_edges;
-            for (buffer, moments) in shard.moments.iter().zip(&learned.weight_moments) {
-                buffer.write(0, &moments[first..first + n_edges]);
+        for rows in &self.rows {
+            for (buffer, moments) in rows.moments.iter().zip(&learned.weight_moments) {
+                buffer.write(0, &moments[first..first + rows.n_edges]);
             }
-            first += n_edges;
+            first += rows.n_edges;
         }
         simulation.set_cell_parameters(&learned.cell_parameters);
         // Weights and moments live on the device from here on.
@@ -442,46 +440,6 @@ impl Optimiser {
         if self.settings.structure {
             self.start_structure(simulation)?;
         }
-        Ok(())
-    }
-
-    /// Bytes that the optimiser's moments and sums take on the device.
-    pub fn bytes(&self) -> u64 {
-        self.shards.iter().flat_map(|s| [s.moments[0].bytes(), s.moments[1].bytes(), s.sums.bytes()]).sum()
-    }
-}
-
-impl Simulation {
-    /// Weights of all edges, `[n_edges]`.
-    pub fn weights(&self) -> Result<Vec<f32>> {
-        let mut weights = Vec::new();
-        for shard in &self.device.shards {
-            weights.extend(shard.weights.read::<f32>(0, shard.n_edges)?);
-        }
-        Ok(weights)
-    }
-
-    /// Replaces the weights of all edges, `[n_edges]`, all finite and >= 0.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] if there is another number of edges.
-    pub fn set_weights(&mut self, weights: &[f32]) -> Result<()> {
-        let n_edges: usize = self.device.shards.iter().map(|s| s.n_edges).sum();
-        if weights.len() != n_edges {
-            return Err(Error::Failed(format!("{} weights for {n_edges} edges", weights.len())));
-        }
-        let (mut largest, mut largest_fixed) = (0.0_f32, 0.0_f32);
-        for shard in &self.device.shards {
-            let of_shard = &weights[shard.first_edge..shard.first_edge + shard.n_edges];
-            shard.weights.write(0, of_shard);
-            let of_shard = of_shard.iter().copied().fold(0.0, f32::max);
-            largest = largest.max(of_shard);
-            if shard.grad.is_none() {
-                largest_fixed = largest_fixed.max(of_shard);
-            }
-        }
-        self.arrival_scale = arrival_scale(largest);
-        self.largest_fixed_weight = largest_fixed;
         Ok(())
     }
 }

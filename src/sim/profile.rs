@@ -84,10 +84,10 @@ impl Simulation {
             let record: PassRecord<'_> =
                 Box::new(move |pass| neuron.dispatch(pass, group, offset, n_workgroups));
             dispatches.push(Timed { name: "neuron", record });
-            for (group, shard) in slot.spread.iter().zip(&device.shards) {
+            for (group, shard) in slot.spread.iter().zip(&device.edges.shards) {
                 let spread = &device.kernels.spread;
                 let record: PassRecord<'_> =
-                    Box::new(move |pass| spread.dispatch(pass, group, offset, shard.n_workgroups));
+                    Box::new(move |pass| spread.dispatch(pass, group, offset, shard.chunk_workgroups));
                 dispatches.push(Timed { name: "spread", record });
             }
         }
@@ -106,10 +106,9 @@ impl Simulation {
                 ("weight gradient", &kernels.weight_gradient, &slot.weight_gradient),
             ];
             for (name, kernel, groups) in rows {
-                for (group, shard) in groups.iter().zip(&device.shards) {
-                    let Some(group) = group else { continue };
+                for (group, n_workgroups) in groups {
                     let record: PassRecord<'_> =
-                        Box::new(move |pass| kernel.dispatch(pass, group, offset, shard.n_workgroups));
+                        Box::new(move |pass| kernel.dispatch(pass, group, offset, *n_workgroups));
                     dispatches.push(Timed { name, record });
                 }
             }
@@ -125,9 +124,8 @@ impl Simulation {
     fn count_edges(&self, segment: usize, times: &mut [KernelTime]) -> Result<()> {
         let layout = &self.layout;
         let mut row_lengths = Vec::new();
-        for shard in &self.device.shards {
-            let header: Vec<u32> = shard.offsets.read(0, 4 + shard.n_rows)?;
-            row_lengths.extend(header[3..].windows(2).map(|row| u64::from(row[1] - row[0])));
+        for rows in &self.device.edges.row_sets {
+            row_lengths.extend(self.row_offsets(rows)?.windows(2).map(|row| u64::from(row[1] - row[0])));
         }
         let mut add = |name: &str, n_edges: u64, n_events: u64| {
             for time in times.iter_mut().filter(|t| t.name == name) {
@@ -138,20 +136,19 @@ impl Simulation {
         for slot in &self.device.slots[..self.segment_steps(segment).len()] {
             let words: Vec<u32> = slot.spikes.read(0, layout.spikes_words())?;
             let masks = &words[layout.spikes_mask()..][..layout.n_sources()];
-            for shard in &self.device.shards {
-                for source in shard.first_source..shard.first_source + shard.n_rows {
+            for rows in &self.device.edges.row_sets {
+                for source in rows.first_source..rows.first_source + rows.n_rows {
                     let (n_edges, n_spikes) = (row_lengths[source], u64::from(masks[source].count_ones()));
                     if n_spikes > 0 {
                         add("spread", n_edges, n_edges * n_spikes);
-                        if shard.grad.is_some() {
+                        if rows.grad.is_some() {
                             add("weight gradient", n_edges, n_edges * n_spikes);
                         }
                     }
                 }
             }
-            let n_active = words[layout.spikes_active_count()] as usize;
-            let active = &words[layout.spikes_active()..][..n_active];
-            add("gather", active.iter().map(|source| row_lengths[*source as usize]).sum(), 0);
+            let near = words[layout.spikes_near()..][..layout.n_neurons].iter().zip(&row_lengths);
+            add("gather", near.filter(|(trials, _)| **trials != 0).map(|(_, length)| length).sum(), 0);
         }
         Ok(())
     }

@@ -1,63 +1,124 @@
-//! How the rows of a shard are shared out among workgroups.
+//! How rows and chunks of edges are shared out among workgroups.
 
-use super::layout::Layout;
-use super::shaders::ROW_WORKGROUPS;
+use super::layout::{CHUNK_EDGES, Layout, n_chunks};
+use super::shaders::{EDGE_WORKGROUPS, GATHER_LANES};
 use crate::gpu::{Gpu, MAX_LOOP_ITERATIONS};
 
-/// Workgroups of a kernel that walks rows, unless its loops would be too long: enough to fill the adapter.
+/// Workgroups of a kernel that walks edges, unless its loops would be too long: enough to fill the adapter.
 const USUAL_WORKGROUPS: [usize; 2] = [256, 4096];
 
 /// Most workgroups along x, the only dimension that these kernels look at.
 const MAX_WORKGROUPS: usize = 65_535;
 
-/// Threads of a workgroup that walks rows.
-pub(super) fn row_workgroup_size(gpu: &Gpu) -> u32 {
-    ROW_WORKGROUPS[usize::from(!gpu.is_software())]
+/// Networks with fewer neurons have more threads share a row in the gather on hardware, to fill it.
+const FEW_ROWS: usize = 10_000;
+
+/// Threads of a workgroup that walks edges.
+pub(super) fn edge_workgroup_size(gpu: &Gpu) -> u32 {
+    EDGE_WORKGROUPS[usize::from(!gpu.is_software())]
 }
 
-/// Workgroups that walk the rows of a shard, whose first edges and last end are `offsets`.
-pub(super) fn row_workgroups(gpu: &Gpu, offsets: &[u64], layout: &Layout) -> u32 {
+/// Threads that share a row in the gather.
+pub(super) fn gather_lanes(gpu: &Gpu, n_neurons: usize) -> u32 {
+    let [software, many_rows, few_rows] = GATHER_LANES;
+    match gpu.is_software() {
+        true => software,
+        false if n_neurons < FEW_ROWS => few_rows,
+        false => many_rows,
+    }
+}
+
+/// Rows of edges, for kernels that walk rows.
+pub(super) struct RowWalk {
+    /// Edges of each row, the longest first.
+    lengths: Vec<u64>,
+    /// Threads of a workgroup.
+    size: u64,
+    usual: usize,
+}
+
+impl RowWalk {
+    /// Rows whose first edges and last end are `offsets`.
+    pub(super) fn new(gpu: &Gpu, offsets: &[u64]) -> Self {
+        let usual = USUAL_WORKGROUPS[usize::from(!gpu.is_software())];
+        Self::of(offsets, u64::from(edge_workgroup_size(gpu)), usual)
+    }
+
+    fn of(offsets: &[u64], size: u64, usual: usize) -> Self {
+        let mut lengths: Vec<u64> = offsets.windows(2).map(|row| row[1] - row[0]).collect();
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        Self { lengths, size, usual }
+    }
+
+    /// Workgroups that take a row each (`gradient_sums.wgsl`, `update_weights.wgsl`).
+    pub(super) fn row_workgroups(&self, layout: &Layout) -> u32 {
+        self.workgroups(1, |length| row_iterations(length, layout.n_cell_types as u64, self.size))
+    }
+
+    /// Workgroups whose threads share rows, `lanes` to a row (`gather_adjoint.wgsl`). Where threads are scarce none walks two rows.
+    pub(super) fn gather_workgroups(&self, gpu: &Gpu, lanes: u32) -> u32 {
+        let rows_at_once = (self.size / u64::from(lanes)) as usize;
+        let at_least = self.workgroups(rows_at_once, |length| gather_iterations(length, u64::from(lanes)));
+        if gpu.is_software() {
+            return at_least;
+        }
+        at_least.max(self.lengths.len().div_ceil(rows_at_once).min(MAX_WORKGROUPS) as u32)
+    }
+
+    /// The usual number of workgroups, but no more than there are rows to take, and so many that no thread goes round its loops more
+    /// often than every driver allows, even where the longest rows all fall to one workgroup.
+    fn workgroups(&self, rows_at_once: usize, iterations: impl Fn(u64) -> u64) -> u32 {
+        let most = self.lengths.len().div_ceil(rows_at_once).clamp(1, MAX_WORKGROUPS);
+        let worst = |n: usize| {
+            let n_walked = self.lengths.len().div_ceil(n * rows_at_once);
+            1 + self.lengths[..n_walked].iter().map(|length| iterations(*length)).sum::<u64>()
+        };
+        at_most(self.usual, most, worst)
+    }
+}
+
+/// Workgroups that walk the chunks of some rows, whose first edges and last end are `offsets`, in a list of all chunks of the
+/// network.
+pub(super) fn chunk_workgroups(gpu: &Gpu, offsets: &[u64], layout: &Layout) -> u32 {
+    let own = offsets.windows(2).map(|row| n_chunks(row[1] - row[0])).sum();
     let usual = USUAL_WORKGROUPS[usize::from(!gpu.is_software())];
-    workgroups(offsets, [layout.n_trials, layout.n_cell_types], u64::from(row_workgroup_size(gpu)), usual)
+    chunk_walk([own, layout.n_chunks], layout.n_trials as u64, u64::from(edge_workgroup_size(gpu)), usual)
 }
 
-/// At least `usual` workgroups, but no more than rows, and so many that no thread goes round its loops more often than every
-/// driver allows, even where the longest rows all fall to one workgroup.
-fn workgroups(offsets: &[u64], n_trials_and_cell_types: [usize; 2], size: u64, usual: usize) -> u32 {
-    let n_trials_and_cell_types = n_trials_and_cell_types.map(|n| n as u64);
-    let mut iterations: Vec<u64> = offsets
-        .windows(2)
-        .map(|row| row_iterations(row[1] - row[0], n_trials_and_cell_types, size))
-        .collect();
-    iterations.sort_unstable_by(|a, b| b.cmp(a));
-    let n_rows = iterations.len();
-    let most = n_rows.clamp(1, MAX_WORKGROUPS);
+fn chunk_walk([own, all]: [usize; 2], n_trials: u64, size: u64, usual: usize) -> u32 {
+    let of_chunk = (CHUNK_EDGES as u64).div_ceil(size) * (1 + n_trials + 1) + 1;
+    let worst = |n: usize| 1 + all.div_ceil(n) as u64 + own.div_ceil(n) as u64 * of_chunk;
+    at_most(usual, all.clamp(1, MAX_WORKGROUPS), worst)
+}
+
+/// `usual` or `most`, the smaller; twice as many, and again, while a thread of one has too many iterations.
+fn at_most(usual: usize, most: usize, worst_iterations: impl Fn(usize) -> u64) -> u32 {
     let mut n = usual.min(most);
-    while n < most && worst_iterations(&iterations, n) > u64::from(MAX_LOOP_ITERATIONS) {
+    while n < most && worst_iterations(n) > u64::from(MAX_LOOP_ITERATIONS) {
         n = (2 * n).min(most);
     }
     n as u32
 }
 
-/// Iterations of the workgroup that walks the longest of the rows, given in descending order.
-fn worst_iterations(iterations: &[u64], n_workgroups: usize) -> u64 {
-    let n_walked = iterations.len().div_ceil(n_workgroups);
-    1 + iterations[..n_walked].iter().sum::<u64>()
+/// Iterations of all loops, nested ones together, that one thread of a workgroup of `size` spends on a row of `n_edges` edges: its
+/// edges, and adding up the partial sums (`gradient_sums.wgsl`). Every loop is counted once more for the test that ends it.
+fn row_iterations(n_edges: u64, n_cell_types: u64, size: u64) -> u64 {
+    let n_sums = n_cell_types + 1;
+    let edges = n_edges.div_ceil(size) + 1;
+    let sums = n_sums + 1 + n_sums.div_ceil(size) * (1 + size + 1) + 1;
+    1 + edges + sums
 }
 
-/// Iterations of all loops, nested ones together, that one thread of any of the kernels spends on a row of `n_edges` edges:
-/// its edges with their trials, and adding up the partial sums (`gather_adjoint.wgsl`, `gradient_sums.wgsl`). Every loop is
-/// counted once more for the test that ends it.
-fn row_iterations(n_edges: u64, [n_trials, n_cell_types]: [u64; 2], workgroup_size: u64) -> u64 {
-    let n_sums = n_trials.max(n_cell_types + 1);
-    let edges = n_edges.div_ceil(workgroup_size) * (1 + n_trials + 1) + 1;
-    let sums = n_sums + 1 + n_sums.div_ceil(workgroup_size) * (1 + workgroup_size + 1) + 1;
-    1 + edges + sums
+/// The same of `gather_adjoint.wgsl`, with `lanes` threads to a row.
+fn gather_iterations(n_edges: u64, lanes: u64) -> u64 {
+    1 + n_edges.div_ceil(lanes) + 1 + u64::from(lanes.ilog2()) + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIMIT: u64 = MAX_LOOP_ITERATIONS as u64;
 
     /// Offsets of rows of the given lengths.
     fn offsets(lengths: impl Iterator<Item = u64>) -> Vec<u64> {
@@ -68,11 +129,9 @@ mod tests {
         std::iter::once(0).chain(ends).collect()
     }
 
-    fn worst(offsets: &[u64], n_trials: u64, size: u64, n_workgroups: usize) -> u64 {
-        let mut rows: Vec<u64> =
-            offsets.windows(2).map(|row| row_iterations(row[1] - row[0], [n_trials, 19], size)).collect();
-        rows.sort_unstable_by(|a, b| b.cmp(a));
-        worst_iterations(&rows, n_workgroups)
+    /// The longest rows that a workgroup may have to walk.
+    fn longest(rows: &RowWalk, n_workgroups: u32, rows_at_once: usize) -> impl Iterator<Item = u64> {
+        rows.lengths[..rows.lengths.len().div_ceil(n_workgroups as usize * rows_at_once)].iter().copied()
     }
 
     #[test]
@@ -80,23 +139,41 @@ mod tests {
         // Rows of v1_67k and v1_204k: neurons (mean 360 edges, some thrice that) and LGN units (mean 1,800 and 5,500).
         let neurons = |n: u64| offsets((0..n).map(|i| 120 * (1 + i % 9)));
         let lgn = |mean: u64| offsets((0..17_400).map(move |i| mean / 2 * (1 + i % 3)));
-        for rows in [neurons(66_634), neurons(204_000), lgn(1_800), lgn(5_500)] {
-            for (size, usual) in [(8, USUAL_WORKGROUPS[0]), (64, USUAL_WORKGROUPS[1])] {
+        for offsets in [neurons(66_634), neurons(204_000), lgn(1_800), lgn(5_500)] {
+            for (size, lanes, usual) in [(8, 1, USUAL_WORKGROUPS[0]), (128, 8, USUAL_WORKGROUPS[1])] {
+                let rows = RowWalk::of(&offsets, size, usual);
+                let n = rows.workgroups(1, |length| row_iterations(length, 19, size));
+                assert!((usual..=MAX_WORKGROUPS).contains(&(n as usize)));
+                let worst: u64 = longest(&rows, n, 1).map(|length| row_iterations(length, 19, size)).sum();
+                assert!(worst < LIMIT);
+                let at_once = (size / lanes) as usize;
+                let n = rows.workgroups(at_once, |length| gather_iterations(length, lanes));
+                assert!(
+                    longest(&rows, n, at_once).map(|length| gather_iterations(length, lanes)).sum::<u64>()
+                        < LIMIT
+                );
+                let chunks: usize = offsets.windows(2).map(|row| n_chunks(row[1] - row[0])).sum();
                 for n_trials in [1, 10, 32] {
-                    let n = workgroups(&rows, [n_trials as usize, 19], size, usual) as usize;
+                    let n = chunk_walk([chunks, 2 * chunks], n_trials, size, usual) as usize;
+                    let of_chunk = (CHUNK_EDGES as u64).div_ceil(size) * (2 + n_trials) + 2;
                     assert!((usual..=MAX_WORKGROUPS).contains(&n));
-                    assert!(worst(&rows, n_trials, size, n) <= u64::from(MAX_LOOP_ITERATIONS));
+                    assert!(chunks.div_ceil(n) as u64 * of_chunk < LIMIT);
                 }
             }
         }
         // With the usual number alone they would not.
-        assert!(worst(&neurons(66_634), 10, 8, USUAL_WORKGROUPS[0]) > u64::from(MAX_LOOP_ITERATIONS));
+        let chunks = 2 * 204_000;
+        assert!(chunk_walk([chunks, chunks], 32, 8, USUAL_WORKGROUPS[0]) as usize > USUAL_WORKGROUPS[0]);
     }
 
     #[test]
-    fn a_small_shard_gets_a_workgroup_a_row_and_an_empty_one_gets_one() {
-        assert_eq!(workgroups(&offsets([3, 0, 5].into_iter()), [10, 19], 8, 256), 3);
-        assert_eq!(workgroups(&[0], [10, 19], 8, 256), 1);
-        assert_eq!(workgroups(&offsets([9; 1000].into_iter()), [10, 19], 8, 256), 256);
+    fn few_rows_get_a_workgroup_each_and_none_gets_one() {
+        let rows = |lengths: &[u64]| RowWalk::of(&offsets(lengths.iter().copied()), 8, 256);
+        let each = |rows: RowWalk| rows.workgroups(1, |length| row_iterations(length, 19, 8));
+        assert_eq!(each(rows(&[3, 0, 5])), 3);
+        assert_eq!(each(rows(&[])), 1);
+        assert_eq!(each(rows(&[9; 1000])), 256);
+        assert_eq!(rows(&[9; 1000]).workgroups(8, |length| gather_iterations(length, 1)), 125);
+        assert_eq!(chunk_walk([0, 0], 10, 8, 256), 1);
     }
 }

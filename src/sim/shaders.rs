@@ -1,4 +1,9 @@
-//! The WGSL sources and their assembly: `//!include` lines, then the constants of the layout in front.
+//! The WGSL sources and their assembly: the constants of the layout in front, then the kernel with its `//!` lines carried out.
+//!
+//! - `//!include FILE` puts in another file.
+//! - `//!for p in LIST` .. `//!end` repeats the lines between for every number of a list of the layout, with the number in place of
+//!   `#p`. `//!for p in LIST of c` takes the list that belongs to the number of an outer block. So what a network has several of
+//!   (ports, classes, pieces of a record) stands in a kernel as straight-line text: no loop, no array, and no gain that is zero.
 
 use super::layout::Layout;
 use crate::error::{Error, Result};
@@ -29,9 +34,13 @@ pub const KERNELS: &[(&str, &str)] = sources![
 /// Threads of a workgroup in kernels with one thread a neuron or source.
 pub const NEURON_WORKGROUP: u32 = 64;
 
-/// Threads of a workgroup in kernels whose workgroups walk rows: on software and on hardware. Software Vulkan runs a
+/// Threads of a workgroup in kernels whose workgroups walk edges: on software and on hardware. Software Vulkan runs a
 /// workgroup of its subgroup's width without switching between parts of it.
-pub const ROW_WORKGROUPS: [u32; 2] = [8, 64];
+pub const EDGE_WORKGROUPS: [u32; 2] = [8, 128];
+
+/// Threads that share a row in the gather: on software, on hardware with many rows and with few. A row a thread needs no sum over
+/// threads, which takes software longer than the edges do.
+pub const GATHER_LANES: [u32; 3] = [1, 8, 32];
 
 /// Every include.
 pub const INCLUDES: &[(&str, &str)] = sources![
@@ -41,28 +50,96 @@ pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/rng",
     "shared/psi",
     "shared/rows",
+    "shared/chunks",
     "shared/neuron_forward",
     "shared/neuron_adjoint",
     "shared/list_source",
     "shared/structure",
 ];
 
+fn failed(reason: String) -> Error {
+    Error::Device { context: "assembling a kernel".to_owned(), reason }
+}
+
 fn find(table: &[(&str, &'static str)], name: &str) -> Result<&'static str> {
-    table.iter().find(|(n, _)| *n == name).map(|(_, text)| *text).ok_or_else(|| Error::Device {
-        context: "assembling a kernel".to_owned(),
-        reason: format!("there is no shader '{name}'"),
-    })
+    let found = table.iter().find(|(n, _)| *n == name).map(|(_, text)| *text);
+    found.ok_or_else(|| failed(format!("there is no shader '{name}'")))
 }
 
 /// The whole WGSL text of a kernel for one network.
 pub fn assemble(name: &str, layout: &Layout) -> Result<String> {
+    let mut lines = Vec::new();
+    include(find(KERNELS, name)?, &mut lines)?;
     let mut text = layout.prelude();
-    for line in find(KERNELS, name)?.lines() {
-        match line.strip_prefix("//!include ") {
-            Some(path) => text.push_str(find(INCLUDES, path.trim().trim_end_matches(".wgsl"))?),
-            None => text.push_str(line),
-        }
-        text.push('\n');
-    }
+    repeat(&lines, layout, &mut Vec::new(), &mut text)?;
     Ok(text)
+}
+
+/// The lines of a file with those of its includes.
+fn include(file: &'static str, lines: &mut Vec<&'static str>) -> Result<()> {
+    for line in file.lines() {
+        match line.strip_prefix("//!include ") {
+            Some(path) => include(find(INCLUDES, path.trim().trim_end_matches(".wgsl"))?, lines)?,
+            None => lines.push(line),
+        }
+    }
+    Ok(())
+}
+
+/// Appends lines with their blocks repeated; `numbers` are those of the blocks around them.
+fn repeat<'a>(
+    lines: &[&'a str],
+    layout: &Layout,
+    numbers: &mut Vec<(&'a str, usize)>,
+    text: &mut String,
+) -> Result<()> {
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        at += 1;
+        let Some(head) = line.trim_start().strip_prefix("//!for ") else {
+            let put_in =
+                |line: String, (name, n): &(&str, usize)| line.replace(&format!("#{name}"), &n.to_string());
+            text.push_str(&numbers.iter().fold((*line).to_owned(), put_in));
+            text.push('\n');
+            continue;
+        };
+        let block = &lines[at..at + block_length(&lines[at..], head)?];
+        at += block.len() + 1;
+        let words: Vec<&str> = head.split_whitespace().collect();
+        let (name, list, of) = match words[..] {
+            [name, "in", list] => (name, list, None),
+            [name, "in", list, "of", outer] => {
+                (name, list, numbers.iter().find(|(n, _)| *n == outer).map(|(_, n)| *n))
+            }
+            _ => {
+                return Err(failed(format!(
+                    "'//!for {head}' is not 'NAME in LIST' or 'NAME in LIST of OUTER'"
+                )));
+            }
+        };
+        let list =
+            layout.list(list, of).ok_or_else(|| failed(format!("'//!for {head}': there is no such list")))?;
+        for n in list {
+            numbers.push((name, n));
+            repeat(block, layout, numbers, text)?;
+            numbers.pop();
+        }
+    }
+    Ok(())
+}
+
+/// Lines before the `//!end` of a block.
+fn block_length(lines: &[&str], head: &str) -> Result<usize> {
+    let mut depth = 1;
+    for (i, line) in lines.iter().enumerate() {
+        match line.trim_start() {
+            line if line.starts_with("//!for ") => depth += 1,
+            line if line.starts_with("//!end") => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Ok(i);
+        }
+    }
+    Err(failed(format!("'//!for {head}' has no '//!end'")))
 }

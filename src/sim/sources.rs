@@ -163,7 +163,7 @@ impl SourceKernel {
     /// Binds the kernels to the uniforms of the steps and to the spikes of the slot that each step has.
     pub(super) fn bind_steps<'a>(
         &mut self,
-        uniform: &Buffer,
+        [uniform, tables]: [&Buffer; 2],
         slots: impl Iterator<Item = &'a Buffer>,
     ) -> Result<()> {
         let step = ("step", uniform);
@@ -172,7 +172,7 @@ impl SourceKernel {
                 Spikes::Given(replay) => ("replay", replay),
                 Spikes::Drawn(drawn) => ("masks", &drawn.masks[step_ix / drawn.steps_per_draw]),
             };
-            self.list.bind(&[step, given, ("spikes", spikes)])
+            self.list.bind(&[step, ("tables", tables), given, ("spikes", spikes)])
         };
         self.groups = slots.enumerate().map(bind).collect::<Result<_>>()?;
         if let Spikes::Drawn(drawn) = &mut self.spikes {

@@ -107,7 +107,7 @@ impl Device {
             let slots_of =
                 |segment| slots.iter().take(segment_steps(settings.n_steps, length, segment).len());
             let spikes = (0..n_segments).flat_map(slots_of).map(|slot| &slot.spikes);
-            sources.bind_steps(&self.uniform, spikes)?;
+            sources.bind_steps([&self.uniform, &self.tables], spikes)?;
         }
         Ok(())
     }

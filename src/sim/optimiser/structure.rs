@@ -8,9 +8,6 @@ use crate::network::target_neuron;
 use crate::sim::Simulation;
 use crate::sim::layout::MAX_LIKE_GROUPS;
 
-/// Words before the offsets of a shard's rows.
-const OFFSETS_HEADER: usize = 3;
-
 impl Optimiser {
     /// Logarithms of the pair factors learned so far, `[n_pair_types]`.
     pub fn log_scales(&self) -> &[f64] {
@@ -102,23 +99,5 @@ impl Simulation {
     /// Pair type of an edge: (source type, target cell type).
     fn pair_type(&self, source: usize, word: u32) -> usize {
         self.source_type(source) * self.layout.n_cell_types + self.source_type(target_neuron(word) as usize)
-    }
-
-    /// Reads all edges between neurons back and visits each: source, target word ([`crate::network::Rows::targets`]), weight.
-    ///
-    /// # Errors
-    /// [`Error::Device`] what the driver refused.
-    pub fn visit_recurrent_edges(&self, mut visit: impl FnMut(usize, u32, f32)) -> Result<()> {
-        for shard in self.device.shards.iter().filter(|shard| shard.kind == 0) {
-            let weights: Vec<f32> = shard.weights.read(0, shard.n_edges)?;
-            let targets: Vec<u32> = shard.targets.read(0, shard.n_edges)?;
-            let offsets: Vec<u32> = shard.offsets.read(OFFSETS_HEADER, shard.n_rows + 1)?;
-            for (row, edges) in offsets.windows(2).enumerate() {
-                for edge in edges[0] as usize..edges[1] as usize {
-                    visit(shard.first_source + row, targets[edge], weights[edge]);
-                }
-            }
-        }
-        Ok(())
     }
 }
