@@ -8,7 +8,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
-use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::{Error, Result};
 
@@ -174,7 +173,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
             continue;
         }
         let checked =
-            Plan::read(file, &arguments.settings).and_then(|plan| Tables::of_plan(&plan).map(|_| plan));
+            Plan::read(file, &arguments.settings).and_then(|plan| simrun::setup::tables(&plan).map(|_| plan));
         match checked {
             Ok(plan) => {
                 if !arguments.json {

@@ -17,6 +17,14 @@ use crate::plan::Plan;
 use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene, StepsBetween, V1Scene};
 use crate::sonata::{TrialInput, circuit_of_scene};
 
+/// The tables of a plan: those of its folder, recorded rates and selectivity from its recordings if it names them.
+///
+/// # Errors
+/// As [`Tables::read`].
+pub fn tables(plan: &Plan) -> Result<Tables> {
+    Tables::read_with(&plan.tables_dir, plan.recordings_dir.as_deref())
+}
+
 /// The membrane model of a scene.
 pub fn cell_mode(mode: ModeScene) -> CellMode {
     match mode {

@@ -12,11 +12,11 @@ use super::lgn_units::{self, LgnUnits};
 use super::positions::{one_of_each_model, place_neurons};
 use super::random::{Draws, Owner};
 use super::recurrent::{self, SourceGrid};
+use super::scene::RecurrentWeightsScene;
 use super::tables::Tables;
 use super::weights::{self, InputWeights, PooledLaw, PspLaw, UnitPsps};
 use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, TARGET_NEURON_BITS, pack_target};
 use crate::model::rng::Stream;
-use crate::scene::RecurrentWeightsScene;
 use crate::{Error, Result};
 
 /// What to build.

@@ -13,6 +13,7 @@ pub mod lgn_units;
 mod positions;
 mod random;
 mod recurrent;
+pub mod scene;
 pub mod tables;
 mod weights;
 

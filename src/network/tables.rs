@@ -36,7 +36,6 @@ use super::{
 };
 use crate::Result;
 use crate::model::kinetics::{Kinetics, KineticsTable};
-use crate::plan::Plan;
 use sheet::Folder;
 
 /// Synaptic classes a target can have: all of [`CLASSES`] but `exc`, which only LGN and background have.
@@ -103,15 +102,11 @@ impl Tables {
         Self::read_with(folder, None)
     }
 
-    /// The tables of a plan: those of its folder, recorded rates and selectivity from its recordings if it names them.
+    /// As [`Tables::read`], recorded rates and selectivity from a folder of recordings where there is one.
     ///
     /// # Errors
     /// As [`Tables::read`].
-    pub fn of_plan(plan: &Plan) -> Result<Self> {
-        Self::read_with(&plan.tables_dir, plan.recordings_dir.as_deref())
-    }
-
-    fn read_with(folder: impl AsRef<Path>, recordings: Option<&Path>) -> Result<Self> {
+    pub fn read_with(folder: impl AsRef<Path>, recordings: Option<&Path>) -> Result<Self> {
         let mut folder = Folder::new(folder.as_ref(), recordings);
         let populations = cells::read_populations(&mut folder)?;
         let cells = cells::read_cells(&mut folder, &populations)?;

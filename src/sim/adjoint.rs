@@ -53,6 +53,19 @@ impl Simulation {
     /// # Errors
     /// Those of [`Simulation::adjoint`]; [`Error::Failed`] for another shape.
     pub fn adjoint_of_groups(&mut self, seeds: &[f32], population: &[f32]) -> Result<AdjointReport> {
+        self.adjoint_of_last(self.settings.n_steps, seeds, population)
+    }
+
+    /// The same over the last `n_steps` steps alone: what happened before them is taken as given, and so is the loss by it.
+    ///
+    /// # Errors
+    /// Those of [`Simulation::adjoint_of_groups`].
+    pub fn adjoint_of_last(
+        &mut self,
+        n_steps: usize,
+        seeds: &[f32],
+        population: &[f32],
+    ) -> Result<AdjointReport> {
         let expected = self.layout.population_words(self.settings.n_steps);
         if !population.is_empty() && population.len() != expected {
             let reason = format!("{} seeds of groups, the simulation has {expected}", population.len());
@@ -61,7 +74,7 @@ impl Simulation {
         let start = Instant::now();
         self.clear_adjoint(seeds);
         self.device.adj_spike.write(self.layout.adj_spike_words(), population);
-        self.walk_all()?;
+        self.walk_back_to(self.settings.n_steps.saturating_sub(n_steps))?;
         self.report(start)
     }
 
@@ -80,7 +93,7 @@ impl Simulation {
         let steps: Vec<f32> = seeds.steps.iter().map(|step| *step as f32).collect();
         self.device.adj_spike.write(2 * plane, &steps);
         self.device.adj_spike.write(3 * plane, &seeds.values);
-        self.walk_all()?;
+        self.walk_back_to(0)?;
         let u_d = match self.layout.adjoint_plane("U_D") {
             Some(at) => self.device.adj_state.read(at, plane)?,
             None => vec![0.0; plane],
@@ -89,19 +102,22 @@ impl Simulation {
         Ok(PotentialAdjoint { report: self.report(start)?, current_per_pa, start_u_d_per_mv: u_d })
     }
 
-    /// Walks all segments back, the last one first.
-    fn walk_all(&mut self) -> Result<()> {
+    /// Walks the segments back, the last one first, down to a step.
+    fn walk_back_to(&mut self, first_step: usize) -> Result<()> {
         let Some(mut on_tape) = self.segment_on_tape else {
             return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
         };
         let n_segments = self.device.checkpoints.len();
         for segment in (0..n_segments).rev() {
+            if self.segment_steps(segment).end <= first_step {
+                break;
+            }
             if segment != on_tape {
                 self.restore_checkpoint(segment)?;
                 self.run_segment(segment, true)?;
                 on_tape = segment;
             }
-            self.walk_back(segment)?;
+            self.walk_back(segment, first_step)?;
         }
         self.segment_on_tape = Some(on_tape);
         self.check_status()
@@ -121,13 +137,13 @@ impl Simulation {
         }
     }
 
-    /// Walks a taped segment backwards.
-    fn walk_back(&self, segment: usize) -> Result<()> {
+    /// Walks a taped segment backwards, down to a step.
+    fn walk_back(&self, segment: usize, first_step: usize) -> Result<()> {
         let device = &self.device;
         let kernels = &device.kernels;
         let steps = self.segment_steps(segment);
         self.gpu.submit("adjoint", |pass| {
-            for (slot_ix, step) in steps.enumerate().rev() {
+            for (slot_ix, step) in steps.enumerate().rev().take_while(|(_, step)| *step >= first_step) {
                 let slot = &device.slots[slot_ix];
                 let offset = (step * UNIFORM_STRIDE) as u32;
                 for (group, shard) in slot.gather.iter().zip(&device.shards) {

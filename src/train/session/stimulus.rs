@@ -1,0 +1,98 @@
+//! What the network of a session is shown.
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::loss::TrialKind;
+use crate::network::tables::Tables;
+use crate::network::{Network, lgn_units};
+use crate::plan::Plan;
+use crate::scene::NetworkScene;
+use crate::sim::{SourceDrive, SourceFilters};
+use crate::stimulus::TrialCondition;
+use crate::stimulus::drive::{self, Filters};
+use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
+
+/// The sources that are not neurons.
+pub(super) struct Stimulus {
+    pub(super) lgn_units: Vec<LgnUnit>,
+    pub(super) n_background: usize,
+    pub(super) filters: Filters,
+    /// Whether each LGN unit has a synapse.
+    pub(super) has_synapses: Vec<bool>,
+}
+
+/// What a batch shows, one entry a trial.
+pub(super) enum Shown {
+    /// Gratings and grey screens.
+    Screen(Vec<TrialCondition>),
+    /// Recorded inputs, by their number.
+    Recorded(Vec<usize>),
+}
+
+impl Session {
+    /// Sets what the sources send in a batch, and says what its trials are to the losses.
+    pub(super) fn show(&mut self, shown: &Shown) -> Result<Vec<TrialKind>> {
+        match (shown, &self.recorded) {
+            (Shown::Recorded(inputs), Some(recorded)) => {
+                let list = recorded.list(inputs, self.plan.n_steps as usize);
+                self.simulation.set_spikes(&list)?;
+                Ok(recorded.kinds(inputs))
+            }
+            (Shown::Screen(conditions), _) => {
+                self.set_stimulus(conditions)?;
+                Ok(kinds(conditions, self.plan.scene.trials.grating.contrast))
+            }
+            (Shown::Recorded(_), _) => {
+                Err(Error::Failed("the network came without recorded spikes".to_owned()))
+            }
+        }
+    }
+
+    pub(super) fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {
+        let Some(stimulus) = &self.stimulus else { return Ok(()) };
+        let Stimulus { lgn_units, n_background, filters, .. } = stimulus;
+        let (dt_ms, n_steps) = (self.plan.scene.time.dt_ms, self.plan.n_steps as usize);
+        let drive =
+            drive::drive(lgn_units, *n_background, conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
+        self.simulation.set_stimulus(&SourceDrive {
+            amplitude: &drive.amplitude,
+            group_trials: &drive.group_trials,
+            frames: &drive.frames,
+        })
+    }
+}
+
+/// What the trials are to the losses; `contrast` is that of the trials that the recordings are compared with.
+fn kinds(conditions: &[TrialCondition], contrast: f64) -> Vec<TrialKind> {
+    let kind = |condition: &TrialCondition| match condition {
+        TrialCondition::Grey => TrialKind::Spontaneous,
+        TrialCondition::Grating(g) if g.contrast == contrast => {
+            TrialKind::Evoked { direction_deg: g.direction_deg }
+        }
+        TrialCondition::Grating(g) => {
+            TrialKind::OtherContrast { direction_deg: g.direction_deg, contrast: g.contrast }
+        }
+    };
+    conditions.iter().map(kind).collect()
+}
+
+/// The LGN units of the tables and the background units of the scene; none in a network of cells only.
+pub(super) fn stimulus(plan: &Plan, tables: &Tables, network: &Network) -> Result<Option<Stimulus>> {
+    let NetworkScene::V1(v1) = &plan.scene.network else { return Ok(None) };
+    let places = lgn_units::place(&tables.lgn_units, plan.scene.seed);
+    let lgn_units = lgn::units(&tables.lgn_units, &places, plan.scene.seed)?;
+    let n_background = v1.background.n_units as usize;
+    let filters = drive::filters(&lgn_units, n_background, v1.background.rate_hz);
+    let ends = &network.rows.offsets[network.neurons.len()..];
+    let has_synapses = ends.windows(2).take(lgn_units.len()).map(|row| row[1] > row[0]).collect();
+    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses }))
+}
+
+/// How they fire.
+pub(super) fn drawn(filters: &Filters) -> SourceFilters<'_> {
+    SourceFilters {
+        taps_hz: &filters.taps_hz,
+        baseline_hz: &filters.baseline_hz,
+        second_ix: &filters.second_ix,
+    }
+}
