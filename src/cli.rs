@@ -9,19 +9,24 @@ use serde_json::json;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
 use simrun::plan::Plan;
-use simrun::{Error, Result};
+use simrun::scene::NetworkScene;
+use simrun::{Error, Result, setup};
 
+use calibrate::CalibrateArguments;
 use evaluate::EvaluateArguments;
 use export::ExportArguments;
 use import::ImportCommand;
+use measure::MeasureArguments;
 use new::NewArguments;
 use recordings::{CellArguments, PairArguments};
 use report::ReportArguments;
 use run::RunArguments;
 
+mod calibrate;
 mod evaluate;
 mod export;
 mod import;
+mod measure;
 mod new;
 mod recordings;
 mod report;
@@ -48,6 +53,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Reads scenes and their tables and says whether they can be run
     Check(CheckArguments),
+    /// Finds LGN and background weights with which a scene's network fires as recorded under a grey screen
+    Calibrate(CalibrateArguments),
     /// Evaluates the network of a run folder beside recordings and writes figures
     Evaluate(EvaluateArguments),
     /// Makes what a scene names from other people's files
@@ -61,6 +68,8 @@ enum Command {
     Export(ExportArguments),
     /// Lists the graphics adapters that can be used
     Adapters(AdaptersArguments),
+    /// Measures the adapter, every kernel beside what bounds it, and training steps
+    Measure(MeasureArguments),
     /// Injects a current step into one cell and prints its spike times
     Cell(CellArguments),
     /// Lets one synapse act on one cell and prints the postsynaptic potential
@@ -116,6 +125,7 @@ struct AdaptersArguments {
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match (cli.command, cli.run) {
         (Some(Command::Check(arguments)), _) => check(&arguments),
+        (Some(Command::Calibrate(arguments)), _) => calibrate::calibrate(&arguments),
         (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
         (Some(Command::Import(command)), _) => import::import(&command),
         (Some(Command::Report(arguments)), _) => report::report(&arguments),
@@ -124,6 +134,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         (Some(Command::Man(arguments)), _) => man(&arguments),
         (Some(Command::Export(arguments)), _) => export::export(&arguments),
         (Some(Command::Adapters(arguments)), _) => adapters(&arguments),
+        (Some(Command::Measure(arguments)), _) => measure::measure(arguments),
         (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
         (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),
         (None, Some(arguments)) => run::run(arguments),
@@ -173,7 +184,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
             continue;
         }
         let checked =
-            Plan::read(file, &arguments.settings).and_then(|plan| simrun::setup::tables(&plan).map(|_| plan));
+            Plan::read(file, &arguments.settings).and_then(|plan| check_tables(&plan).map(|()| plan));
         match checked {
             Ok(plan) => {
                 if !arguments.json {
@@ -187,7 +198,6 @@ fn check(arguments: &CheckArguments) -> Result<()> {
                 }
                 found.push(json!({
                     "scene": file, "ok": true, "n_steps": plan.n_steps, "n_trials": plan.n_trials,
-                    "steps_between_checkpoints": plan.steps_between_checkpoints,
                 }));
             }
             Err(error) => {
@@ -203,6 +213,15 @@ fn check(arguments: &CheckArguments) -> Result<()> {
         print(&format!("{}\n", json!({ "scenes": found })))?;
     }
     last_error.map_or(Ok(()), Err)
+}
+
+/// Reads the tables of a plan, and its calibration where the cell models are those of the tables.
+fn check_tables(plan: &Plan) -> Result<()> {
+    let tables = setup::tables(plan)?;
+    if matches!(plan.scene.network, NetworkScene::V1(_)) {
+        setup::Calibration::of_plan(plan, &tables, &tables.cell_models())?;
+    }
+    Ok(())
 }
 
 /// Lists the adapters; none at all is an error, as it would be for a run, and so is one that computes wrongly.

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 2 when the input is at fault (scene, table, flag, missing adapter), 1 when the run failed.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Result of anything in simrun that can fail.
@@ -59,6 +61,20 @@ pub enum Error {
         limit_name: String,
         /// The adapter's limit in bytes.
         limit_bytes: u64,
+    },
+    /// The adapter's memory is used up.
+    #[error(
+        "adapter '{adapter}' has no room for {buffer}: {need_bytes} bytes beside the {allocated_bytes} bytes that the run has there"
+    )]
+    NoMemory {
+        /// Adapter name.
+        adapter: String,
+        /// Name of the buffer that found no room.
+        buffer: String,
+        /// Bytes the buffer needs.
+        need_bytes: u64,
+        /// Bytes of the run's other buffers.
+        allocated_bytes: u64,
     },
     /// The driver computes a kernel with a known answer wrongly.
     #[error("adapter '{adapter}' (driver {driver}) computes wrongly: self-test '{test}': {detail}")]
@@ -132,13 +148,23 @@ impl Error {
         move |source| Self::Io { file, source }
     }
 
+    /// [`Error::File`] for a file that the system does not let be read, made for `map_err(Error::unreadable(path))`.
+    pub fn unreadable(file: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let file = file.as_ref().to_path_buf();
+        move |e| match e.kind() {
+            std::io::ErrorKind::NotFound => Self::file(file, "there is no such file"),
+            _ => Self::file(file, format!("cannot be read: {e}")),
+        }
+    }
+
     /// Exit code of the process: 2 for bad input, 1 for a failed run.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Field { .. }
             | Self::File { .. }
             | Self::NoAdapter { .. }
-            | Self::AdapterTooSmall { .. } => 2,
+            | Self::AdapterTooSmall { .. }
+            | Self::NoMemory { .. } => 2,
             _ => 1,
         }
     }
@@ -186,4 +212,24 @@ impl Check<'_> {
     ) -> Result<()> {
         if holds { Ok(()) } else { Err(Error::field(self.file, field, value, limit())) }
     }
+}
+
+thread_local! {
+    static CATCHES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread is caught: the program's hook then leaves it alone.
+pub fn catches_panics() -> bool {
+    CATCHES.get()
+}
+
+/// Runs a reader of another crate on a file. If it panics the file is damaged: what it declares is not so.
+///
+/// # Errors
+/// Those of the reader.
+pub fn catch_panics<T>(file: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = CATCHES.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(read));
+    CATCHES.set(before);
+    done.unwrap_or_else(|_| Err(Error::file(file, "is damaged: what it says of itself does not hold")))
 }

@@ -2,14 +2,17 @@
 //!
 //! Start at ARCHITECTURE.md (the code map) and MODEL.md (the equations, E1.. forward and A1.. adjoint).
 
+pub mod calibrate;
 pub mod error;
 pub mod evaluate;
 pub mod experiment;
 pub mod export;
 pub mod figures;
 pub mod gpu;
+pub mod hdf5;
 pub mod import;
 pub mod loss;
+pub mod measure;
 pub mod model;
 pub mod network;
 pub mod output;

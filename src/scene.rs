@@ -3,6 +3,7 @@
 //! Unknown fields are refused everywhere. A field has a default only where leaving it out cannot change a result in
 //! a way that would surprise. `Option` fields take a bare value or `None`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ron::extensions::Extensions;
@@ -18,9 +19,10 @@ mod trials;
 
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use network::{
-    BackgroundScene, CellsOnlyScene, LgnScene, NetworkScene, SonataInputScene, SonataScene, V1Scene,
+    BackgroundScene, CellsOnlyScene, EarlySpikesScene, LgnScene, NetworkScene, SonataInputScene, SonataScene,
+    V1Scene,
 };
-pub use trials::{DirectionsScene, GratingScene, TimeScene, TrialsScene};
+pub use trials::{DirectionsScene, GratingScene, StartScene, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,7 +121,7 @@ pub enum PortsScene {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointScene {
-    /// Time steps between two kept states.
+    /// Time steps between two kept states, and on the tape at once.
     #[serde(default)]
     pub steps_between: StepsBetween,
     /// Device memory the run may use, MiB, >= 1.
@@ -127,11 +129,11 @@ pub struct CheckpointScene {
     pub memory_budget_mib: u32,
 }
 
-/// Time steps between two kept states of the adjoint pass.
+/// Time steps between two kept states of the adjoint pass, counted from the end of the trials: the last of them are taped in the
+/// forward pass, each earlier one runs once more in the adjoint pass. Results do not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepsBetween {
-    /// All steps on the tape, without recomputation, where that takes at most half of the memory budget; else about the
-    /// square root of the number of steps.
+    /// As many as the memory budget allows, or else as the adapter has room for; all of them, where it can be.
     #[default]
     Auto,
     /// So many, from 1 to the number of steps of a trial.
@@ -193,8 +195,10 @@ pub enum ReportVariable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum ReportNeuronsScene {
-    /// These, by index, at least one.
+    /// These, by number in the order of the network, from 0, at least one.
     Listed(Vec<u32>),
+    /// These, by population and node id, as the outputs name them, at least one, e.g. `{"v1": [8, 55]}`.
+    Nodes(BTreeMap<String, Vec<u64>>),
     /// A share of the neurons of each cell type, evenly spaced among them, at least one.
     Share {
         /// The share, in (0, 1].
@@ -210,7 +214,7 @@ fn default_tables() -> PathBuf {
 }
 
 fn default_budget() -> u32 {
-    4096
+    3800
 }
 
 fn one() -> f64 {
@@ -270,6 +274,11 @@ pub fn to_ron(value: &impl Serialize) -> Result<String> {
     dialect()
         .to_string_pretty(value, pretty)
         .map_err(|e| Error::Failed(format!("it cannot be written as RON: {e}")))
+}
+
+/// Writes RON in the dialect of scenes on one line.
+pub fn to_ron_line(value: &impl Serialize) -> Result<String> {
+    dialect().to_string(value).map_err(|e| Error::Failed(format!("it cannot be written as RON: {e}")))
 }
 
 /// The innermost field in which two scenes differ, as (path, value in `a`, value in `b`); fields at or under a path of

@@ -10,7 +10,7 @@ use crate::gpu::Gpu;
 use crate::network::tables::Tables;
 use crate::output::{Adapter, Checkpoint, Progress, Provenance, RunFolder};
 use crate::plan::Plan;
-use crate::results::{NetworkSize, Summary};
+use crate::results::{NetworkSize, PopulationSize, Summary};
 use crate::setup;
 
 mod assay;
@@ -121,10 +121,14 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
     let phase = progress.phase("network");
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
-    phase.done(&format!("{} neurons, {} edges", size.n_neurons, size.n_edges.iter().sum::<u64>()));
-    let phase = progress.phase("device: buffers and kernels");
+    let (n_edges, adapter) = (size.n_edges.iter().sum::<u64>(), &gpu.adapter().name);
+    phase.done(&format!("{} neurons, {n_edges} edges", size.n_neurons));
+    let phase = progress.phase(&format!("{adapter}: buffers and kernels"));
     let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
     phase.done(&format!("{} MiB", gpu.allocated_bytes() >> 20));
+    if let Some(notice) = session.tape_notice() {
+        progress.say(&notice);
+    }
     Ok(Prepared { gpu, session, size, tables })
 }
 
@@ -133,7 +137,7 @@ fn check_budget(plan: &Plan, gpu: &Gpu) -> Result<()> {
     let (needed, budget) = (gpu.allocated_bytes(), u64::from(plan.scene.checkpoint.memory_budget_mib) << 20);
     if needed > budget {
         let mib = needed.div_ceil(1 << 20);
-        let limit = format!("the run needs {mib} MiB on the device; --dry-run shows for what");
+        let limit = format!("the run needs at least {mib} MiB on the device; --dry-run shows for what");
         let budget_mib = plan.scene.checkpoint.memory_budget_mib;
         return Err(Error::field(&plan.scene_file, "checkpoint.memory_budget_mib", budget_mib, limit));
     }
@@ -206,11 +210,13 @@ impl Run<'_> {
             evaluate::table(&evaluation.held_out.cell_types)
         ) + &evaluate::rate_misses_text(&evaluation.held_out.cell_types);
         evaluation.spikes.write(self.folder.dir(), "", training_step)?;
-        evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir()))?;
+        let names = self.session.names();
+        evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir(), names))?;
         let summary = Summary {
             training_step,
             n_trials: self.plan.scene.evaluate.n_trials,
             network: self.size,
+            populations: PopulationSize::of(self.session.names()),
             neurons: self.session.neurons_by_type(),
             train: evaluation.train.cell_types,
             held_out: evaluation.held_out.cell_types,

@@ -11,10 +11,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use simrun::model::Dynamics;
 use simrun::network::{
-    CELL_TYPES, CLASS_OF_SOURCE_TYPE, Network, class_is_inhibitory, lgn_units, target_cell_type,
-    target_neuron,
+    CELL_TYPES, CLASS_OF_SOURCE_TYPE, Network, class_is_inhibitory, lgn_units, target_neuron,
 };
 use simrun::output::spikes::RecordedTrials;
 use simrun::output::{Checkpoint, read_run};
@@ -115,6 +113,7 @@ fn train(run: &Path, n_steps: u32, settings: &[&str]) {
     let all = [
         "network.radius_um=40",
         "network.core_radius_um=30",
+        "network.calibration=None",
         "network.lgn.weight_factor=1.5",
         "network.background.weight_factor=1.5",
         "time.duration_ms=150",
@@ -213,6 +212,7 @@ fn hold_circuit(found: &Value, network: &Network, sign: f32) {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn libsonata_and_snap_open_the_circuit_and_its_simulation() {
     let fixture = fixture();
     let dir = fixture.path("point_libsonata");
@@ -234,7 +234,7 @@ fn libsonata_and_snap_open_the_circuit_and_its_simulation() {
     let shown = &recorded.trials[TRIAL as usize];
     assert_eq!(shown.direction_deg, Some(135.0));
     let inside = recorded
-        .nodes
+        .neurons
         .iter()
         .zip(&recorded.times_ms)
         .filter(|(_, t)| **t > shown.start_ms && **t <= shown.stop_ms);
@@ -250,7 +250,7 @@ fn libsonata_and_snap_open_the_circuit_and_its_simulation() {
     let spikes = fixture.check("spikes", &run.join("spikes.h5"));
     assert_eq!(
         (indices(&spikes["nodes"]).len(), &spikes["sorting"]),
-        (recorded.nodes.len(), &Value::from("by_time"))
+        (recorded.neurons.len(), &Value::from("by_time"))
     );
     assert_eq!(numbers(&spikes["times"]), recorded.times_ms);
     hold_potentials(&simulation["reports"]["soma"], &network, &nodes, &times);
@@ -290,6 +290,7 @@ fn hold_potentials(report: &Value, network: &Network, spiked: &[usize], times_ms
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn bmtk_runs_the_point_network_in_nest_with_the_same_spikes() {
     let fixture = fixture();
     let dir = fixture.path("point_bmtk");
@@ -318,6 +319,7 @@ fn bmtk_runs_the_point_network_in_nest_with_the_same_spikes() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn the_exported_circuit_read_again_is_the_same_network() {
     let fixture = fixture();
     let dir = fixture.path("point_again");
@@ -337,22 +339,9 @@ fn the_exported_circuit_read_again_is_the_same_network() {
     assert_eq!(again.n_background, network.n_background);
     // Bit for bit, row for row.
     assert!(again.rows.offsets == network.rows.offsets, "the rows have other lengths");
-    let targets = |n: &Network| -> Vec<u32> { n.rows.targets.iter().map(|w| target_neuron(*w)).collect() };
-    assert!(targets(&again) == targets(&network), "the rows have other targets");
+    assert!(again.rows.targets == network.rows.targets, "the rows have other targets or delays");
     let bits = |n: &Network| -> Vec<u32> { n.rows.weights.iter().map(|w| w.to_bits()).collect() };
     assert!(bits(&again) == bits(&network), "the rows have other weights");
-    let own_plan = read_run(&run, &[]).unwrap().0;
-    let own = setup::dynamics(&own_plan, &tables);
-    for source in 0..network.n_sources() {
-        let first = network.rows.offsets[source] as usize;
-        if first as u64 == network.rows.offsets[source + 1] {
-            continue;
-        }
-        let delay = |dynamics: &Dynamics, n: &Network| {
-            dynamics.delay_steps(n.source_type(source), target_cell_type(n.rows.targets[first]))
-        };
-        assert_eq!(delay(&built.dynamics, &again), delay(&own, &network), "delays of source {source}");
-    }
     // The cells are the trained ones, the input spikes those of the trial.
     let moved = again.cell_models.iter().filter(|cell| {
         let measured = &tables.cells[tables.cell_ix(cell.id).unwrap()].model;
@@ -364,6 +353,7 @@ fn the_exported_circuit_read_again_is_the_same_network() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn conductances_are_exported_for_reading() {
     let fixture = fixture();
     let dir = fixture.path("conductance_libsonata");
@@ -391,6 +381,7 @@ fn conductances_are_exported_for_reading() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn pynwb_validates_the_spikes_and_elephant_computes_rates() {
     let fixture = fixture();
     let run = fixture.path("point");
@@ -408,7 +399,7 @@ fn pynwb_validates_the_spikes_and_elephant_computes_rates() {
     assert!(texts(&found["location"]).contains(&"VisL4"));
     let recorded = RecordedTrials::read(&run).unwrap();
     let mut counts = vec![0; neurons.len()];
-    recorded.nodes.iter().for_each(|node| counts[*node as usize] += 1);
+    recorded.neurons.iter().for_each(|node| counts[*node as usize] += 1);
     assert_eq!(indices(&found["n_spikes"]), counts);
     // Three trials of 0.15 s; Elephant counts what lies in them, which is everything.
     let n_trials = recorded.trials.len();
@@ -432,6 +423,7 @@ fn pynwb_validates_the_spikes_and_elephant_computes_rates() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn what_cannot_be_exported_is_refused() {
     let temporary = tempfile::tempdir().unwrap();
     let run = temporary.path().join("cells");

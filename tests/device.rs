@@ -8,8 +8,12 @@ mod common;
 use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
-use simrun::gpu::Gpu;
+use sha2::{Digest, Sha256};
+use simrun::gpu::{self, Gpu};
+use simrun::plan::Plan;
+use simrun::setup;
 use simrun::sim::{LearnWeights, NeuronThreads, Probe, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::train::Session;
 
 fn settings(circuit: &Circuit, steps_between_checkpoints: usize, neuron_threads: NeuronThreads) -> Settings {
     Settings {
@@ -57,7 +61,8 @@ fn checkpoints_and_repetition_change_no_bit() {
         assert!(whole.0.iter().sum::<f32>() > 50.0, "{mode:?}: the circuit is silent");
         assert!(whole.1.iter().filter(|g| **g != 0).count() > 100, "{mode:?}: hardly any gradient");
         assert!(whole.2.iter().filter(|g| **g != 0).count() > 20, "{mode:?}: hardly any cell gradient");
-        for k in [circuit.n_steps, 23, 8] {
+        // With 33 the first segment has one step, fewer than the longest delay.
+        for k in [circuit.n_steps, 33, 23, 8] {
             assert!(
                 run(&gpu, &circuit, k, NeuronThreads::One) == whole,
                 "{mode:?}: {k} steps between checkpoints change the result"
@@ -77,6 +82,158 @@ fn checkpoints_and_repetition_change_no_bit() {
             shared.2.iter().zip(&whole.2).all(|(a, b)| near(f64::from_bits(*a), f64::from_bits(*b))),
             "{mode:?}: cells"
         );
+    }
+}
+
+/// Number of spikes, and the first words of the SHA-256 of (step, source, trial) of all of them in their order.
+fn spike_digest(spikes: impl Iterator<Item = [u32; 3]>) -> (usize, String) {
+    let mut hasher = Sha256::new();
+    let n = spikes.map(|spike| spike.iter().for_each(|word| hasher.update(word.to_le_bytes()))).count();
+    (n, hasher.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// No change of a kernel may change a spike: the digests below were made before the kernels were first rewritten. On software
+/// Vulkan alone, which does not fuse a product and a sum; hardware may round otherwise.
+#[test]
+fn every_spike_is_the_same_as_ever() {
+    // Point and two-compartment circuit, with a thread a neuron and a thread a trial; then V1.
+    const EXPECTED: [(usize, &str); 5] = [
+        (1842, "0ac886f80ee47137"),
+        (1842, "0ac886f80ee47137"),
+        (1475, "fdaae0359c516cc3"),
+        (1475, "fdaae0359c516cc3"),
+        (14188, "96f15400199a4359"),
+    ];
+    let adapters = gpu::list_adapters().unwrap();
+    let Some(software) = adapters.iter().find(|adapter| adapter.kind == "software") else {
+        assert!(std::env::var_os("CI").is_none(), "no software Vulkan");
+        eprintln!("no software Vulkan: NOT CHECKED that every spike is the same as ever");
+        return;
+    };
+    let gpu = Arc::new(Gpu::open(Some(&software.name)).unwrap());
+    let of_circuit = |mode, neuron_threads| {
+        let circuit = Circuit::random(mode, 11);
+        let sources = SourceSpikes::Replay(&circuit.source_masks);
+        let settings = settings(&circuit, 23, neuron_threads);
+        let mut simulation =
+            Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+        let probe = Probe { sources: true, ..Probe::default() };
+        let spikes = simulation.forward_recorded(1, 0, &probe).unwrap().1.spikes;
+        spike_digest(spikes.into_iter().map(|s| [s.step, s.neuron, s.trial]))
+    };
+    let mut digests: Vec<(usize, String)> = [Mode::Point, Mode::TwoCompartment]
+        .into_iter()
+        .flat_map(|mode| [NeuronThreads::One, NeuronThreads::Trials].map(|threads| (mode, threads)))
+        .map(|(mode, threads)| of_circuit(mode, threads))
+        .collect();
+    // A piece of mouse V1, whose LGN and background units draw their spikes.
+    let file = common::root().join("scenes/v1_4k.ron");
+    let set = [
+        "network.radius_um=50",
+        "network.core_radius_um=25",
+        "network.calibration=None",
+        "network.lgn.weight_factor=1.8",
+        "network.background.weight_factor=2",
+        "trials.start=Rest",
+        "time.duration_ms=200",
+        "evaluate.n_trials=1",
+    ];
+    let plan = Plan::read(&file, &set.map(str::to_owned)).unwrap();
+    let tables = common::tables();
+    let built = setup::build(&plan, &tables, &mut |_| ()).unwrap();
+    let mut session = Session::new(&plan, &gpu, &tables, built).unwrap();
+    let spikes = session.record_trial(3).unwrap().spikes;
+    digests.push(spike_digest(spikes.into_iter().map(|(step, source)| [step, source, 3])));
+    assert_eq!(digests, EXPECTED.map(|(n, digest)| (n, digest.to_owned())));
+}
+
+/// The tape takes what the budget allows, or else what the adapter has room for; neither changes a bit of the gradient.
+#[test]
+fn the_tape_is_as_long_as_memory_allows() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(Mode::TwoCompartment, 11);
+    let n_steps = circuit.n_steps;
+    let sources = SourceSpikes::Replay(&circuit.source_masks);
+    let settings = settings(&circuit, 3, NeuronThreads::ByAdapter);
+    let mut simulation =
+        Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+    let gradient = |simulation: &mut Simulation| {
+        let counts = simulation.forward(1, 0).unwrap().spike_counts;
+        simulation.adjoint(&counts).unwrap();
+        let gradient = simulation.weight_gradient().unwrap();
+        gradient.iter().map(|g| g.to_bits()).collect::<Vec<u32>>()
+    };
+    let first = gradient(&mut simulation);
+    let n_spiked = first.iter().filter(|g| **g != 0).count();
+    assert!(n_spiked > 100, "hardly any gradient");
+
+    let whole = simulation.fit_tape(1 << 40).unwrap();
+    assert_eq!((whole.n_taped, whole.n_steps, whole.refused_bytes), (n_steps, n_steps, None));
+    assert!(gradient(&mut simulation) == first, "all on the tape");
+    let whole_bytes = gpu.allocated_bytes();
+
+    let short = simulation.fit_tape(whole_bytes - 1).unwrap();
+    assert!(short.n_taped < n_steps && short.n_taped > n_steps / 2, "{short:?}");
+    assert!(gpu.allocated_bytes() < whole_bytes, "the budget is kept");
+    assert!(gradient(&mut simulation) == first, "a byte less than for all");
+
+    gpu.limit_memory(whole_bytes * 3 / 4);
+    let refused = simulation.fit_tape(1 << 40).unwrap();
+    assert!(refused.n_taped < short.n_taped && refused.n_taped > 3, "{refused:?}");
+    assert!(refused.refused_bytes.is_some_and(|bytes| bytes < whole_bytes), "{refused:?}");
+    assert!(gradient(&mut simulation) == first, "after the adapter had no room");
+
+    gpu.limit_memory(0);
+    let message = simulation.fit_tape(1 << 40).unwrap_err().to_string();
+    assert!(message.contains("has no room for") && message.contains("bytes beside the"), "{message}");
+}
+
+/// A pass that starts settled goes on where the settling pass stopped: with input that no synapse carries, spike for spike. Segments are
+/// recomputed from the same start.
+#[test]
+fn a_settled_start_is_the_state_that_was_left() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    for mode in [Mode::Point, Mode::TwoCompartment] {
+        let mut circuit = Circuit::random(mode, 11);
+        let pass = |circuit: &Circuit, k: usize, n_settling: usize| {
+            let settings =
+                Settings { current: Some(0..circuit.n_steps), ..settings(circuit, k, NeuronThreads::One) };
+            let sources = SourceSpikes::Replay(&circuit.source_masks);
+            let mut simulation =
+                Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+            simulation.set_current(&vec![400.0; circuit.network.neurons.len() * circuit.n_trials]).unwrap();
+            if n_settling > 0 {
+                simulation.reserve_settled().unwrap();
+                simulation.settle(1, 0, n_settling).unwrap();
+            }
+            let (forward, recording) = simulation.forward_recorded(1, 0, &Probe::default()).unwrap();
+            let seeds: Vec<f32> = forward.spike_counts.iter().map(|c| c - 3.0).collect();
+            let report = simulation.adjoint(&seeds).unwrap();
+            let cells: Vec<u64> = report.cell_gradient.iter().flatten().map(|g| g.to_bits()).collect();
+            (forward.spike_counts, recording.spikes, cells)
+        };
+        let n = 25;
+        let whole = pass(&circuit, circuit.n_steps, n);
+        assert!(pass(&circuit, 8, n) == whole, "{mode:?}: 8 steps between checkpoints change the result");
+        assert!(pass(&circuit, 8, 0).1 != whole.1, "{mode:?}: the start makes no difference");
+        // Without synapses nothing is on its way, so nothing is lost.
+        circuit.network.rows.weights.fill(0.0);
+        let rest = pass(&circuit, 8, 0).1;
+        let later =
+            rest.iter().filter(|s| s.step as usize >= n).map(|s| (s.step - n as u32, s.neuron, s.trial));
+        let settled = pass(&circuit, 8, n).1;
+        let first = settled.iter().filter(|s| (s.step as usize) < circuit.n_steps - n);
+        let (later, first): (Vec<_>, Vec<_>) =
+            (later.collect(), first.map(|s| (s.step, s.neuron, s.trial)).collect());
+        assert!(later.len() > 50, "{mode:?}: {} spikes", later.len());
+        assert_eq!(later, first, "{mode:?}");
+        // Longer than a batch.
+        let longer = pass(&circuit, 8, circuit.n_steps + n).1;
+        let again = pass(&circuit, 8, circuit.n_steps).1;
+        let later =
+            again.iter().filter(|s| s.step as usize >= n).map(|s| (s.step - n as u32, s.neuron, s.trial));
+        let first = longer.iter().filter(|s| (s.step as usize) < circuit.n_steps - n);
+        assert_eq!(later.collect::<Vec<_>>(), first.map(|s| (s.step, s.neuron, s.trial)).collect::<Vec<_>>());
     }
 }
 

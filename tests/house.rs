@@ -75,7 +75,12 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom, from the top of the house down; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 23] = [
+const MAY_KNOW: [(&str, &[&str]); 26] = [
+    (
+        "calibrate",
+        &["train", "output", "setup", "plan", "scene", "sim", "stimulus", "network", "model", "gpu"],
+    ),
+    ("measure", &["train", "setup", "results", "plan", "sim", "network", "gpu"]),
     ("experiment", &["train", "report", "output", "evaluate", "results", "plan", "scene"]),
     ("export", &["train", "output", "setup", "plan", "scene", "loss", "stimulus", "network", "model"]),
     (
@@ -88,12 +93,12 @@ const MAY_KNOW: [(&str, &[&str]); 23] = [
     ("report", &["figures", "output", "evaluate", "results", "scene", "loss"]),
     ("figures", &["output", "results", "network"]),
     ("import", &["output", "evaluate", "plan", "sonata", "scene", "loss", "network", "model"]),
-    ("output", &["results", "plan", "sonata", "scene", "loss", "stimulus", "network"]),
+    ("output", &["results", "plan", "sonata", "scene", "loss", "stimulus", "network", "hdf5"]),
     ("setup", &["plan", "sonata", "scene", "network", "model"]),
     ("evaluate", &["results", "loss", "network", "model"]),
     ("results", &["loss", "network"]),
     ("plan", &["scene", "loss"]),
-    ("sonata", &["scene", "network", "model"]),
+    ("sonata", &["scene", "network", "model", "hdf5"]),
     ("scene", &["loss", "network"]),
     ("loss", &["network", "model"]),
     ("patch", &["sim", "network", "model", "gpu"]),
@@ -103,6 +108,7 @@ const MAY_KNOW: [(&str, &[&str]); 23] = [
     ("network", &["model"]),
     ("model", &[]),
     ("gpu", &[]),
+    ("hdf5", &[]),
     ("error", &[]),
     ("lib", &[]),
 ];

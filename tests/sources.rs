@@ -4,17 +4,18 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode, dynamics};
 use common::tables;
-use simrun::gpu::{Buffer, Gpu, Kernel};
+use simrun::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use simrun::model::rng::{self, Stream};
 use simrun::network::{Network, lgn_units, v1_unit_types};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
 use simrun::sim::{
-    LearnWeights, NeuronThreads, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
+    LearnWeights, NeuronThreads, Probe, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
     VoltagePenalty,
 };
 use simrun::stimulus::drive::{Drive, Filters, drive, filters};
@@ -49,14 +50,15 @@ fn conditions() -> Vec<TrialCondition> {
     vec![grating(0.0), TrialCondition::Grey, grating(1.0), grating(2.0), grating(3.0), turned]
 }
 
-/// The kernel alone, with its buffers in reach.
+/// The kernels alone, with their buffers in reach: the draw of one step, and the list of its spikes.
 struct Bench {
     gpu: Arc<Gpu>,
     layout: Layout,
-    kernel: Kernel,
+    draw: (Kernel, BindGroup),
+    list: (Kernel, BindGroup),
+    masks: Buffer,
     spikes: Buffer,
     filter_sum: Buffer,
-    group: simrun::gpu::BindGroup,
 }
 
 fn bench(
@@ -77,9 +79,11 @@ fn bench(
         ..Network::default()
     };
     let layout = Layout::new(&network, &dynamics, n_trials, false);
-    let name = "source_forward";
-    let kernel =
-        Kernel::new(&gpu, name, &assemble(name, &layout).unwrap(), &[("WORKGROUP_SIZE", 64.0)]).unwrap();
+    let kernel = |name: &str| {
+        let constants = [("WORKGROUP_SIZE", 64.0), ("STEPS", 1.0)];
+        Kernel::new(&gpu, name, &assemble(name, &layout).unwrap(), &constants).unwrap()
+    };
+    let (draw, list) = (kernel("source_forward"), kernel("source_list_forward"));
     let second = |subfield: usize| filters.second_ix.get(subfield).copied().unwrap_or(u32::MAX);
     let table: Vec<[u32; 2]> =
         filters.baseline_hz.iter().enumerate().map(|(i, hz)| [hz.to_bits(), second(i)]).collect();
@@ -101,7 +105,8 @@ fn bench(
     uniform.write(0, &uniforms);
     let spikes = Buffer::storage(&gpu, "spikes", layout.spikes_words()).unwrap();
     let filter_sum = Buffer::storage(&gpu, "sums", 2 * filters.n_subfields * n_trials).unwrap();
-    let group = kernel
+    let masks = Buffer::storage(&gpu, "masks", layout.n_lgn + layout.n_background).unwrap();
+    let draw_group = draw
         .bind(&[
             ("step", &uniform),
             ("taps_hz", &Buffer::storage_of(&gpu, "taps", &filters.taps_hz).unwrap()),
@@ -110,20 +115,27 @@ fn bench(
             ("group_trials", &Buffer::storage_of(&gpu, "groups", &drive.group_trials).unwrap()),
             ("frames", &Buffer::storage_of(&gpu, "frames", &drive.frames).unwrap()),
             ("filter_sum", &filter_sum),
-            ("spikes", &spikes),
+            ("masks", &masks),
         ])
         .unwrap();
-    Bench { gpu, layout, kernel, spikes, filter_sum, group }
+    let list_group = list.bind(&[("step", &uniform), ("masks", &masks), ("spikes", &spikes)]).unwrap();
+    Bench { gpu, layout, draw: (draw, draw_group), list: (list, list_group), masks, spikes, filter_sum }
 }
 
 impl Bench {
     /// Spikes buffer and K after one step.
     fn step(&self, step: usize) -> (Vec<u32>, Vec<[f32; 2]>) {
         self.spikes.clear();
-        let workgroups = self.kernel.workgroups_for(self.layout.n_sources());
+        self.masks.clear();
         let offset = (step * UNIFORM_STRIDE) as u32;
+        let n_blocks = self.layout.n_trials.div_ceil(4);
         self.gpu
-            .submit("sources", |pass| self.kernel.dispatch(pass, &self.group, offset, workgroups))
+            .submit("sources", |pass| {
+                for ((kernel, group), n_threads) in [(&self.draw, n_blocks), (&self.list, 1)] {
+                    let n_threads = n_threads * self.layout.n_sources();
+                    kernel.dispatch(pass, group, offset, kernel.workgroups_for(n_threads));
+                }
+            })
             .unwrap();
         let n_sums = self.filter_sum.bytes() as usize / 8;
         (self.spikes.read(0, self.layout.spikes_words()).unwrap(), self.filter_sum.read(0, n_sums).unwrap())
@@ -141,13 +153,15 @@ fn rate_from_sums(
 ) -> f64 {
     let n_trials = drive.group_trials.len();
     let group = drive.group_trials.iter().position(|mask| mask >> trial & 1 == 1).unwrap();
+    // Each block of four trials has its own K of a group, in the place of the group's first trial in the block.
+    let first = (trial / 4 * 4..).find(|t| drive.group_trials[group] >> t & 1 == 1).unwrap();
     let second = filters.second_ix[unit];
     let subfields = std::iter::once(unit).chain((second != u32::MAX).then_some(second as usize));
     subfields
         .map(|subfield| {
             let [cos, sin, ..] = drive.frames[step * n_trials + group].map(f64::from);
             let d = drive.amplitude[trial * filters.n_subfields + subfield].map(f64::from);
-            let k = sums[group * filters.n_subfields + subfield].map(f64::from);
+            let k = sums[first * filters.n_subfields + subfield].map(f64::from);
             let modulation = (d[0] * cos + d[1] * sin) * k[1] + (d[1] * cos - d[0] * sin) * k[0];
             (f64::from(filters.baseline_hz[subfield]) + modulation).max(0.0)
         })
@@ -225,15 +239,14 @@ fn check_background(counts: &[f64], p: f64, n_steps: f64) {
     assert!((fano / (1.0 - p) - 1.0).abs() < 4.0 * (2.0 / n).sqrt(), "background: Fano factor {fano}");
 }
 
-/// Counts and bits of the weight gradient of one training step whose LGN and background spikes are drawn on the device.
-fn train(
+/// A simulation whose LGN and background spikes are drawn on the device, under these conditions.
+fn drawing(
     gpu: &Arc<Gpu>,
     circuit: &Circuit,
     sample: &[LgnUnit],
     conditions: &[TrialCondition],
     steps_between_checkpoints: usize,
-    presentation: u32,
-) -> (Vec<f32>, Vec<u32>) {
+) -> Simulation {
     let n_background = circuit.network.n_background;
     let filters = filters(sample, n_background, BACKGROUND_HZ);
     let sources = SourceSpikes::Drawn(SourceFilters {
@@ -261,10 +274,60 @@ fn train(
     let drive = drive(sample, n_background, conditions, filters.n_taps, 1.0, circuit.n_steps, SCREEN_DEG);
     let Drive { amplitude, group_trials, frames } = &drive;
     simulation.set_stimulus(&SourceDrive { amplitude, group_trials, frames }).unwrap();
+    simulation
+}
+
+/// Counts and bits of the weight gradient of one training step of such a simulation.
+fn train(
+    gpu: &Arc<Gpu>,
+    circuit: &Circuit,
+    sample: &[LgnUnit],
+    conditions: &[TrialCondition],
+    steps_between_checkpoints: usize,
+    presentation: u32,
+) -> (Vec<f32>, Vec<u32>) {
+    let mut simulation = drawing(gpu, circuit, sample, conditions, steps_between_checkpoints);
     let counts = simulation.forward(SEED, presentation).unwrap().spike_counts;
     let seeds: Vec<f32> = counts.iter().map(|c| c - 2.0).collect();
     simulation.adjoint(&seeds).unwrap();
     (counts, simulation.weight_gradient().unwrap().iter().map(|g| g.to_bits()).collect())
+}
+
+/// More steps than one dispatch draws, and more trials than one thread: every spike is the host's, unless its random number lies close to
+/// the probability.
+#[test]
+fn long_trials_are_drawn_in_parts() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut circuit = Circuit::random(Mode::TwoCompartment, 5);
+    let conditions = conditions();
+    (circuit.n_steps, circuit.n_trials) = (1800, conditions.len());
+    let n_lgn = circuit.network.n_lgn;
+    let sample: Vec<LgnUnit> = sample_units().into_iter().step_by(11).take(n_lgn).collect();
+    assert_eq!(sample.len(), n_lgn);
+    let mut simulation = drawing(&gpu, &circuit, &sample, &conditions, 200);
+    let probe = Probe { sources: true, ..Probe::default() };
+    let (_, recording) = simulation.forward_recorded(SEED, 2, &probe).unwrap();
+    let n = circuit.network.neurons.len() as u32;
+    let drawn: HashSet<(u32, u32, u32)> =
+        recording.spikes.iter().filter(|s| s.neuron >= n).map(|s| (s.neuron - n, s.step, s.trial)).collect();
+    assert!(drawn.iter().any(|(_, step, _)| *step >= 1700), "no spikes in the last part");
+    let mut n_near = 0;
+    for (unit_ix, unit) in sample.iter().enumerate() {
+        for (trial, condition) in conditions.iter().enumerate() {
+            let rates = rates_hz(unit, condition, 1.0, circuit.n_steps, SCREEN_DEG);
+            let peak = rates.iter().copied().fold(0.0, f64::max);
+            for (step, rate_hz) in rates.iter().enumerate() {
+                let at = (unit_ix as u32, step as u32, trial as u32);
+                let draw_step = (2 * circuit.n_steps + step) as u32;
+                let u = rng::uniform(SEED, Stream::SourceSpikes, n + at.0, draw_step, at.2);
+                if drawn.contains(&at) != (f64::from(u) < rate_hz * 1e-3) {
+                    assert!((f64::from(u) - rate_hz * 1e-3).abs() < 1e-7 * peak, "{at:?}");
+                    n_near += 1;
+                }
+            }
+        }
+    }
+    assert!(n_near < 10, "{n_near} draws decided by rounding");
 }
 
 /// The weight gradient sees every LGN spike of the recomputed segments: equal bits mean equal spikes.
@@ -282,7 +345,8 @@ fn recomputed_segments_draw_the_same_spikes() {
     let whole = train(&gpu, &circuit, &sample, &conditions, circuit.n_steps, 0);
     assert!(whole.0.iter().sum::<f32>() > 50.0, "the circuit is silent");
     assert!(whole.1.iter().filter(|g| **g != 0).count() > 100, "hardly any gradient");
-    for k in [circuit.n_steps, 23, 8] {
+    // With 33 the first segment has one step, fewer than the longest delay.
+    for k in [circuit.n_steps, 33, 23, 8] {
         assert!(train(&gpu, &circuit, &sample, &conditions, k, 0) == whole, "{k} steps between checkpoints");
     }
     assert!(

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::seen::{Seeds, Seen};
 use super::term::{Context, Needs, SceneFacts, Term, TermScene};
 use crate::error::{Check, Result};
+use crate::network::Network;
 use crate::network::tables::Tables;
-use crate::network::{Network, target_cell_type};
 
 /// Loss on the peaks of simulated paired recordings: mean and standard deviation of their logarithms per measured pair of cell
 /// groups, each pair counting by its recorded pairs. A fifth of the measured pairs is held out.
@@ -137,7 +137,7 @@ pub fn measured_pairs(
         let of_source = &tables.psp_pair_ix[usize::from(network.neurons.cell_type_ix[source])];
         let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
         for edge in row {
-            edges[of_source[target_cell_type(network.rows.targets[edge])]].push(edge as u32);
+            edges[of_source[network.neurons.target_cell_type(network.rows.targets[edge])]].push(edge as u32);
         }
     }
     let mut pairs = Vec::new();

@@ -155,7 +155,7 @@ mod tests {
             term.value_and_slopes(&counts_of(&logs.iter().map(own).collect::<Vec<_>>())).0
         };
         let by_value = (moved(h) - moved(-h)) / (2.0 * h);
-        assert!((400.0 * f64::from(slopes[15]) / by_value - 1.0).abs() < 0.1, "{} {by_value}", slopes[15]);
+        assert!((400.0 * slopes[15] / by_value - 1.0).abs() < 0.1, "{} {by_value}", slopes[15]);
         assert!(slopes[16..].iter().all(|s| *s == 0.0));
     }
 }

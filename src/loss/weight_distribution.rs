@@ -8,7 +8,7 @@ use super::term::{Context, Needs, SceneFacts, Term, TermScene};
 use super::weights::{LogMoments, check_synapses, counted_quantiles, log_moments, place};
 use crate::error::{Check, Result};
 use crate::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
-use crate::network::{Network, normal_quantile, target_cell_type};
+use crate::network::{Network, normal_quantile};
 
 /// Parts into which a bin's weights are divided where they are put beside the target's quantiles.
 const PARTS: usize = 4;
@@ -77,7 +77,8 @@ fn count_weights(network: &Network) -> Vec<u32> {
     for source in 0..network.neurons.len() {
         let row = rows.offsets[source] as usize..rows.offsets[source + 1] as usize;
         for (word, weight) in rows.targets[row.clone()].iter().zip(&rows.weights[row]) {
-            let pair = network.source_type(source) * vocabulary.n_cell_types() + target_cell_type(*word);
+            let target = network.neurons.target_cell_type(*word);
+            let pair = network.source_type(source) * vocabulary.n_cell_types() + target;
             if let Some(bin) = weight_bin(*weight) {
                 counts[pair * N_WEIGHT_BINS + bin] += 1;
             }

@@ -16,9 +16,10 @@ use crate::scene::{NetworkScene, Scene, first_difference};
 
 /// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
 /// step computes. A longer schedule continues on the new schedule.
-const MAY_DIFFER: [&str; 8] = [
+const MAY_DIFFER: [&str; 9] = [
     "tables",
     "recordings",
+    "network.calibration",
     "network.em.cells",
     "network.em.synapses",
     "optimiser.training_steps",

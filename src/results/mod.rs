@@ -7,4 +7,6 @@ pub use evaluation::{
     BesideSessions, CellTypeSummary, ClassCounts, Comparison, ContrastCurve, Curves, Evaluation, FanoCurve,
     LikeToLikeSlope, PairErrors, PairTypeWeights, StimulusEvaluation, StimulusSummary, TuningCurve,
 };
-pub use run::{Gradients, NetworkSize, NeuronRange, PhaseMs, StepMetrics, Summary, TermGradient};
+pub use run::{
+    Gradients, NetworkSize, NeuronRange, PhaseMs, PopulationSize, StepMetrics, Summary, TermGradient,
+};

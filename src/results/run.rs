@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CellTypeSummary, Curves, PairErrors, PairTypeWeights};
 use crate::loss::WeightingScene;
-use crate::network::Network;
+use crate::network::{NamedNodes, Network, NodeNames};
 
 /// Wall-clock time of the phases of a training step, ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -137,6 +137,29 @@ impl NetworkSize {
     }
 }
 
+/// A population of neurons.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PopulationSize {
+    /// Its name.
+    pub population: String,
+    /// How many of its nodes are neurons of the network.
+    pub n_neurons: usize,
+    /// Smallest and largest of their ids.
+    pub node_ids: Option<[u64; 2]>,
+}
+
+impl PopulationSize {
+    /// Of all populations of a network.
+    pub fn of(names: &NodeNames) -> Vec<Self> {
+        let size = |named: &NamedNodes| Self {
+            population: named.population.clone(),
+            n_neurons: named.ids.len(),
+            node_ids: named.ids.iter().min().zip(named.ids.iter().max()).map(|(min, max)| [*min, *max]),
+        };
+        names.populations().map(|(_, named)| size(named)).collect()
+    }
+}
+
 /// Neighbouring neurons of one cell type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NeuronRange {
@@ -159,6 +182,9 @@ pub struct Summary {
     /// The network; it and what else has a default is missing in a file of an earlier version.
     #[serde(default)]
     pub network: NetworkSize,
+    /// The populations of the neurons, in the order of the neurons, as they are called in the user's own files.
+    #[serde(default)]
+    pub populations: Vec<PopulationSize>,
     /// The cell types of the neurons, in the order of the neurons.
     #[serde(default)]
     pub neurons: Vec<NeuronRange>,

@@ -1,7 +1,7 @@
 //! Which network is built.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,10 +38,34 @@ pub struct V1Scene {
     /// Tables of electron microscopy in place of the builder's neurons and recurrent edges.
     #[serde(default)]
     pub em: Option<Box<EmScene>>,
+    /// Table of factors on the LGN and background weights of each cell model, relative to the scene's own file, as `simrun calibrate` writes
+    /// it. None: the weights that the tables imply.
+    #[serde(default)]
+    pub calibration: Option<PathBuf>,
     /// Input from the thalamus.
     pub lgn: LgnScene,
     /// Input from the rest of the brain.
     pub background: BackgroundScene,
+}
+
+impl NetworkScene {
+    /// The calibration table, if the network has one.
+    pub fn calibration(&self) -> Option<&Path> {
+        match self {
+            Self::V1(v1) => v1.calibration.as_deref(),
+            Self::Sonata(sonata) => sonata.calibration.as_deref(),
+            Self::CellsOnly(_) => None,
+        }
+    }
+
+    /// Names another calibration table, or none; cells without synapses have none to name.
+    pub fn set_calibration(&mut self, table: Option<PathBuf>) {
+        match self {
+            Self::V1(v1) => v1.calibration = table,
+            Self::Sonata(sonata) => sonata.calibration = table,
+            Self::CellsOnly(_) => {}
+        }
+    }
 }
 
 /// A circuit in SONATA files. `cells` must be the point model with exact ports, whose weights are the circuit's, in pA; time step and
@@ -72,10 +96,29 @@ pub struct SonataScene {
     /// Functions under `weight_function` of the edge types that mean syn_weight times nsyns, beside BMTK's defaults.
     #[serde(default)]
     pub weight_functions: Vec<String>,
+    /// Table of factors on the weights of virtual populations onto each cell model, relative to the scene's own file, as `simrun calibrate`
+    /// writes it. None: the circuit's own weights.
+    #[serde(default)]
+    pub calibration: Option<PathBuf>,
+    /// What becomes of spikes at or before time 0, which have no time step.
+    #[serde(default)]
+    pub early_spikes: EarlySpikesScene,
     /// What trials show, each a piece of recorded spikes. Those with a direction are taken in turn by the evoked trials, the others by the
     /// spontaneous ones. Empty: the inputs of the configuration from time 0 on, in spontaneous trials.
     #[serde(default)]
     pub inputs: Vec<SonataInputScene>,
+}
+
+/// What becomes of spikes of the inputs at or before time 0, in a trial that begins there: a spike of the first step has the time dt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EarlySpikesScene {
+    /// They are refused, as BMTK and NEST do.
+    #[default]
+    Refuse,
+    /// They are left out.
+    Drop,
+    /// Those at 0, as other simulators write them, are taken in the first step; earlier ones are refused.
+    FirstStep,
 }
 
 /// Spikes of the virtual populations in a trial.

@@ -1,10 +1,14 @@
 //! The adjoint pass: segments from the last to the first, each run again onto the tape and walked backwards.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::Simulation;
-use super::layout::UNIFORM_STRIDE;
+use super::forward::SLICE_STEPS;
+use super::layout::{Layout, UNIFORM_STRIDE};
+use super::shaders::{NEURON_WORKGROUP, assemble};
+use super::{Settings, Simulation};
 use crate::error::{Error, Result};
+use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::model::cell::N_CELL_PARAMETERS;
 
 /// What an adjoint pass returns; the gradients of the weights stay on the device.
@@ -16,6 +20,42 @@ pub struct AdjointReport {
     pub cell_gradient: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Wall time, ms.
     pub wall_ms: f64,
+}
+
+/// What the adjoint pass adds up for each neuron and trial, summed over the trials on the device.
+#[derive(Debug)]
+pub(super) struct TrialSums {
+    kernel: Kernel,
+    group: BindGroup,
+    sums: Buffer,
+}
+
+impl TrialSums {
+    /// `adj_state` as in `shaders/trial_sums.wgsl`.
+    pub(super) fn new(
+        gpu: &Arc<Gpu>,
+        layout: &Layout,
+        settings: &Settings,
+        tables: &Buffer,
+        adj_state: &Buffer,
+    ) -> Result<Self> {
+        let name = "trial_sums";
+        let size = [("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP))];
+        let kernel = Kernel::new(gpu, name, &assemble(name, layout)?, &size)?;
+        let n_sums = if settings.learn_cells { 1 + N_CELL_PARAMETERS } else { 1 };
+        let sums = Buffer::storage(gpu, "sums over trials", n_sums * layout.n_neurons)?;
+        let group = kernel.bind(&[("tables", tables), ("adj_state", adj_state), ("sums", &sums)])?;
+        Ok(Self { kernel, group, sums })
+    }
+
+    /// The sums, `[sum][n_neurons]`.
+    fn read(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        let n_words = self.sums.bytes() as usize / 4;
+        gpu.submit("sums over trials", |pass| {
+            self.kernel.dispatch(pass, &self.group, 0, self.kernel.workgroups_for(n_words));
+        })?;
+        self.sums.read(0, n_words)
+    }
 }
 
 /// A loss that is linear in one somatic potential of each neuron and trial.
@@ -72,7 +112,7 @@ impl Simulation {
             return Err(Error::Failed(reason));
         }
         let start = Instant::now();
-        self.clear_adjoint(seeds);
+        self.clear_adjoint(seeds)?;
         self.device.adj_spike.write(self.layout.adj_spike_words(), population);
         self.walk_back_to(self.settings.n_steps.saturating_sub(n_steps))?;
         self.report(start)
@@ -89,7 +129,7 @@ impl Simulation {
             return Err(Error::Failed("this simulation takes no potential seeds of that shape".to_owned()));
         };
         let start = Instant::now();
-        self.clear_adjoint(&[]);
+        self.clear_adjoint(&[])?;
         let steps: Vec<f32> = seeds.steps.iter().map(|step| *step as f32).collect();
         self.device.adj_spike.write(2 * plane, &steps);
         self.device.adj_spike.write(3 * plane, &seeds.values);
@@ -104,78 +144,77 @@ impl Simulation {
 
     /// Walks the segments back, the last one first, down to a step.
     fn walk_back_to(&mut self, first_step: usize) -> Result<()> {
-        let Some(mut on_tape) = self.segment_on_tape else {
+        if !self.has_run {
             return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
-        };
-        let n_segments = self.device.checkpoints.len();
-        for segment in (0..n_segments).rev() {
+        }
+        for segment in (0..self.n_segments()).rev() {
             if self.segment_steps(segment).end <= first_step {
                 break;
             }
-            if segment != on_tape {
+            if self.segment_on_tape != Some(segment) {
                 self.restore_checkpoint(segment)?;
                 self.run_segment(segment, true)?;
-                on_tape = segment;
+                self.segment_on_tape = Some(segment);
             }
             self.walk_back(segment, first_step)?;
         }
-        self.segment_on_tape = Some(on_tape);
         self.check_status()
     }
 
     /// The adjoint after the last step: nothing but the seeds.
-    pub(super) fn clear_adjoint(&self, seeds: &[f32]) {
+    pub(super) fn clear_adjoint(&self, seeds: &[f32]) -> Result<()> {
         let device = &self.device;
-        device.adj_state.clear();
-        device.adj_arrivals.clear();
-        device.adj_spike.clear();
+        let mut commands = self.gpu.commands("start of the adjoint");
+        commands.clear(&device.adj_state);
+        commands.clear(&device.adj_arrivals);
+        commands.clear(&device.adj_spike);
+        device.shards.iter().filter_map(|shard| shard.grad.as_ref()).for_each(|grad| commands.clear(grad));
+        commands.submit()?;
         device.adj_spike.write(self.layout.plane_words(), seeds);
-        for shard in &device.shards {
-            if let Some(grad) = &shard.grad {
-                grad.clear();
-            }
-        }
+        Ok(())
     }
 
     /// Walks a taped segment backwards, down to a step.
     fn walk_back(&self, segment: usize, first_step: usize) -> Result<()> {
         let device = &self.device;
         let kernels = &device.kernels;
-        let steps = self.segment_steps(segment);
-        self.gpu.submit("adjoint", |pass| {
-            for (slot_ix, step) in steps.enumerate().rev().take_while(|(_, step)| *step >= first_step) {
-                let slot = &device.slots[slot_ix];
-                let offset = (step * UNIFORM_STRIDE) as u32;
-                for (group, shard) in slot.gather.iter().zip(&device.shards) {
-                    if let Some(group) = group {
-                        kernels.gather.dispatch(pass, group, offset, shard.n_workgroups);
+        let steps: Vec<usize> = self.segment_steps(segment).collect();
+        for (steps, slots) in steps.chunks(SLICE_STEPS).zip(device.slots.chunks(SLICE_STEPS)).rev() {
+            self.gpu.submit("adjoint", |pass| {
+                for (step, slot) in steps.iter().zip(slots).rev().take_while(|(step, _)| **step >= first_step)
+                {
+                    let offset = (step * UNIFORM_STRIDE) as u32;
+                    for (group, shard) in slot.gather.iter().zip(&device.shards) {
+                        if let Some(group) = group {
+                            kernels.gather.dispatch(pass, group, offset, shard.n_workgroups);
+                        }
                     }
-                }
-                for (group, shard) in slot.weight_gradient.iter().zip(&device.shards) {
-                    if let Some(group) = group {
-                        kernels.weight_gradient.dispatch(pass, group, offset, shard.n_workgroups);
+                    for (group, shard) in slot.weight_gradient.iter().zip(&device.shards) {
+                        if let Some(group) = group {
+                            kernels.weight_gradient.dispatch(pass, group, offset, shard.n_workgroups);
+                        }
                     }
+                    kernels.neuron_adjoint.dispatch(
+                        pass,
+                        &slot.neuron_adjoint,
+                        offset,
+                        device.neuron_workgroups,
+                    );
                 }
-                kernels.neuron_adjoint.dispatch(pass, &slot.neuron_adjoint, offset, device.neuron_workgroups);
-            }
-        })
+            })?;
+        }
+        Ok(())
     }
 
-    /// Adds up, in f64 and in a fixed order, what each neuron and trial has of the penalty and the cell gradients.
+    /// Adds up, in f64 and in a fixed order, what each neuron has of the penalty and the cell gradients.
     fn report(&self, start: Instant) -> Result<AdjointReport> {
-        let plane = self.layout.plane_words();
-        let losses: Vec<f32> = self.device.adj_state.read(self.layout.voltage_loss_plane(), plane)?;
+        let n_neurons = self.layout.n_neurons;
+        let sums = self.device.trial_sums.read(&self.gpu)?;
+        let (losses, gradients) = sums.split_at(n_neurons);
         let mut cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; self.cell_models.len()];
-        if self.settings.learn_cells {
-            let planes: Vec<f32> =
-                self.device.adj_state.read(self.layout.gradient_planes(), N_CELL_PARAMETERS * plane)?;
-            for (parameter, values) in planes.chunks_exact(plane).enumerate() {
-                for (model, trials) in
-                    self.neuron_model_ix.iter().zip(values.chunks_exact(self.layout.n_trials))
-                {
-                    cell_gradient[usize::from(*model)][parameter] +=
-                        trials.iter().map(|x| f64::from(*x)).sum::<f64>();
-                }
+        for (parameter, of_neurons) in gradients.chunks_exact(n_neurons).enumerate() {
+            for (model, gradient) in self.neuron_model_ix.iter().zip(of_neurons) {
+                cell_gradient[usize::from(*model)][parameter] += f64::from(*gradient);
             }
         }
         Ok(AdjointReport {

@@ -17,9 +17,11 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "gather_adjoint",
     "weight_gradient",
     "source_forward",
+    "source_list_forward",
     "source_replay_forward",
     "sample_weights_forward",
     "sample_weights_adjoint",
+    "trial_sums",
     "gradient_sums",
     "update_weights",
 ];

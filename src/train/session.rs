@@ -23,12 +23,12 @@ use crate::loss::targets::FunctionTargets;
 use crate::loss::voltage::VOLTAGE;
 use crate::loss::{Loss, Needs, Responses, Seeds, Seen, Terms, TrialKind, WeightingScene};
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::Vocabulary;
+use crate::network::{NodeNames, Vocabulary};
 use crate::plan::Plan;
 use crate::results::{Gradients, PhaseMs, StepMetrics, TermGradient};
 use crate::sim::layout::Layout;
 use crate::sim::optimiser::Optimiser;
-use crate::sim::{AdjointReport, KernelTime, Simulation};
+use crate::sim::{AdjointReport, KernelTime, Simulation, TapeFit};
 use stimulus::{Shown, Stimulus};
 
 pub use evaluation::TrialRecording;
@@ -41,6 +41,8 @@ pub struct Session {
     plan: Plan,
     gpu: Arc<Gpu>,
     simulation: Simulation,
+    /// How long the tape became where that was left open.
+    tape: Option<TapeFit>,
     optimiser: Optimiser,
     /// What LGN and background see; none in a network without them.
     stimulus: Option<Stimulus>,
@@ -64,6 +66,17 @@ pub struct Session {
     tuning_angle_deg: Vec<f32>,
     /// Types of the network.
     vocabulary: Vocabulary,
+    /// What the neurons are called.
+    names: NodeNames,
+}
+
+/// How far an adjoint pass goes back.
+#[derive(Clone, Copy)]
+enum Back {
+    /// Over whole trials, in a training step; what the next one shows is worked out beside it.
+    Step(u32),
+    /// Over so many last steps of the trials.
+    Last(usize),
 }
 
 /// What a training step saw.
@@ -110,6 +123,16 @@ impl Session {
         self.simulation.settings().steps_between_checkpoints
     }
 
+    /// What the user should know of the tape: that the adapter had no room for the one that the budget allows.
+    pub fn tape_notice(&self) -> Option<String> {
+        let TapeFit { n_taped, n_steps, refused_bytes } = self.tape?;
+        let mib = refused_bytes?.div_ceil(1 << 20);
+        Some(format!(
+            "the adapter had no room for a tape of {mib} MiB, as the budget allows: {n_taped} of {n_steps} time steps are on \
+             the tape, the others run twice"
+        ))
+    }
+
     /// Takes a training step (from 1): show, forward, terms, adjoint, update.
     pub fn step(&mut self, training_step: u32) -> Result<StepMetrics> {
         let looked = self.look(training_step)?;
@@ -117,7 +140,7 @@ impl Session {
         let Loss { values, seeds } = self.terms.evaluate(&looked.seen(&self.optimiser));
         let losses_ms = ms_since(start);
         let mut ms = looked.ms;
-        let adjoint = self.back(&seeds, self.plan.n_steps as usize, &mut ms)?;
+        let adjoint = self.back(&seeds, Back::Step(training_step), &mut ms)?;
         if self.needs.network() {
             ms.adjoint += losses_ms;
         }
@@ -176,7 +199,7 @@ impl Session {
 
     /// The gradient of one term, back over the last `n_steps` of the trials.
     fn gradient_of(&mut self, name: &str, loss: &Loss, n_steps: usize) -> Result<TermGradient> {
-        let adjoint = self.back(&loss.seeds, n_steps, &mut PhaseMs::default())?;
+        let adjoint = self.back(&loss.seeds, Back::Last(n_steps), &mut PhaseMs::default())?;
         let norms = self.optimiser.gradient_norms(&self.simulation, &adjoint.cell_gradient)?;
         Ok(TermGradient {
             name: name.to_owned(),
@@ -211,8 +234,10 @@ impl Session {
                     Shown::Screen(schedule::conditions(&scene.trials, scene.seed, training_step))
                 }
             };
+            let seed = self.plan.scene.seed;
+            self.settle(seed, training_step)?;
             looked.trials = self.show(&shown)?;
-            let forward = self.simulation.forward(self.plan.scene.seed, training_step)?;
+            let forward = self.simulation.forward(seed, training_step)?;
             looked.ms.forward = forward.wall_ms;
             looked.ms.stimulus = ms_since(start) - forward.wall_ms;
             looked.counts = forward.spike_counts.iter().map(|count| f64::from(*count)).collect();
@@ -227,15 +252,18 @@ impl Session {
         Ok(looked)
     }
 
-    /// Goes back from what was last seen, over the last `n_steps` of the trials: the gradients of the weights lie on the device, those of
+    /// Goes back from what was last seen: the gradients of the weights lie on the device, those of
     /// the cell parameters are in the report, those of the weights' own terms are with the optimiser.
-    fn back(&mut self, seeds: &Seeds, n_steps: usize, ms: &mut PhaseMs) -> Result<AdjointReport> {
+    fn back(&mut self, seeds: &Seeds, back: Back, ms: &mut PhaseMs) -> Result<AdjointReport> {
         let start = Instant::now();
         let mut adjoint = if seeds.touch_network() {
             self.simulation.set_voltage_factor(seeds.voltage);
             let [counts, population] = [&seeds.counts, &seeds.population]
                 .map(|seeds| seeds.iter().map(|seed| *seed as f32).collect::<Vec<f32>>());
-            let adjoint = self.simulation.adjoint_of_last(n_steps, &counts, &population)?;
+            let adjoint = match back {
+                Back::Step(step) => self.adjoint_beside_stimulus(step + 1, &counts, &population)?,
+                Back::Last(n_steps) => self.simulation.adjoint_of_last(n_steps, &counts, &population)?,
+            };
             ms.adjoint = ms_since(start);
             adjoint
         } else {
@@ -257,7 +285,27 @@ impl Session {
         Ok(adjoint)
     }
 
-    /// Device time by kernel in the last segment of the last training step; weights stay as they are. For benches.
+    /// Runs the adjoint pass; meanwhile the host works out what the next training step shows.
+    fn adjoint_beside_stimulus(
+        &mut self,
+        next_step: u32,
+        seeds: &[f32],
+        population: &[f32],
+    ) -> Result<AdjointReport> {
+        let (plan, simulation) = (&self.plan, &mut self.simulation);
+        let Some(stimulus) = &mut self.stimulus else {
+            return simulation.adjoint_of_groups(seeds, population);
+        };
+        let conditions = schedule::conditions(&plan.scene.trials, plan.scene.seed, next_step);
+        let (adjoint, drive) = std::thread::scope(|scope| {
+            let drive = scope.spawn(|| stimulus.drive(plan, &conditions));
+            (simulation.adjoint_of_groups(seeds, population), drive.join())
+        });
+        stimulus.prepared = drive.ok().map(|drive| (conditions, drive));
+        adjoint
+    }
+
+    /// Device time by kernel in the last segment of the last training step; weights stay as they are. For `simrun measure`.
     pub fn profile(&mut self) -> Result<Vec<KernelTime>> {
         let seeds = vec![1e-3; self.simulation.layout().plane_words()];
         let mut times = self.simulation.profile(&seeds)?;

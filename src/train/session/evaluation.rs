@@ -13,7 +13,7 @@ use crate::loss::groups::PopulationCounts;
 use crate::loss::targets::FunctionTargets;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::tables::{Split, Tables};
-use crate::network::{target_cell_type, target_neuron};
+use crate::network::{NodeNames, target_neuron};
 use crate::output::reports::PotentialReport;
 use crate::output::spikes::{TrialSpikes, TrialStimulus};
 use crate::results::{BesideSessions, Curves, LikeToLikeSlope, NeuronRange, PairErrors, PairTypeWeights};
@@ -56,6 +56,11 @@ pub(in crate::train) struct LearnedNetwork {
 }
 
 impl Session {
+    /// What the neurons are called.
+    pub fn names(&self) -> &NodeNames {
+        &self.names
+    }
+
     /// The neurons' cell types, in the order of the neurons.
     pub fn neurons_by_type(&self) -> Vec<NeuronRange> {
         let types: Vec<usize> =
@@ -77,8 +82,9 @@ impl Session {
         let batches = schedule::evaluation_batches(&self.plan.scene);
         let (presentation, trial) =
             (trial / self.plan.n_trials as usize, trial % self.plan.n_trials as usize);
-        self.set_stimulus(&batches[presentation])?;
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
+        self.settle(seed, presentation as u32)?;
+        self.set_stimulus(&batches[presentation])?;
         let probe = Probe { sources: true, ..Probe::default() };
         let (_, recording) = self.simulation.forward_recorded(seed, presentation as u32, &probe)?;
         let own = recording.spikes.iter().filter(|spike| spike.trial as usize == trial);
@@ -118,8 +124,10 @@ impl Session {
         }
         let mut slopes = DirectionSlopes::new(tables);
         self.simulation.visit_recurrent_edges(|source, word, weight| {
-            let pair = (self.simulation.source_type(source), target_cell_type(word));
-            let directions_deg = [source, target_neuron(word) as usize].map(|i| self.tuning_angle_deg[i]);
+            let ends = [source, target_neuron(word) as usize];
+            let [source_type, target_type] = ends.map(|neuron_ix| self.simulation.source_type(neuron_ix));
+            let pair = (source_type, target_type);
+            let directions_deg = ends.map(|neuron_ix| self.tuning_angle_deg[neuron_ix]);
             slopes.add(pair, directions_deg, weight);
         })?;
         Ok(slopes.slopes())
@@ -169,10 +177,11 @@ impl Session {
         let n_neurons = self.layout().n_neurons;
         let mut tuning = Tuning::new(n_neurons);
         let mut contrasts = ContrastResponses::default();
-        let mut spikes = TrialSpikes::new(self.plan.scene.time.dt_ms, self.plan.n_steps);
+        let mut spikes = TrialSpikes::new(self.plan.scene.time.dt_ms, self.plan.n_steps, self.names.clone());
         let mut reports = Vec::new();
         let mut fano = self.fano.clone();
         for (presentation, shown) in batches.iter().enumerate() {
+            self.settle(seed, presentation as u32)?;
             let trials = self.show(shown)?;
             let (first_trial, n_trials) = (spikes.trials.len(), trials.len());
             let probe = Probe { neurons: self.reports.neurons(first_trial, n_trials), sources: false };

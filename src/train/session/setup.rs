@@ -17,15 +17,13 @@ use crate::loss::groups::Groups;
 use crate::loss::like_to_like::like_to_like_pairs;
 use crate::loss::targets::FunctionTargets;
 use crate::loss::{Context, Terms, core_neurons};
-use crate::model::Dynamics;
 use crate::network::Network;
 use crate::network::tables::{Split, Tables};
 use crate::plan::Plan;
-use crate::scene::{NetworkScene, StepsBetween};
+use crate::scene::{CheckpointScene, NetworkScene, StepsBetween};
 use crate::setup::Built;
-use crate::sim::layout::Layout;
 use crate::sim::optimiser::Optimiser;
-use crate::sim::{Simulation, SourceSpikes};
+use crate::sim::{Simulation, SourceSpikes, TapeFit};
 
 /// Groups where the evaluation looks at them and the scene has no term that says how many.
 const N_GROUPS: u32 = 16;
@@ -87,10 +85,6 @@ impl Session {
         let recorded = given_inputs.map(|inputs| Recorded::new(plan, inputs));
         let stimulus = stimulus(plan, tables, &network)?;
         let mut settings = settings(plan, &dynamics)?;
-        if scene.checkpoint.steps_between == StepsBetween::Auto && whole_tape_fits(plan, &network, &dynamics)
-        {
-            settings.steps_between_checkpoints = settings.n_steps;
-        }
         settings.groups = groups.masks;
         let n_trials = match &recorded {
             Some(recorded) => recorded.batches().iter().map(Vec::len).sum(),
@@ -103,6 +97,9 @@ impl Session {
             (None, None) => SourceSpikes::None,
         };
         let mut simulation = Simulation::new(gpu, &network, &dynamics, sources, settings)?;
+        if plan.n_settling_steps > 0 {
+            simulation.reserve_settled()?;
+        }
         if start_u_mv.iter().any(|u| *u != 0.0) {
             simulation.set_start(&start_u_mv)?;
         }
@@ -114,10 +111,12 @@ impl Session {
         let like_pairs = if needs.directions { like_to_like_pairs(tables) } else { Vec::new() };
         let optimiser =
             Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models, like_pairs))?;
+        let tape = fit_tape(plan, &mut simulation)?;
         Ok(Self {
             plan: plan.clone(),
             gpu: Arc::clone(gpu),
             simulation,
+            tape,
             optimiser,
             stimulus,
             recorded,
@@ -131,18 +130,18 @@ impl Session {
             held_out_targets: targets(tables, &network, Split::HeldOut)?,
             core,
             tuning_angle_deg: network.neurons.tuning_angle_deg.clone(),
+            names: network.node_names(),
             vocabulary: network.vocabulary,
         })
     }
 }
 
-/// Whether the tape of all steps takes at most half of the scene's memory budget. Then nothing is recomputed, which saves
-/// about a fifth of a training step.
-fn whole_tape_fits(plan: &Plan, network: &Network, dynamics: &Dynamics) -> bool {
-    let layout = Layout::new(network, dynamics, plan.n_trials as usize, false);
-    let step_bytes = 4 * (layout.tape_words() + layout.spikes_words());
-    let budget_bytes = u64::from(plan.scene.checkpoint.memory_budget_mib) << 20;
-    2 * plan.n_steps as u64 * step_bytes as u64 <= budget_bytes
+/// Makes the tape as long as the scene's memory budget and the adapter allow, where the scene leaves it open. Everything else is on
+/// the device already.
+fn fit_tape(plan: &Plan, simulation: &mut Simulation) -> Result<Option<TapeFit>> {
+    let CheckpointScene { steps_between, memory_budget_mib } = plan.scene.checkpoint;
+    let open = steps_between == StepsBetween::Auto;
+    open.then(|| simulation.fit_tape(u64::from(memory_budget_mib) << 20)).transpose()
 }
 
 /// The recordings that the network is compared with: none of cell types that are not those of mouse V1.

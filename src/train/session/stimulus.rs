@@ -1,5 +1,6 @@
 //! What the network of a session is shown.
 
+use super::super::schedule;
 use super::Session;
 use crate::error::{Error, Result};
 use crate::loss::TrialKind;
@@ -9,7 +10,7 @@ use crate::plan::Plan;
 use crate::scene::NetworkScene;
 use crate::sim::{SourceDrive, SourceFilters};
 use crate::stimulus::TrialCondition;
-use crate::stimulus::drive::{self, Filters};
+use crate::stimulus::drive::{self, Drive, Filters};
 use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
 
 /// The sources that are not neurons.
@@ -19,6 +20,17 @@ pub(super) struct Stimulus {
     pub(super) filters: Filters,
     /// Whether each LGN unit has a synapse.
     pub(super) has_synapses: Vec<bool>,
+    /// What the units see under the conditions that are shown next, made while the device was at work.
+    pub(super) prepared: Option<(Vec<TrialCondition>, Drive)>,
+}
+
+impl Stimulus {
+    /// What the units see in the trials of a batch.
+    pub(super) fn drive(&self, plan: &Plan, conditions: &[TrialCondition]) -> Drive {
+        let Self { lgn_units, n_background, filters, .. } = self;
+        let (dt_ms, n_steps) = (plan.scene.time.dt_ms, plan.n_steps as usize);
+        drive::drive(lgn_units, *n_background, conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG)
+    }
 }
 
 /// What a batch shows, one entry a trial.
@@ -48,12 +60,23 @@ impl Session {
         }
     }
 
+    /// Brings the start of the batch that follows to what grey leaves, where the scene asks for that. It is a function of the weights, so a
+    /// run that is continued starts its trials as it would have.
+    pub(super) fn settle(&mut self, seed: u64, presentation: u32) -> Result<()> {
+        let n_steps = self.plan.n_settling_steps as usize;
+        if n_steps == 0 {
+            return Ok(());
+        }
+        self.set_stimulus(&vec![TrialCondition::Grey; self.plan.n_trials as usize])?;
+        self.simulation.settle(schedule::settling_seed(seed), presentation, n_steps)
+    }
+
     pub(super) fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {
-        let Some(stimulus) = &self.stimulus else { return Ok(()) };
-        let Stimulus { lgn_units, n_background, filters, .. } = stimulus;
-        let (dt_ms, n_steps) = (self.plan.scene.time.dt_ms, self.plan.n_steps as usize);
-        let drive =
-            drive::drive(lgn_units, *n_background, conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
+        let Some(stimulus) = &mut self.stimulus else { return Ok(()) };
+        let drive = match stimulus.prepared.take_if(|(prepared, _)| prepared == conditions) {
+            Some((_, drive)) => drive,
+            None => stimulus.drive(&self.plan, conditions),
+        };
         self.simulation.set_stimulus(&SourceDrive {
             amplitude: &drive.amplitude,
             group_trials: &drive.group_trials,
@@ -85,7 +108,7 @@ pub(super) fn stimulus(plan: &Plan, tables: &Tables, network: &Network) -> Resul
     let filters = drive::filters(&lgn_units, n_background, v1.background.rate_hz);
     let ends = &network.rows.offsets[network.neurons.len()..];
     let has_synapses = ends.windows(2).take(lgn_units.len()).map(|row| row[1] > row[0]).collect();
-    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses }))
+    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses, prepared: None }))
 }
 
 /// How they fire.
