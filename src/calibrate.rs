@@ -19,11 +19,12 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::network::tables::{CalibratedModel, Calibration, InputFactors, MadeFor, Tables, recorded_grey_hz};
+use crate::network::tables::Tables;
 use crate::network::{Network, Vocabulary};
 use crate::output::{Progress, replace_file};
 use crate::plan::Plan;
 use crate::setup;
+use crate::setup::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz};
 use grey::GreyNetwork;
 use rule::{FIRST_GAIN, Knob, Way, log_error};
 
@@ -76,7 +77,7 @@ pub fn calibrate(plan: &Plan, options: &CalibrationOptions) -> Result<String> {
     let mut plan = plan.clone();
     let progress = Progress::new(options.quiet);
     let gpu = Gpu::open_tested(options.adapter.as_deref())?;
-    let tables = Tables::of_plan(&plan)?;
+    let tables = setup::tables(&plan)?;
     plan.scene.network.set_calibration(None);
     let built = setup::build(&plan, &tables, &mut |text| progress.say(text))?;
     let targets_hz = targets(&plan, &tables, &built.network)?;

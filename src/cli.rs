@@ -8,10 +8,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
-use simrun::network::tables::{Calibration, Tables};
 use simrun::plan::Plan;
 use simrun::scene::NetworkScene;
-use simrun::{Error, Result};
+use simrun::{Error, Result, setup};
 
 use calibrate::CalibrateArguments;
 use evaluate::EvaluateArguments;
@@ -218,9 +217,9 @@ fn check(arguments: &CheckArguments) -> Result<()> {
 
 /// Reads the tables of a plan, and its calibration where the cell models are those of the tables.
 fn check_tables(plan: &Plan) -> Result<()> {
-    let tables = Tables::of_plan(plan)?;
+    let tables = setup::tables(plan)?;
     if matches!(plan.scene.network, NetworkScene::V1(_)) {
-        Calibration::of_plan(plan, &tables, &tables.cell_models())?;
+        setup::Calibration::of_plan(plan, &tables, &tables.cell_models())?;
     }
     Ok(())
 }

@@ -170,6 +170,50 @@ impl Error {
     }
 }
 
+/// Range checks whose messages name the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The file.
+    pub file: &'a Path,
+}
+
+impl Check<'_> {
+    /// `low <= value <= high`; a value that is not a number fails.
+    ///
+    /// # Errors
+    /// [`Error::Field`].
+    pub fn within(&self, field: &str, value: f64, low: f64, high: f64, unit: &str) -> Result<()> {
+        let inside = value >= low && value <= high;
+        self.hold(inside, field, value, || {
+            format!("must be from {low} to {high} {unit}").trim_end().to_owned()
+        })
+    }
+
+    /// `low < value <= high`; a value that is not a number fails.
+    ///
+    /// # Errors
+    /// [`Error::Field`].
+    pub fn above(&self, field: &str, value: f64, low: f64, high: f64, unit: &str) -> Result<()> {
+        let inside = value > low && value <= high;
+        let limit = || format!("must be above {low} and at most {high} {unit}").trim_end().to_owned();
+        self.hold(inside, field, value, limit)
+    }
+
+    /// Refuses a value unless `holds`; `limit` says what is allowed.
+    ///
+    /// # Errors
+    /// [`Error::Field`].
+    pub fn hold(
+        &self,
+        holds: bool,
+        field: &str,
+        value: impl ToString,
+        limit: impl FnOnce() -> String,
+    ) -> Result<()> {
+        if holds { Ok(()) } else { Err(Error::field(self.file, field, value, limit())) }
+    }
+}
+
 thread_local! {
     static CATCHES: Cell<bool> = const { Cell::new(false) };
 }

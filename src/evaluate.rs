@@ -11,25 +11,26 @@
 //! to be compared at like numbers of trials. The similarity of a cell type to the recordings is 1 - KS, with KS the
 //! Kolmogorov-Smirnov statistic between the neurons of the core and the recorded quantiles.
 
-use serde::{Deserialize, Serialize};
-
 use crate::loss::statistics::{Quantiles, ks_against_table, mean};
 use crate::loss::targets::{FunctionTargets, Recorded};
 use crate::loss::{Responses, TrialKind};
 use crate::model::rng::{self, Stream};
 use crate::network::tables::PROBABILITIES;
+use crate::results::{CellTypeSummary, Comparison};
 
 mod contrast;
 mod curves;
+mod fano;
 mod stimuli;
 mod table;
+mod weights;
 
 pub use contrast::{ContrastClass, ContrastResponses};
-pub use curves::{
-    ClassCounts, ContrastCurve, Curves, TuningCurve, contrast_classes, contrast_curves, tuning_curves,
-};
-pub use stimuli::{BIN_MS, NeuronTrials, StimulusSummary, stimulus_table, summarise_stimulus};
+pub use curves::{contrast_classes, contrast_curves, tuning_curves};
+pub use fano::FanoFactors;
+pub use stimuli::{BIN_MS, NeuronTrials, stimulus_table, summarise_stimulus};
 pub use table::table;
+pub use weights::{DirectionSlopes, weights_beside_em};
 
 /// Bootstrap samples of an interval.
 const N_BOOTSTRAP: u32 = 200;
@@ -145,60 +146,6 @@ pub fn selectivity_index(directions_deg: &[f64], rates_hz: &[f64], k: f64) -> Op
     let even = length(&|_| 1.0) < 1e-9 * directions_deg.len() as f64;
     let total: f64 = rates_hz.iter().sum();
     (even && total > 0.0).then(|| length(&|i| rates_hz[i]) / total)
-}
-
-/// One measure of a cell type beside its recording.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// Neurons of the core that have a value.
-    pub n_neurons: usize,
-    /// Mean over them.
-    pub mean: f64,
-    /// Lower quartile.
-    pub q25: f64,
-    /// Median.
-    pub median: f64,
-    /// Upper quartile.
-    pub q75: f64,
-    /// Quantiles at the probabilities of [`PROBABILITIES`]; empty in a file of an earlier version.
-    #[serde(default)]
-    pub quantiles: Vec<f64>,
-    /// Recorded units that the neurons are compared with; None, as for what follows, where nothing was recorded.
-    pub target_n_units: Option<usize>,
-    /// Mean of the recorded quantiles.
-    pub target_mean: Option<f64>,
-    /// Recorded lower quartile.
-    pub target_q25: Option<f64>,
-    /// Recorded median.
-    pub target_median: Option<f64>,
-    /// Recorded upper quartile.
-    pub target_q75: Option<f64>,
-    /// Recorded quantiles at the same probabilities.
-    #[serde(default)]
-    pub target_quantiles: Option<Vec<f64>>,
-    /// 1 - KS between neurons and recorded quantiles, in [0, 1].
-    pub similarity: Option<f64>,
-    /// 95 % interval of the similarity, basic bootstrap over the neurons; the recordings are taken as they are.
-    pub similarity_interval: Option<[f64; 2]>,
-    /// The same similarity between halves of the recorded sessions, which a model can hardly exceed.
-    pub ceiling: Option<f64>,
-}
-
-/// Evaluation of one cell type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CellTypeSummary {
-    /// Cell type, or the name of several that were recorded as one.
-    pub cell_type: String,
-    /// Neurons in the core.
-    pub n_neurons: usize,
-    /// Mean rate over drifting gratings, Hz; None without such trials.
-    pub rate_evoked_hz: Option<Comparison>,
-    /// Rate under a grey screen, Hz; None without such trials.
-    pub rate_spontaneous_hz: Option<Comparison>,
-    /// Orientation selectivity index; None where no neuron has one.
-    pub osi: Option<Comparison>,
-    /// Direction selectivity index; None where no neuron has one.
-    pub dsi: Option<Comparison>,
 }
 
 /// Compares every cell type that has neurons in the core ([`crate::loss::core_neurons`]) with the recordings, in the order of

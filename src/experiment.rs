@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::report;
+use crate::results::Summary;
 use crate::scene::{from_ron, to_ron};
-use crate::train::{self, Destination, Options, Summary};
+use crate::train::{self, Destination, Options};
 
 mod figure;
 mod results;

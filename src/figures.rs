@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::evaluate::{CellTypeSummary, Comparison, ContrastCurve, TuningCurve};
 use crate::network::normal_quantile;
 use crate::network::tables::PROBABILITIES;
 use crate::output::replace_file;
-use crate::train::{BesideSessions, FanoCurve, PairErrors, PairTypeWeights, Validation};
+use crate::results::{
+    BesideSessions, CellTypeSummary, Comparison, ContrastCurve, Evaluation, FanoCurve, PairErrors,
+    PairTypeWeights, TuningCurve,
+};
 
 mod axis;
 mod draw;
@@ -29,7 +31,7 @@ const N_COLUMNS: usize = 5;
 ///
 /// # Errors
 /// Where a file cannot be written.
-pub fn write(dir: &Path, validation: &Validation, beside: &BesideSessions) -> Result<Vec<String>> {
+pub fn write(dir: &Path, validation: &Evaluation, beside: &BesideSessions) -> Result<Vec<String>> {
     std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
     let rows = &beside.cell_types;
     let mut figures = vec![

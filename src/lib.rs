@@ -20,6 +20,7 @@ pub mod patch;
 pub mod plan;
 pub mod reference;
 pub mod report;
+pub mod results;
 pub mod scene;
 pub mod setup;
 pub mod sim;

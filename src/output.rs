@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::results::StepMetrics;
 use crate::scene::{NetworkScene, SonataScene, V1Scene};
 
 mod checkpoint;
@@ -31,7 +32,7 @@ pub mod reports;
 pub mod spikes;
 
 pub use checkpoint::{Checkpoint, Tensor, TensorData};
-pub use progress::{PhaseMs, Progress, StepMetrics};
+pub use progress::{Phase, Progress};
 pub use provenance::{Adapter, Provenance};
 pub use spikes::TrialSpikes;
 
@@ -99,6 +100,15 @@ impl RunFolder {
         replace_file(&path, kept.as_bytes())?;
         let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
         Ok(Self { dir: dir.to_path_buf(), metrics })
+    }
+
+    /// Removes the folder of a run that ended before its first training step, with what [`Self::create`] put there and nothing else.
+    pub fn discard(self) {
+        for file in ["scene.ron", "provenance.json", "metrics.jsonl"] {
+            // What cannot be removed stays: the run has failed for a reason that matters more.
+            let _ = fs::remove_file(self.dir.join(file));
+        }
+        let _ = fs::remove_dir(&self.dir);
     }
 
     /// The folder.
@@ -219,6 +229,8 @@ fn partial_path(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    use crate::results::PhaseMs;
 
     fn plan(settings: &[&str]) -> Plan {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/smoke.ron");

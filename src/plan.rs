@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-use crate::scene::{Scene, StartScene, StepsBetween};
+use crate::error::{Check, Error, Result};
+use crate::loss::SceneFacts;
+use crate::scene::{NetworkScene, Scene, StartScene, StepsBetween};
 
 mod learning;
-mod losses;
 mod network;
 mod sonata;
 mod trials;
@@ -44,7 +44,8 @@ impl Plan {
         check.cells(&scene)?;
         let n_steps = check.time(&scene)?;
         check.trials(&scene)?;
-        check.losses(&scene)?;
+        check.surrogate(&scene)?;
+        scene.losses.check(&check, &facts(&scene))?;
         check.learning(&scene)?;
         check.evaluation(&scene)?;
         if let StepsBetween::Steps(k) = scene.checkpoint.steps_between {
@@ -90,35 +91,16 @@ impl Plan {
     }
 }
 
-/// Range checks whose messages name the file.
-struct Check<'a> {
-    file: &'a Path,
-}
-
-impl Check<'_> {
-    /// `low <= value <= high`; a value that is not a number fails.
-    fn within(&self, field: &str, value: f64, low: f64, high: f64, unit: &str) -> Result<()> {
-        let inside = value >= low && value <= high;
-        self.hold(inside, field, value, || {
-            format!("must be from {low} to {high} {unit}").trim_end().to_owned()
-        })
-    }
-
-    /// `low < value <= high`; a value that is not a number fails.
-    fn above(&self, field: &str, value: f64, low: f64, high: f64, unit: &str) -> Result<()> {
-        let inside = value > low && value <= high;
-        let limit = || format!("must be above {low} and at most {high} {unit}").trim_end().to_owned();
-        self.hold(inside, field, value, limit)
-    }
-
-    fn hold(
-        &self,
-        holds: bool,
-        field: &str,
-        value: impl ToString,
-        limit: impl FnOnce() -> String,
-    ) -> Result<()> {
-        if holds { Ok(()) } else { Err(Error::field(self.file, field, value, limit())) }
+/// What the ranges of the loss's terms depend on.
+fn facts(scene: &Scene) -> SceneFacts {
+    SceneFacts {
+        n_evoked: scene.trials.n_evoked,
+        n_spontaneous: scene.trials.n_spontaneous,
+        contrast: scene.trials.grating.contrast,
+        n_contrasts: scene.trials.grating.contrasts.len(),
+        is_built: matches!(scene.network, NetworkScene::V1(_)),
+        has_synapses: !matches!(scene.network, NetworkScene::CellsOnly(_)),
+        learns_factors: scene.learn.pair_scale || scene.learn.type_scale,
     }
 }
 

@@ -10,25 +10,19 @@ use ron::extensions::Extensions;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::loss::LossesScene;
 
 mod learning;
-mod losses;
 mod network;
 mod overrides;
 mod trials;
 
 pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
-pub use losses::{
-    AmplitudeScene, CurveLossScene, ElectrophysiologyLossScene, FanoLossScene, LikeToLikeScene, LossesScene,
-    PairwiseLossScene, RatesLossScene, ScalePriorScene, SelectivityLossScene, SharesScene,
-    StructureLossScene, SurrogateScene, VoltageLossScene, WeightDistributionScene, WeightTargetScene,
-    WeightingScene,
-};
 pub use network::{
-    BackgroundScene, CellsOnlyScene, EarlySpikesScene, EmColumnsScene, EmScene, LgnScene, NetworkScene,
-    RecurrentWeightsScene, SonataInputScene, SonataScene, V1Scene,
+    BackgroundScene, CellsOnlyScene, EarlySpikesScene, LgnScene, NetworkScene, SonataInputScene, SonataScene,
+    V1Scene,
 };
-pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, StartScene, TimeScene, TrialsScene};
+pub use trials::{DirectionsScene, GratingScene, StartScene, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +58,17 @@ pub struct Scene {
     pub checkpoint: CheckpointScene,
     /// Evaluation of the network between and after training steps.
     pub evaluate: EvaluateScene,
+}
+
+/// Triangular surrogate of the spike's derivative, psi(v) = height * max(0, 1 - |v| / half_width) with
+/// v = (V - V_th) / (V_th - E_L).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SurrogateScene {
+    /// Half width of the support in units of V_th - E_L, in (0, 10]. The cost of the adjoint pass follows it.
+    pub half_width: f64,
+    /// Height at threshold, in (0, 100].
+    pub height: f64,
 }
 
 /// Cell and synapse model.

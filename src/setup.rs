@@ -8,7 +8,7 @@ use crate::model::cell::CellMode;
 use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
 use crate::model::psp::{mean_matched_weight, unit_psp_table};
 use crate::model::surrogate::Surrogate;
-use crate::network::tables::{Calibration, Tables, scale_inputs};
+use crate::network::tables::Tables;
 use crate::network::{
     self, CLASS_OF_SOURCE_TYPE, CellModel, MAX_DELAY_STEPS, N_CLASSES, Network, NetworkSpec,
     SOURCE_TYPE_BACKGROUND, UnitPsps, target_neuron,
@@ -16,6 +16,18 @@ use crate::network::{
 use crate::plan::Plan;
 use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene, StepsBetween, V1Scene};
 use crate::sonata::{TrialInput, circuit_of_scene};
+
+mod calibration;
+
+pub use calibration::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz, scale_inputs};
+
+/// The tables of a plan: those of its folder, recorded rates and selectivity from its recordings if it names them.
+///
+/// # Errors
+/// As [`Tables::read`].
+pub fn tables(plan: &Plan) -> Result<Tables> {
+    Tables::read_with(&plan.tables_dir, plan.recordings_dir.as_deref())
+}
 
 /// The membrane model of a scene.
 pub fn cell_mode(mode: ModeScene) -> CellMode {

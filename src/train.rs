@@ -4,38 +4,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
-use crate::evaluate::{self, CellTypeSummary, Curves};
+use crate::evaluate;
 use crate::gpu::Gpu;
 use crate::network::tables::Tables;
 use crate::output::{Adapter, Checkpoint, Progress, Provenance, RunFolder};
 use crate::plan::Plan;
+use crate::results::{NetworkSize, PopulationSize, Summary};
 use crate::setup;
 
 mod assay;
 mod dry_run;
-mod populations;
 mod recorded;
 mod reports;
 pub mod schedule;
 mod session;
 mod settings;
 mod stimuli;
-mod structure;
 mod validation;
-pub mod weighting;
 
-pub use dry_run::{NetworkSize, PopulationSize, dry_run};
-use weighting::Gradients;
-
-pub use assay::PairErrors;
-pub use populations::FanoCurve;
-pub use session::{NeuronRange, Session, TrialRecording};
-pub use stimuli::{StimulusEvaluation, StimulusOptions, stimulus_text};
-pub use structure::{LikeToLikeSlope, PairTypeWeights};
-pub use validation::{BesideSessions, Validation, ValidationOptions, record_trial, validate};
+pub use dry_run::dry_run;
+pub use session::{Session, TrialRecording};
+pub use stimuli::{StimulusOptions, stimulus_text};
+pub use validation::{ValidationOptions, record_trial, validate};
 
 /// Where a run writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,36 +48,6 @@ pub struct Options {
     pub adapter: Option<String>,
     /// Whether progress is not shown.
     pub quiet: bool,
-}
-
-/// `summary.json`: the last evaluation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
-    /// Training steps taken before.
-    pub training_step: u32,
-    /// Trials of each direction and of the grey screen.
-    #[serde(default)]
-    pub n_trials: u32,
-    /// The network; it and what else has a default is missing in a file of an earlier version.
-    #[serde(default)]
-    pub network: NetworkSize,
-    /// The populations of the neurons, in the order of the neurons, as they are called in the user's own files.
-    #[serde(default)]
-    pub populations: Vec<PopulationSize>,
-    /// The cell types of the neurons, in the order of the neurons.
-    #[serde(default)]
-    pub neurons: Vec<NeuronRange>,
-    /// Beside the sessions that the losses are taken from.
-    pub train: Vec<CellTypeSummary>,
-    /// Beside the sessions that were held out.
-    pub held_out: Vec<CellTypeSummary>,
-    /// Tuning and contrast-response curves beside the held-out sessions.
-    #[serde(default)]
-    pub held_out_curves: Curves,
-    /// Paired recordings of the network's edges beside the measured ones; held-out pairs are marked.
-    pub pairs: Vec<PairErrors>,
-    /// Weights between excitatory types beside EM.
-    pub weights: Vec<PairTypeWeights>,
 }
 
 /// Samples of paired recordings in an evaluation.
@@ -119,22 +80,30 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
     drop(earlier);
     let left = (plan.scene.optimiser.training_steps + 1).saturating_sub(first_step);
     let n_steps = options.n_steps.map_or(left, |n| n.min(left));
-    // A term that no training would change is refused before anything is written.
-    let gradients = (first_step == 1 && n_steps > 0)
-        .then(|| Gradients::weigh(plan, session.term_gradients()?))
-        .transpose()?;
     let folder = match &options.destination {
         Destination::New(dir) => RunFolder::create(dir, plan, &provenance(plan, &gpu)?)?,
         Destination::Resume(dir) => RunFolder::reopen(dir, first_step - 1)?,
     };
-    if let Some(gradients) = gradients {
-        progress.say(gradients.table().trim_end());
-        folder.write_gradients(&gradients)?;
-        session.set_factors(gradients.factors());
+    progress.say(&format!("run folder {}", folder.dir().display()));
+    if first_step == 1
+        && n_steps > 0
+        && let Err(error) = weigh(&mut session, &folder, &progress)
+    {
+        // Nothing was learned, so there is nothing to go on from.
+        folder.discard();
+        return Err(error);
     }
     let mut run = Run { plan, session, size, tables, folder, progress };
-    run.progress.say(&format!("run folder {}", run.folder.dir().display()));
     run.train(first_step, n_steps, stop)
+}
+
+/// Takes the gradient of each term of the loss alone, and weighs the terms by it.
+fn weigh(session: &mut Session, folder: &RunFolder, progress: &Progress) -> Result<()> {
+    let phase = progress.phase("gradient of each term of the loss alone, on the first batch");
+    let gradients = session.weigh()?;
+    phase.done("");
+    progress.say(gradients.table().trim_end());
+    folder.write_gradients(&gradients)
 }
 
 /// Everything that a run needs, on the device.
@@ -148,15 +117,15 @@ struct Prepared {
 /// Builds the network of a plan and puts it on the device.
 fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Prepared> {
     let gpu = Gpu::open_tested(adapter)?;
-    let tables = Tables::of_plan(plan)?;
+    let tables = setup::tables(plan)?;
+    let phase = progress.phase("network");
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
     let (n_edges, adapter) = (size.n_edges.iter().sum::<u64>(), &gpu.adapter().name);
-    progress.say(&format!(
-        "{} neurons and {n_edges} edges go to {adapter}; its kernels are compiled",
-        size.n_neurons
-    ));
+    phase.done(&format!("{} neurons, {n_edges} edges", size.n_neurons));
+    let phase = progress.phase(&format!("{adapter}: buffers and kernels"));
     let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
+    phase.done(&format!("{} MiB", gpu.allocated_bytes() >> 20));
     if let Some(notice) = session.tape_notice() {
         progress.say(&notice);
     }
@@ -234,12 +203,12 @@ impl Run<'_> {
 
     /// Evaluates, writes summary and spikes, and returns the table beside the held-out sessions.
     fn evaluate(&mut self, training_step: u32) -> Result<String> {
-        self.progress.say(&format!("evaluation after training step {training_step}"));
+        let phase = self.progress.phase(&format!("evaluation after training step {training_step}"));
         let evaluation = self.session.evaluate()?;
         let table = format!(
             "after training step {training_step}, beside held-out sessions:\n{}",
-            evaluate::table(&evaluation.held_out)
-        ) + &evaluate::rate_misses_text(&evaluation.held_out);
+            evaluate::table(&evaluation.held_out.cell_types)
+        ) + &evaluate::rate_misses_text(&evaluation.held_out.cell_types);
         evaluation.spikes.write(self.folder.dir(), "", training_step)?;
         let names = self.session.names();
         evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir(), names))?;
@@ -249,12 +218,13 @@ impl Run<'_> {
             network: self.size,
             populations: PopulationSize::of(self.session.names()),
             neurons: self.session.neurons_by_type(),
-            train: evaluation.train,
-            held_out: evaluation.held_out,
-            held_out_curves: evaluation.held_out_curves,
+            train: evaluation.train.cell_types,
+            held_out: evaluation.held_out.cell_types,
+            held_out_curves: evaluation.held_out.curves,
             pairs: self.session.record_pairs(N_PAIR_SAMPLES)?,
             weights: self.session.weights_beside_em(&self.tables)?,
         };
+        phase.done(&format!("{} trials", evaluation.spikes.trials.len()));
         self.folder.write_summary(&summary)?;
         Ok(table)
     }

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use simrun::evaluate::rate_misses;
 use simrun::gpu::Gpu;
 use simrun::network::CELL_TYPES;
-use simrun::network::tables::{Calibration, Tables, recorded_grey_hz};
 use simrun::plan::Plan;
 use simrun::setup;
+use simrun::setup::{Calibration, recorded_grey_hz};
 use simrun::train::Session;
 
 fn simrun(arguments: &[&str]) -> Output {
@@ -62,14 +62,14 @@ fn the_shipped_network_starts_at_the_recorded_rates() {
             "evaluate.n_trials=10",
         ],
     );
-    let tables = Tables::of_plan(&plan).unwrap();
+    let tables = simrun::setup::tables(&plan).unwrap();
     let mut said = Vec::new();
     let built = setup::build(&plan, &tables, &mut |line| said.push(line.to_owned())).unwrap();
     assert!(said.is_empty(), "the shipped table is not of the shipped scene: {said:?}");
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let evaluation = Session::new(&plan, &gpu, &tables, built).unwrap().evaluate().unwrap();
     let mut far = Vec::new();
-    for row in &evaluation.train {
+    for row in &evaluation.train.cell_types {
         let grey = row.rate_spontaneous_hz.as_ref().unwrap();
         let Some(target_hz) = grey.target_median else { continue };
         println!("{} {:.2} Hz, recorded {target_hz:.2}", row.cell_type, grey.mean);
@@ -77,9 +77,9 @@ fn the_shipped_network_starts_at_the_recorded_rates() {
             far.push(format!("{} {:.2} Hz for {target_hz:.2}", row.cell_type, grey.mean));
         }
     }
-    assert!(evaluation.train.len() >= CELL_TYPES.len());
+    assert!(evaluation.train.cell_types.len() >= CELL_TYPES.len());
     assert!(far.is_empty(), "{far:?}");
-    let (n_rates, misses) = rate_misses(&evaluation.train);
+    let (n_rates, misses) = rate_misses(&evaluation.train.cell_types);
     println!("{} of {n_rates} medians are outside: {misses:?}", misses.len());
     assert!(n_rates == 24 && misses.len() <= 12, "{misses:?}");
 }
@@ -89,7 +89,7 @@ fn the_shipped_network_starts_at_the_recorded_rates() {
 fn every_shipped_scene_names_a_table_that_fits() {
     for scene in ["v1_4k.ron", "v1_17k.ron", "v1_67k.ron", "v1_204k.ron"] {
         let plan = plan(scene, &[]);
-        let tables = Tables::of_plan(&plan).unwrap();
+        let tables = simrun::setup::tables(&plan).unwrap();
         let (calibration, said) =
             Calibration::of_plan(&plan, &tables, &tables.cell_models()).unwrap().expect("names a table");
         assert!(said.is_empty(), "{scene}: {said:?}");
@@ -147,7 +147,7 @@ fn applied(table: &Path) {
     let small = ["network.radius_um=30", "network.core_radius_um=30"];
     let weights = |calibration: &str| {
         let plan = plan("v1_4k.ron", &[&small[..], &[calibration]].concat());
-        let tables = Tables::of_plan(&plan).unwrap();
+        let tables = simrun::setup::tables(&plan).unwrap();
         let dynamics = setup::dynamics(&plan, &tables);
         setup::network(&plan, &tables, &dynamics).unwrap()
     };
@@ -312,7 +312,7 @@ fn what_cannot_be_calibrated_is_refused() {
 fn another_scene_than_the_tables_is_said_and_goes_on() {
     let said = |setting: &str| {
         let plan = plan("v1_4k.ron", &[setting]);
-        let tables = Tables::of_plan(&plan).unwrap();
+        let tables = simrun::setup::tables(&plan).unwrap();
         Calibration::of_plan(&plan, &tables, &tables.cell_models()).unwrap().unwrap().1
     };
     assert!(said("optimiser.learning_rate=0.1").is_empty());

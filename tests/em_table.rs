@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use em_table::{CellRow, SynapseRow, make, write_csv, write_parquet};
 use simrun::network::em::{EmNetwork, read_em};
-use simrun::scene::{EmColumnsScene, EmScene};
+use simrun::network::scene::{EmColumnsScene, EmScene};
 
 fn scene(extension: &str) -> EmScene {
     EmScene {

@@ -11,7 +11,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use simrun::scene::{NetworkScene, OptimiserKind, Scene, SharesScene};
+use simrun::loss::SharesScene;
+use simrun::scene::{NetworkScene, OptimiserKind, Scene};
 use sonata_circuit::SonataCircuit;
 
 /// The circuit's own configuration with what dpointnet adds to it.

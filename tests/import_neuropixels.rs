@@ -37,7 +37,7 @@ fn refused(arguments: &[&str], words: &[&str]) {
 fn tables_with(recordings: &Path) -> Tables {
     let setting = format!("recordings={:?}", recordings.to_str().unwrap());
     let plan = Plan::read(&common::root().join("scenes/smoke.ron"), &[setting]).unwrap();
-    Tables::of_plan(&plan).unwrap()
+    simrun::setup::tables(&plan).unwrap()
 }
 
 fn close(a: f64, b: f64) -> bool {

@@ -6,13 +6,13 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use simrun::network::scene::RecurrentWeightsScene;
 use simrun::network::tables::Tables;
 use simrun::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, ExpectedEdges, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
     NetworkSpec, SOURCE_TYPE_BACKGROUND, UnitPsps, build, cells_only, class_is_inhibitory, expected_edges,
     place_neurons, psp_laws, target_delay_steps, target_neuron,
 };
-use simrun::scene::RecurrentWeightsScene;
 
 fn tables() -> Tables {
     Tables::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1"))

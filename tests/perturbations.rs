@@ -28,17 +28,22 @@ use layer_4::{
     Bench, LGN_ONLY, Learn, N_EXCITATORY, N_INHIBITORY, N_LGN, WINDOW, cell_type, direction_deg, gratings,
     lgn_weight, pair_ix, train,
 };
-use simrun::loss::correlation::{PopulationCounts, fano_curve, fano_term, pairwise_term, widths};
+use simrun::loss::contrast::ContrastLossScene;
+use simrun::loss::fano::{fano_curve, fano_term, widths};
+use simrun::loss::groups::{Groups, PopulationCounts};
+use simrun::loss::pairwise::pairwise_term;
+use simrun::loss::rates::RatesLossScene;
+use simrun::loss::scale_prior::ScalePrior;
+use simrun::loss::selectivity::SelectivityLossScene;
 use simrun::loss::statistics::Quantiles;
-use simrun::loss::structure::ScalePrior;
 use simrun::loss::targets::{FunctionTargets, Recorded, TuningTarget};
-use simrun::loss::{TrialKind, core_neurons, function_losses, prepare};
+use simrun::loss::tuning::TuningLossScene;
+use simrun::loss::{
+    Context, Loss, LossesScene, Responses, Seen, SharesScene, Terms, TrialKind, core_neurons,
+};
 use simrun::model::adam::AdamRule;
 use simrun::network::tables::FanoPoint;
 use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, target_neuron};
-use simrun::scene::{
-    CurveLossScene, LossesScene, RatesLossScene, SelectivityLossScene, SharesScene, WeightingScene,
-};
 use simrun::sim::optimiser::{LearnScales, Learned, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{AdjointReport, ForwardReport, LearnWeights, Simulation, VoltagePenalty};
 
@@ -60,34 +65,38 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn no_terms() -> LossesScene {
-    LossesScene {
-        weighting: WeightingScene::default(),
-        rates: None,
-        selectivity: None,
-        tuning: None,
-        contrast: None,
-        voltage: None,
-        electrophysiology: None,
-        fano: None,
-        pairwise_correlation: None,
-        structure: None,
+/// Value and seeds of function terms; `rate_mean_hz` is what the selectivity term remembers.
+fn function_term<'a>(
+    bench: &'a Bench,
+    losses: &LossesScene,
+    targets: &FunctionTargets,
+    rate_mean_hz: &[f64],
+) -> impl Fn(&ForwardReport) -> (f64, Vec<f64>, Vec<f64>) + use<'a> {
+    let context = Context {
+        scene_file: Path::new("scene"),
+        network: &bench.network,
+        core: &core_neurons(&bench.network, f64::INFINITY),
+        targets,
+        tables: &common::tables(),
+        groups: &Groups::default(),
+        pairs: &[],
+        window: WINDOW,
+        dt_ms: 1.0,
+    };
+    let mut terms = Terms::prepare(losses, &context).unwrap();
+    for (_, _, values) in terms.memory_mut() {
+        values.copy_from_slice(rate_mean_hz);
+    }
+    move |forward| {
+        let counts = counts(forward);
+        let responses = Responses { counts: &counts, trials: &bench.trials, window_ms: WINDOW.len() as f64 };
+        let Loss { values, seeds } = terms.evaluate(&Seen::of_responses(responses));
+        (values.iter().map(|(_, value)| value).sum(), seeds.counts, Vec::new())
     }
 }
 
-/// Value and seeds of function terms.
-fn function_term<'a>(
-    bench: &'a Bench,
-    terms: &LossesScene,
-    targets: &FunctionTargets,
-    rate_mean_hz: Vec<f32>,
-) -> impl Fn(&ForwardReport) -> (f64, Vec<f64>, Vec<f64>) + use<'a> {
-    let core = core_neurons(&bench.network, f64::INFINITY);
-    let losses = prepare(terms, targets, &bench.network.neurons, &core, Path::new("scene")).unwrap();
-    move |forward| {
-        let values = function_losses(&losses, &bench.responses(forward), &rate_mean_hz).unwrap();
-        (values.terms.iter().map(|term| term.value).sum(), values.seeds(), Vec::new())
-    }
+fn counts(forward: &ForwardReport) -> Vec<f64> {
+    forward.spike_counts.iter().map(|count| f64::from(*count)).collect()
 }
 
 /// The factor of LGN to L4 excitatory is multiplied by 1.6 and has to come back under a term of the rates.
@@ -96,7 +105,7 @@ fn factor_comes_back(bench: &Bench, terms: &LossesScene, targets: &FunctionTarge
     let mut simulation = bench.simulation(bench.settings(LGN_ONLY, idle, Vec::new()));
     let all: Vec<usize> = (0..bench.trials.len()).collect();
     let before = mean(&bench.rates_hz(&simulation.forward(1, 0).unwrap(), &all));
-    let term = function_term(bench, terms, targets, vec![0.0; bench.network.neurons.len()]);
+    let term = function_term(bench, terms, targets, &[]);
     let own = term(&simulation.forward(1, 0).unwrap()).0;
     let factor = 1.6;
     let edges = bench.lgn_edges();
@@ -131,7 +140,7 @@ fn rates_undo_a_stronger_drive() {
         };
         let terms = LossesScene {
             rates: Some(RatesLossScene { weight: 1.0, huber_hz: 2.0, shares: SharesScene::PerType }),
-            ..no_terms()
+            ..LossesScene::default()
         };
         factor_comes_back(&bench, &terms, &targets, name);
     }
@@ -156,8 +165,8 @@ fn contrast_undoes_a_stronger_drive() {
         rate_spontaneous_hz: vec![recorded(&rates(16))],
         ..FunctionTargets::default()
     };
-    let curve = CurveLossScene { weight: 1.0, shares: SharesScene::PerType, min_rate_hz: 0.5 };
-    let terms = LossesScene { contrast: Some(curve), ..no_terms() };
+    let curve = ContrastLossScene { weight: 1.0, shares: SharesScene::PerType, min_rate_hz: 0.5 };
+    let terms = LossesScene { contrast: Some(curve), ..LossesScene::default() };
     factor_comes_back(&bench, &terms, &targets, "contrast");
 }
 
@@ -205,12 +214,10 @@ fn selectivity_undoes_a_loss_of_tuning() {
     let own = simulation.forward(1, 0).unwrap();
     let all: Vec<usize> = (0..bench.trials.len()).collect();
     let mut rate_mean_hz = vec![0.0; bench.network.neurons.len()];
-    rate_mean_hz.iter_mut().zip(bench.rates_hz(&own, &all)).for_each(|(mean, rate)| *mean = rate as f32);
+    rate_mean_hz.iter_mut().zip(bench.rates_hz(&own, &all)).for_each(|(mean, rate)| *mean = rate);
     let rates = rate_mean_hz.clone();
     // z_1 and z_2 of the crowd as it was.
-    let crowd = |forward: &ForwardReport| {
-        harmonics(&bench, forward, |neuron| 1.0 / f64::from(rates[neuron].max(0.5)))
-    };
+    let crowd = |forward: &ForwardReport| harmonics(&bench, forward, |neuron| 1.0 / rates[neuron].max(0.5));
     let [dsi, osi] = crowd(&own);
     let index = |value: f64| Recorded {
         quantiles: Quantiles::new(vec![0.0, 1.0], vec![value; 2]).unwrap(),
@@ -224,10 +231,10 @@ fn selectivity_undoes_a_loss_of_tuning() {
         min_rate_hz: 0.5,
         rate_mean_decay: 0.9,
     };
-    let terms = LossesScene { selectivity: Some(term), ..no_terms() };
+    let terms = LossesScene { selectivity: Some(term), ..LossesScene::default() };
     simulation.set_weights(&untuned(&bench, 1.0)).unwrap();
     let changed = crowd(&simulation.forward(1, 0).unwrap());
-    let term = function_term(&bench, &terms, &targets, rate_mean_hz);
+    let term = function_term(&bench, &terms, &targets, &rate_mean_hz);
     let (values, _, forward) = train(&bench, &mut simulation, Learn::Weights, 60, term);
     let after = crowd(&forward);
     let harmonic = weight_harmonic(&bench, &simulation.weights().unwrap());
@@ -262,9 +269,9 @@ fn tuning_undoes_a_loss_of_tuning_and_a_stronger_drive() {
         harmonics: [first, second],
     };
     let targets = FunctionTargets { tuning: vec![target], ..FunctionTargets::default() };
-    let curve_term = CurveLossScene { weight: 1.0, shares: SharesScene::PerType, min_rate_hz: 0.5 };
-    let terms = LossesScene { tuning: Some(curve_term), ..no_terms() };
-    let term = function_term(&bench, &terms, &targets, vec![0.0; bench.network.neurons.len()]);
+    let curve_term = TuningLossScene { weight: 1.0, shares: SharesScene::PerType, min_rate_hz: 0.5 };
+    let terms = LossesScene { tuning: Some(curve_term), ..LossesScene::default() };
+    let term = function_term(&bench, &terms, &targets, &[]);
     let of_own = term(&own).0;
     simulation.set_weights(&untuned(&bench, 1.4)).unwrap();
     let changed = curve(&simulation.forward(1, 0).unwrap());
@@ -374,7 +381,9 @@ fn pairwise_correlation_undoes_a_stronger_common_input() {
     let settings = bench.settings(LGN_ONLY, VoltagePenalty::default(), groups());
     let own = bench.simulation(settings).forward(1, 0).unwrap();
     let value = |forward: &ForwardReport, target: f64, seeds: &mut [f64]| {
-        pairwise_term(1.0, target, &groups(), &bench.responses(forward), &all, seeds)
+        let counts = counts(forward);
+        let responses = Responses { counts: &counts, trials: &bench.trials, window_ms: WINDOW.len() as f64 };
+        pairwise_term(1.0, target, &groups(), &responses, &all, seeds)
     };
     // The mean over two groups of (r - target)^2 is a parabola in the target; its middle is the mean r.
     let at = |target: f64| value(&own, target, &mut vec![0.0; own.spike_counts.len()]);
@@ -427,12 +436,11 @@ fn the_prior_undoes_a_factor() {
         cell_gradient: vec![[0.0; 5]; bench.network.cell_models.len()],
         wall_ms: 0.0,
     };
-    let zeros = vec![0.0; optimiser.weight_counts().len()];
     let mut values = Vec::new();
     for step in 0..80 {
-        let (value, gradient) = prior.value_and_gradient(optimiser.log_scales(), 1.0);
+        let (value, gradient) = prior.value_and_gradient(optimiser.log_scales());
         values.push(value);
-        optimiser.set_structure_gradient(&zeros, &[], &gradient).unwrap();
+        optimiser.set_structure_gradient(&[], &[], &gradient).unwrap();
         optimiser.step(&mut simulation, &no_gradient, if step < 60 { 1.0 } else { 0.1 }).unwrap();
     }
     let (first, last) = (values[0], values[79]);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
-use simrun::loss::structure::{
-    LikeToLike, LogMoments, SlopeTarget, WeightDistribution, WeightTarget, log_moments,
-};
+use simrun::loss::like_to_like::{LikeToLike, SlopeTarget};
+use simrun::loss::weight_distribution::{WeightDistribution, WeightTarget};
+use simrun::loss::weights::{LogMoments, log_moments};
 use simrun::model::adam::AdamRule;
 use simrun::model::direction_bins::{N_DIRECTION_BINS, direction_bin, direction_middle_deg};
 use simrun::model::rng::{Stream, normal_pair, words};
@@ -122,11 +122,11 @@ fn slopes_enter_the_update_and_new_weights_are_counted() {
     };
     let mut optimiser = Optimiser::new(&simulation, settings).unwrap();
     assert_eq!(optimiser.weight_counts(), counted(&circuit.network.rows.weights, &pairs));
-    let slopes: Vec<f32> =
-        (0..N_PAIR_TYPES * N_WEIGHT_BINS).map(|i| ((i * 37) % 23) as f32 / 11.0 - 1.0).collect();
-    let like_slopes: Vec<f32> =
-        (0..2 * N_DIRECTION_BINS).map(|i| ((i * 7) % 13) as f32 / 6.0 - 1.0).collect();
-    optimiser.set_structure_gradient(&slopes, &like_slopes, &vec![0.0; N_PAIR_TYPES]).unwrap();
+    let slopes: Vec<f64> =
+        (0..N_PAIR_TYPES * N_WEIGHT_BINS).map(|i| ((i * 37) % 23) as f64 / 11.0 - 1.0).collect();
+    let like_slopes: Vec<f64> =
+        (0..2 * N_DIRECTION_BINS).map(|i| ((i * 7) % 13) as f64 / 6.0 - 1.0).collect();
+    optimiser.set_structure_gradient(&slopes, &like_slopes, &[]).unwrap();
     let directions = directions_of(&circuit);
     let like_counted = |weights: &[f32]| {
         let mut counts = vec![0; 2 * N_DIRECTION_BINS * N_WEIGHT_BINS];
@@ -151,10 +151,9 @@ fn slopes_enter_the_update_and_new_weights_are_counted() {
         .zip(pairs.iter().zip(&directions))
         .map(|((w, g), ((source_type, pair), direction))| {
             let bin = weight_bin(*w).filter(|_| *source_type < N_CELL_TYPES);
-            let slope = bin.map_or(0.0, |bin| f64::from(slopes[pair * N_WEIGHT_BINS + bin]));
+            let slope = bin.map_or(0.0, |bin| slopes[pair * N_WEIGHT_BINS + bin]);
             let group = like_pairs.iter().position(|like| like == pair);
-            let like =
-                group.map_or(0.0, |group| f64::from(like_slopes[group * N_DIRECTION_BINS + direction]));
+            let like = group.map_or(0.0, |group| like_slopes[group * N_DIRECTION_BINS + direction]);
             f64::from(*g) + (slope + like) / f64::from(*w)
         })
         .collect();
@@ -207,9 +206,9 @@ fn a_spread_that_was_doubled_is_found_and_undone() {
     let means = whole(optimiser.weight_counts());
     let mut values = Vec::new();
     for _ in 0..120 {
-        let (value, slopes) = term.value_and_slopes(optimiser.weight_counts(), 1.0);
+        let (value, slopes) = term.value_and_slopes(optimiser.weight_counts());
         values.push(value);
-        optimiser.set_structure_gradient(&slopes, &[], &vec![0.0; N_PAIR_TYPES]).unwrap();
+        optimiser.set_structure_gradient(&slopes, &[], &[]).unwrap();
         optimiser.step(&mut simulation, &no_gradient(&circuit), 1.0).unwrap();
     }
     let (first, last) = (values[0], values[values.len() - 1]);
@@ -250,12 +249,11 @@ fn a_slope_that_was_reversed_is_found_and_undone() {
         ..settings(&circuit, WeightRule::ExponentiatedAdam)
     };
     let mut optimiser = Optimiser::new(&simulation, settings).unwrap();
-    let no_slopes = vec![0.0; N_PAIR_TYPES * N_WEIGHT_BINS];
     let mut values = Vec::new();
     for _ in 0..150 {
-        let (value, slopes) = term.value_and_slopes(optimiser.like_counts(), 1.0);
+        let (value, slopes) = term.value_and_slopes(optimiser.like_counts());
         values.push(value);
-        optimiser.set_structure_gradient(&no_slopes, &slopes, &vec![0.0; N_PAIR_TYPES]).unwrap();
+        optimiser.set_structure_gradient(&[], &slopes, &[]).unwrap();
         optimiser.step(&mut simulation, &no_gradient(&circuit), 1.0).unwrap();
     }
     let (first, last) = (values[0], values[values.len() - 1]);

@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release --example scene_reference
 //!
-//! It follows the types from `Scene` and `ExperimentScene` through `src/scene.rs` and `src/scene/`, so a new field needs no change
-//! here. `tests/scene_reference.rs` holds the file against the sources.
+//! It follows the types from `Scene` and `ExperimentScene` through `src/scene.rs`, `src/scene/`, the terms of `src/loss/` and
+//! `src/network/scene.rs`, so a new field or term needs no change here. `tests/scene_reference.rs` holds the file against the sources.
 
 #[path = "../tests/common/reference.rs"]
 mod reference;

@@ -6,11 +6,12 @@ use super::CalibrationOptions;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Dynamics;
-use crate::network::tables::{InputFactors, Tables, scale_inputs};
+use crate::network::tables::Tables;
 use crate::network::{Network, lgn_units};
 use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::NetworkScene;
 use crate::setup::{Built, Given};
+use crate::setup::{InputFactors, scale_inputs};
 use crate::sim::{
     LearnWeights, NeuronThreads, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, SpikeList,
     VoltagePenalty,

@@ -6,7 +6,7 @@
 //! ln w <- ln w - clamp(gain ln((r + 0.05)/(target + 0.05)), +-0.5)      gain <- 0.6 gain where the sign has turned, else 1.25 gain
 //! ```
 
-use crate::network::tables::InputFactors;
+use crate::setup::InputFactors;
 
 /// Change of ln w for a rate off by one e-fold, at first: rates grow with about the eighth power of the background weights.
 pub(super) const FIRST_GAIN: f64 = 0.12;

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use serde_json::json;
 use simrun::evaluate::{rate_misses_text, table};
 use simrun::output::replace_file;
-use simrun::train::{
-    BesideSessions, StimulusOptions, Validation, ValidationOptions, stimulus_text, validate,
-};
+use simrun::results::{BesideSessions, Evaluation};
+use simrun::train::{StimulusOptions, ValidationOptions, stimulus_text, validate};
 use simrun::{Error, Result, figures, report};
 
 use super::print;
@@ -134,7 +133,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     print(&text)
 }
 
-fn sessions_text(validation: &Validation, name: &str, beside: &BesideSessions) -> String {
+fn sessions_text(validation: &Evaluation, name: &str, beside: &BesideSessions) -> String {
     format!(
         "after training step {}, beside {name} ({} trials a direction):\n{}{}\n",
         validation.training_step,
@@ -145,7 +144,7 @@ fn sessions_text(validation: &Validation, name: &str, beside: &BesideSessions) -
 }
 
 /// PSPs, weights and slopes beside what was measured, a line each.
-fn pairs_text(validation: &Validation) -> String {
+fn pairs_text(validation: &Evaluation) -> String {
     let mut text = String::new();
     for held_out in [false, true] {
         let pairs: Vec<_> =

@@ -1,40 +1,10 @@
 //! Direction tuning and contrast-response curves of cell types, beside the recordings.
 
-use serde::{Deserialize, Serialize};
-
 use super::{ContrastClass, ContrastResponses, Tuning, groups};
 use crate::loss::contrast::ContrastTarget;
-use crate::loss::targets::FunctionTargets;
+use crate::loss::targets::{FunctionTargets, RECORDED_CONTRAST};
 use crate::loss::tuning::{N_BINS, bin_of};
-use crate::scene::RECORDED_CONTRAST;
-
-/// Curves of all cell types beside the recordings of one split.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Curves {
-    /// Direction tuning.
-    pub tuning: Vec<TuningCurve>,
-    /// Contrast response; empty where no several contrasts were shown (`evaluate.contrasts`).
-    pub contrast: Vec<ContrastCurve>,
-}
-
-/// Mean tuning curve of a cell type about each neuron's assigned preferred direction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TuningCurve {
-    /// Cell type, or the name of several that were recorded as one.
-    pub cell_type: String,
-    /// Neurons in the core.
-    pub n_neurons: usize,
-    /// Middle of each bin, degrees from the preferred direction.
-    pub delta_deg: Vec<f64>,
-    /// Mean rate in each bin, Hz; None in a bin without a response.
-    pub rate_hz: Vec<Option<f64>>,
-    /// Recorded curve, the mean over the same responses, Hz; None where nothing was recorded.
-    pub target_hz: Option<Vec<Option<f64>>>,
-    /// Selectivity of the crowd for direction and orientation about the assigned direction ([`crowd_selectivity`]); None without gratings, and
-    /// in a file of an earlier version.
-    #[serde(default)]
-    pub crowd: Option<[f64; 2]>,
-}
+use crate::results::{ClassCounts, ContrastCurve, TuningCurve};
 
 /// Rate, Hz, below which a neuron's say in the crowd falls: by default that of the selectivity loss.
 const CROWD_FLOOR_HZ: f64 = 0.5;
@@ -56,47 +26,6 @@ fn crowd_selectivity(tuning: &Tuning, tuning_angle_deg: &[f32], neurons: &[usize
         }
     }
     (whole > 0.0).then(|| sums.map(|sum| sum / whole))
-}
-
-/// Contrast-response curve of a cell type and the classes of its neurons' curves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ContrastCurve {
-    /// Cell type, or the name of several that were recorded as one.
-    pub cell_type: String,
-    /// Neurons in the core.
-    pub n_neurons: usize,
-    /// Contrasts, ascending; 0 is grey.
-    pub contrasts: Vec<f64>,
-    /// Mean rate at each, Hz.
-    pub rate_hz: Vec<f64>,
-    /// What the contrast term asks for, Hz: recorded at 0 and 0.8, a rule in between. None where nothing was recorded.
-    pub target_hz: Option<Vec<f64>>,
-    /// Neurons by class.
-    pub classes: ClassCounts,
-    /// Recorded units by class; None where too few were recorded.
-    pub recorded_classes: Option<ClassCounts>,
-}
-
-/// How many contrast-response curves are of each class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClassCounts {
-    /// Tested, responsive or not.
-    pub n_tested: usize,
-    /// Responsive and high-pass.
-    pub n_high: usize,
-    /// Responsive and band-pass.
-    pub n_band: usize,
-    /// Responsive and low-pass.
-    pub n_low: usize,
-}
-
-impl ClassCounts {
-    /// Shares of high-pass, band-pass and low-pass curves among the responsive ones; None where none responds.
-    pub fn fractions(&self) -> Option<[f64; 3]> {
-        let counts = [self.n_high, self.n_band, self.n_low];
-        let n_responsive: usize = counts.iter().sum();
-        (n_responsive > 0).then(|| counts.map(|n| n as f64 / n_responsive as f64))
-    }
 }
 
 /// Mean tuning curves of all cell types that have neurons in the core. `tuning_angle_deg`: `[n_neurons]`.

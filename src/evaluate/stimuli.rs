@@ -1,9 +1,8 @@
 //! Responses to images and movies: rates, the neurons that respond, how alike the trials are.
 
-use serde::{Deserialize, Serialize};
-
 use crate::loss::statistics::mean;
 use crate::network::CELL_TYPES;
+use crate::results::StimulusSummary;
 
 /// Width of the bins in which trials are compared, ms.
 pub const BIN_MS: f64 = 50.0;
@@ -59,28 +58,6 @@ fn standardised(counts: &[u16]) -> Option<Vec<f64>> {
     let deviations: Vec<f64> = counts.iter().map(|c| f64::from(*c) - average).collect();
     let norm = deviations.iter().map(|d| d * d).sum::<f64>().sqrt();
     (norm > 0.0).then(|| deviations.iter().map(|d| d / norm).collect())
-}
-
-/// One cell type under one stimulus.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StimulusSummary {
-    /// Cell type; `all` for all neurons of the core.
-    pub cell_type: String,
-    /// Neurons in the core.
-    pub n_neurons: usize,
-    /// Mean rate under the stimulus, Hz.
-    pub rate_hz: f64,
-    /// Mean rate under grey in trials of the same length and window, Hz.
-    pub grey_hz: f64,
-    /// Mean rate over the gratings of the same evaluation, Hz; None for `all`.
-    pub gratings_hz: Option<f64>,
-    /// Fraction of neurons whose counts differ between stimulus and grey ([`NeuronTrials::responds`]; 0.05 by chance). None with fewer than four
-    /// trials.
-    pub responsive_fraction: Option<f64>,
-    /// Mean over neurons of the correlation between trials ([`NeuronTrials::reliability`]); None where no neuron has one.
-    pub reliability: Option<f64>,
-    /// Neurons that have one.
-    pub n_reliability: usize,
 }
 
 /// The neurons of the core by cell type, then all together. `gratings_hz` gives the mean rate of a cell type under gratings.

@@ -2,7 +2,8 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::{CellTypeSummary, Comparison, mean_similarities};
+use super::mean_similarities;
+use crate::results::{CellTypeSummary, Comparison};
 
 /// Heading of each measure.
 const MEASURES: [&str; 4] = ["evoked, Hz", "spontaneous, Hz", "OSI", "DSI"];

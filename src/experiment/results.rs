@@ -9,7 +9,7 @@ use super::{UNTRAINED, figure};
 use crate::error::Result;
 use crate::evaluate::{mean_similarities, rate_misses};
 use crate::output::replace_file;
-use crate::train::{PairErrors, Summary};
+use crate::results::{PairErrors, Summary};
 
 /// Errors of one run; smaller is better.
 #[derive(Clone, Debug, PartialEq, Serialize)]

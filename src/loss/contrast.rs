@@ -12,13 +12,84 @@
 //!
 //! Grey trials are contrast 0. The shares of band-pass and low-pass units are not trained; the evaluation compares them.
 
-use super::targets::Recorded;
-use super::{Responses, covered, shares};
-use crate::scene::{CurveLossScene, RECORDED_CONTRAST, SharesScene};
+use serde::{Deserialize, Serialize};
+
+use super::seen::{Seeds, Seen};
+use super::shares::SharesScene;
+use super::targets::{RECORDED_CONTRAST, Recorded};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use crate::error::{Check, Result};
+
+/// Loss on the mean contrast-response curve of each cell type, in units of its recorded rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContrastLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Least rate, Hz, > 0, that the difference between curves is divided by: it bounds the say of types that hardly fire.
+    #[serde(default = "half")]
+    pub min_rate_hz: f64,
+    /// Share of each cell type in the term.
+    #[serde(default = "per_type")]
+    pub shares: SharesScene,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn per_type() -> SharesScene {
+    SharesScene::PerType
+}
+
+impl TermScene for ContrastLossScene {
+    fn field(&self) -> &'static str {
+        "contrast"
+    }
+
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn check(&self, check: &Check<'_>, scene: &SceneFacts) -> Result<()> {
+        check.above("losses.contrast.min_rate_hz", self.min_rate_hz, 0.0, 1e3, "Hz")?;
+        let limit = || "the contrast loss needs at least one evoked trial".to_owned();
+        check.hold(scene.n_evoked > 0, "trials.n_evoked", scene.n_evoked, limit)?;
+        let limit = || "the contrast loss needs gratings of several contrasts".to_owned();
+        check.hold(scene.n_contrasts > 1, "trials.grating.contrasts", "[]", limit)?;
+        check_contrast(check, scene.contrast)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { spikes: true, v1_cell_types: true, ..Needs::default() }
+    }
+
+    fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
+        let grey = &of.targets.rate_spontaneous_hz;
+        let evoked = of.targets.rate_evoked_hz.iter();
+        let found = evoked.filter_map(|r| Some((ContrastTarget::new(r, grey)?, of.covered(&r.cell_types))));
+        let (targets, groups): (Vec<_>, Vec<_>) = found.filter(|(_, neurons)| !neurons.is_empty()).unzip();
+        if groups.is_empty() {
+            return Err(of.no_target(self, "evoked and spontaneous rates"));
+        }
+        let shares = self.shares.of(&groups);
+        let group = |((target, neurons), share)| Group { neurons, target, share };
+        let groups = targets.into_iter().zip(groups).zip(shares).map(group).collect();
+        Ok(vec![Box::new(Contrast { scene: *self, groups })])
+    }
+}
+
+/// Contrast-response curves need gratings of the recordings' contrast.
+///
+/// # Errors
+/// [`crate::Error::Field`] for another.
+pub fn check_contrast(check: &Check<'_>, contrast: f64) -> Result<()> {
+    let limit = || format!("contrast-response curves need that of the recordings, {RECORDED_CONTRAST}");
+    check.hold(contrast == RECORDED_CONTRAST, "trials.grating.contrast", contrast, limit)
+}
 
 /// The neurons that are compared with one pair of recorded rates.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ContrastGroup {
+struct Group {
     neurons: Vec<usize>,
     target: ContrastTarget,
     share: f64,
@@ -48,54 +119,48 @@ impl ContrastTarget {
     }
 }
 
-/// The groups that have neurons and both rates.
-pub(super) fn pair(
-    by: SharesScene,
-    evoked: &[Recorded],
-    spontaneous: &[Recorded],
-    core: &[Vec<usize>],
-) -> Vec<ContrastGroup> {
-    let found = evoked
-        .iter()
-        .filter_map(|r| Some((ContrastTarget::new(r, spontaneous)?, covered(&r.cell_types, core))))
-        .filter(|(_, neurons)| !neurons.is_empty());
-    let (targets, groups): (Vec<_>, Vec<_>) = found.unzip();
-    let shares = shares(by, &groups);
-    let group = |((target, neurons), share)| ContrastGroup { neurons, target, share };
-    targets.into_iter().zip(groups).zip(shares).map(group).collect()
+/// The term of a network.
+struct Contrast {
+    scene: ContrastLossScene,
+    groups: Vec<Group>,
 }
 
-/// Value of the term; its derivatives are added to `seeds`, `[n_neurons][n_trials]`.
-pub(super) fn add_term<C: Copy + Into<f64>>(
-    term: &CurveLossScene,
-    groups: &[ContrastGroup],
-    responses: &Responses<'_, C>,
-    seeds: &mut [f64],
-) -> f64 {
-    let n_trials = responses.trials.len();
-    let rate_per_count = 1.0 / (1e-3 * responses.window_ms);
-    let mut by_contrast: Vec<(f64, Vec<usize>)> = Vec::new();
-    for (trial_ix, trial) in responses.trials.iter().enumerate() {
-        let contrast = trial.contrast();
-        match by_contrast.iter_mut().find(|(c, _)| *c == contrast) {
-            Some((_, trials)) => trials.push(trial_ix),
-            None => by_contrast.push((contrast, vec![trial_ix])),
-        }
+impl Term for Contrast {
+    fn name(&self) -> &'static str {
+        "contrast"
     }
-    let mut total = 0.0;
-    for ContrastGroup { neurons, target, share } in groups {
-        let norm_hz = target.rate_evoked_hz.max(term.min_rate_hz);
-        let scale = term.weight * share / (by_contrast.len() as f64 * norm_hz * norm_hz);
-        for (contrast, trials) in &by_contrast {
-            let n = neurons.len() as f64;
-            let mean_hz = neurons.iter().map(|&i| responses.mean_rate_hz(i, trials)).sum::<f64>() / n;
-            let off_hz = mean_hz - target.rate_at_hz(*contrast);
-            total += scale * off_hz * off_hz;
-            let seed = 2.0 * scale * off_hz * rate_per_count / (n * trials.len() as f64);
-            for &neuron_ix in neurons {
-                trials.iter().for_each(|&t| seeds[neuron_ix * n_trials + t] += seed);
+
+    fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64> {
+        let responses = &seen.responses;
+        if responses.trials.is_empty() {
+            return None;
+        }
+        seeds.counts = vec![0.0; responses.counts.len()];
+        let n_trials = responses.trials.len();
+        let rate_per_count = 1.0 / (1e-3 * responses.window_ms);
+        let mut by_contrast: Vec<(f64, Vec<usize>)> = Vec::new();
+        for (trial_ix, trial) in responses.trials.iter().enumerate() {
+            let contrast = trial.contrast();
+            match by_contrast.iter_mut().find(|(c, _)| *c == contrast) {
+                Some((_, trials)) => trials.push(trial_ix),
+                None => by_contrast.push((contrast, vec![trial_ix])),
             }
         }
+        let mut total = 0.0;
+        for Group { neurons, target, share } in &self.groups {
+            let norm_hz = target.rate_evoked_hz.max(self.scene.min_rate_hz);
+            let scale = self.scene.weight * share / (by_contrast.len() as f64 * norm_hz * norm_hz);
+            for (contrast, trials) in &by_contrast {
+                let n = neurons.len() as f64;
+                let mean_hz = neurons.iter().map(|&i| responses.mean_rate_hz(i, trials)).sum::<f64>() / n;
+                let off_hz = mean_hz - target.rate_at_hz(*contrast);
+                total += scale * off_hz * off_hz;
+                let seed = 2.0 * scale * off_hz * rate_per_count / (n * trials.len() as f64);
+                for &neuron_ix in neurons {
+                    trials.iter().for_each(|&t| seeds.counts[neuron_ix * n_trials + t] += seed);
+                }
+            }
+        }
+        Some(total)
     }
-    total
 }

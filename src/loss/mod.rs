@@ -1,176 +1,314 @@
-//! The function terms of the loss, on the host in f64: value, and seeds for the adjoint pass.
+//! The loss: every term a file, on the host in f64.
 //!
-//! The forward pass leaves one number per neuron and trial, its spikes in the analysis window. Each term is a function
-//! of these counts; its *seed* is its derivative with respect to each count, which the adjoint pass multiplies into the
-//! adjoint of every spike in the window.
+//! A training step shows the network its trials and gathers what the terms look at ([`Seen`]); each term is a function of it, and its
+//! *seeds* ([`Seeds`]) are the derivatives of that function, from which the adjoint passes and the optimiser go on. This file has the only
+//! list of the terms ([`LossesScene::terms`]).
 //!
 //! | module | term | compares |
 //! |---|---|---|
-//! | [`rate`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
+//! | [`rates`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
 //! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
-//! | [`correlation`] | `fano_evoked`, `fano_spontaneous`, `pairwise_correlation` | correlations of populations; seeds by the spikes of groups in each step |
-//! | [`structure`] | `weight_distribution`, `like_to_like`, `scale_prior` | weights and pair factors with EM; slopes by weight, none by counts |
 //! | [`tuning`] | `tuning` | mean direction tuning curve per cell type, Hz, with the recorded one |
 //! | [`contrast`] | `contrast` | mean rate per cell type against contrast |
-//! | [`electrophysiology`] | `electrophysiology` | peaks of simulated paired recordings with the measured PSPs; its seeds are of potentials |
-//!
-//! The voltage term (E5 of MODEL.md) is not here: it is a sum over all steps, so it stays where the potentials are, on the
-//! device (`src/sim`), with its f64 definition in `src/reference`.
+//! | [`fano`] | `fano_evoked`, `fano_spontaneous` | Fano factor of populations; seeds by the spikes of groups in each step |
+//! | [`pairwise`] | `pairwise_correlation` | mean correlation of spike counts within the same groups |
+//! | [`voltage`] | `voltage` | potentials with a range; value and seeds stay on the device |
+//! | [`electrophysiology`] | `electrophysiology` | peaks of simulated paired recordings with the measured PSPs |
+//! | [`weight_distribution`] | `weight_distribution` | logarithms of the weights with EM or with the builder's; slopes by weight |
+//! | [`like_to_like`] | `like_to_like` | slope of the weights against the difference of directions with EM |
+//! | [`scale_prior`] | `scale_prior` | pair factors with the sampling error of EM |
 
 pub mod contrast;
-pub mod correlation;
 pub mod electrophysiology;
-pub mod rate;
+pub mod fano;
+pub mod groups;
+pub mod like_to_like;
+pub mod pairwise;
+pub mod rates;
+pub mod scale_prior;
+pub mod seen;
 pub mod selectivity;
+pub mod shares;
 pub mod statistics;
-pub mod structure;
 pub mod targets;
+pub mod term;
 pub mod tuning;
+pub mod voltage;
+pub mod weight_distribution;
+pub mod weights;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use crate::error::{Error, Result};
-use crate::network::{Network, Neurons};
-use crate::scene::{LossesScene, RECORDED_CONTRAST, SharesScene};
-use contrast::ContrastGroup;
-use rate::RateGroup;
-use selectivity::SelectivityGroup;
-use targets::{FunctionTargets, Recorded};
-use tuning::TuningGroup;
+use serde::{Deserialize, Serialize};
 
-/// What a trial shows, as far as the losses go.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TrialKind {
-    /// A drifting grating of the contrast of the recordings ([`RECORDED_CONTRAST`]); direction of drift in degrees, in the convention of `tuning_angle_deg`.
-    Evoked {
-        /// Direction of drift, degrees.
-        direction_deg: f64,
-    },
-    /// A grey screen.
-    Spontaneous,
-    /// A drifting grating of another contrast than that of the recordings: only contrast-response curves take it.
-    OtherContrast {
-        /// Direction of drift, degrees, as above.
-        direction_deg: f64,
-        /// Michelson contrast, in [0, 1].
-        contrast: f64,
-    },
+use crate::error::{Check, Error, Result};
+use crate::network::Network;
+use contrast::ContrastLossScene;
+use electrophysiology::ElectrophysiologyLossScene;
+use fano::FanoLossScene;
+use like_to_like::LikeToLikeScene;
+use pairwise::PairwiseLossScene;
+use rates::RatesLossScene;
+use scale_prior::ScalePriorScene;
+use selectivity::SelectivityLossScene;
+use tuning::TuningLossScene;
+use voltage::VoltageLossScene;
+use weight_distribution::WeightDistributionScene;
+
+pub use seen::{Responses, Seeds, Seen, TrialKind};
+pub use shares::SharesScene;
+pub use term::{Context, Needs, SceneFacts, Term, TermScene};
+
+/// A term whose value is below this is at its optimum: a zero gradient is then no fault.
+const NEGLIGIBLE: f64 = 1e-12;
+/// Largest weight of a term.
+const MAX_WEIGHT: f64 = 1e9;
+
+/// Terms of the loss.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossesScene {
+    /// How the terms are weighed against each other.
+    #[serde(default)]
+    pub weighting: WeightingScene,
+    /// Distribution of firing rates per cell type, under gratings and under grey screens, as far as the batch has them.
+    pub rates: Option<RatesLossScene>,
+    /// Orientation and direction selectivity per cell type; needs evoked trials.
+    pub selectivity: Option<SelectivityLossScene>,
+    /// Mean direction tuning curve per cell type, Hz; needs evoked trials.
+    pub tuning: Option<TuningLossScene>,
+    /// Mean rate per cell type against contrast; needs `trials.grating.contrasts`.
+    pub contrast: Option<ContrastLossScene>,
+    /// Membrane potentials far from their working range; keeps silent cells trainable.
+    pub voltage: Option<VoltageLossScene>,
+    /// Amplitudes of paired recordings between cell groups.
+    pub electrophysiology: Option<ElectrophysiologyLossScene>,
+    /// Population Fano factor over the recorded bin widths, under gratings and under grey screens.
+    pub fano: Option<FanoLossScene>,
+    /// Mean pairwise correlation of spike counts under grey screens.
+    pub pairwise_correlation: Option<PairwiseLossScene>,
+    /// Sizes of the synapses as the connectome implies them.
+    pub structure: Option<StructureLossScene>,
 }
 
-impl TrialKind {
-    /// Direction of an evoked trial, degrees; gratings of another contrast are not meant.
-    pub fn direction_deg(self) -> Option<f64> {
-        match self {
-            Self::Evoked { direction_deg } => Some(direction_deg),
-            Self::Spontaneous | Self::OtherContrast { .. } => None,
-        }
+/// Loss on the weights between neurons, against what electron microscopy shows of their synapses. `None` switches a part off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StructureLossScene {
+    /// Distribution of the logarithms of the weights of each pair type.
+    pub weight_distribution: Option<WeightDistributionScene>,
+    /// Slope of the logarithm of the weight against the difference of preferred directions.
+    pub like_to_like: Option<LikeToLikeScene>,
+    /// Prior on the pair factors.
+    pub scale_prior: Option<ScalePriorScene>,
+}
+
+/// How the terms of the loss are weighed against each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightingScene {
+    /// Each term's value is multiplied by its weight.
+    #[default]
+    AsGiven,
+    /// Each term is scaled so that the norm of its gradient at the first training step is its weight: terms whose values have
+    /// different units then pull in the ratio of their weights.
+    Normalised,
+}
+
+/// A term that may be on.
+fn on<T: TermScene>(term: &Option<T>) -> Option<&dyn TermScene> {
+    term.as_ref().map(|term| term as &dyn TermScene)
+}
+
+impl LossesScene {
+    /// The terms that are on, in the order of the metrics: the only list. It takes the scene apart by field, so that the compiler misses
+    /// a term that is left out.
+    pub fn terms(&self) -> Vec<&dyn TermScene> {
+        let Self {
+            weighting: _,
+            rates,
+            selectivity,
+            tuning,
+            contrast,
+            voltage,
+            electrophysiology,
+            fano,
+            pairwise_correlation,
+            structure,
+        } = self;
+        let of_weights = structure.as_ref().map(|structure| {
+            let StructureLossScene { weight_distribution, like_to_like, scale_prior } = structure;
+            [on(weight_distribution), on(like_to_like), on(scale_prior)]
+        });
+        let of_network = [
+            on(rates),
+            on(selectivity),
+            on(tuning),
+            on(contrast),
+            on(fano),
+            on(pairwise_correlation),
+            on(voltage),
+            on(electrophysiology),
+        ];
+        of_network.into_iter().chain(of_weights.into_iter().flatten()).flatten().collect()
     }
 
-    /// Michelson contrast of the grating, 0 under grey.
-    pub fn contrast(self) -> f64 {
-        match self {
-            Self::Evoked { .. } => RECORDED_CONTRAST,
-            Self::Spontaneous => 0.0,
-            Self::OtherContrast { contrast, .. } => contrast,
-        }
+    /// Checks every term that is on.
+    ///
+    /// # Errors
+    /// [`Error::Field`] names the first value out of its range.
+    pub fn check(&self, check: &Check<'_>, scene: &SceneFacts) -> Result<()> {
+        self.terms().into_iter().try_for_each(|term| {
+            check.within(&format!("losses.{}.weight", term.field()), term.weight(), 0.0, MAX_WEIGHT, "")?;
+            term.check(check, scene)
+        })
+    }
+
+    /// What has to be there for all terms to look at.
+    pub fn needs(&self) -> Needs {
+        self.terms().into_iter().map(TermScene::needs).fold(Needs::default(), Needs::and)
     }
 }
 
-/// Spike counts of one batch of trials.
-#[derive(Clone, Copy, Debug)]
-pub struct Responses<'a, C> {
-    /// Spikes in the analysis window, `[n_neurons][n_trials]`.
-    pub counts: &'a [C],
-    /// What each trial shows, `[n_trials]`.
-    pub trials: &'a [TrialKind],
-    /// Length of the analysis window, ms.
-    pub window_ms: f64,
-}
-
-impl<C: Copy + Into<f64>> Responses<'_, C> {
-    /// Indices of the evoked, or else of the spontaneous trials; gratings of another contrast are neither.
-    pub fn trials_of_kind(&self, evoked: bool) -> Vec<usize> {
-        let is = |trial: TrialKind| match trial {
-            TrialKind::Evoked { .. } => evoked,
-            TrialKind::Spontaneous => !evoked,
-            TrialKind::OtherContrast { .. } => false,
-        };
-        (0..self.trials.len()).filter(|&t| is(self.trials[t])).collect()
-    }
-
-    /// Rate of one neuron in one trial, Hz.
-    pub fn rate_hz(&self, neuron_ix: usize, trial_ix: usize) -> f64 {
-        self.counts[neuron_ix * self.trials.len() + trial_ix].into() / (1e-3 * self.window_ms)
-    }
-
-    /// Mean rate of one neuron over some trials, Hz.
-    pub fn mean_rate_hz(&self, neuron_ix: usize, trials: &[usize]) -> f64 {
-        trials.iter().map(|&t| self.rate_hz(neuron_ix, t)).sum::<f64>() / trials.len() as f64
-    }
-}
-
-/// The function terms made ready for one network: who is compared with what.
-#[derive(Clone, Debug)]
-pub struct FunctionLosses {
+/// The terms of a scene made ready for a network, with what each is multiplied by in training.
+pub struct Terms {
+    entries: Vec<Entry>,
+    weighting: WeightingScene,
     scene_file: PathBuf,
-    terms: LossesScene,
-    n_neurons: usize,
-    tuning_angle_deg: Vec<f32>,
-    rate_evoked: Vec<RateGroup>,
-    rate_spontaneous: Vec<RateGroup>,
-    selectivity: Vec<SelectivityGroup>,
-    tuning: Vec<TuningGroup>,
-    contrast: Vec<ContrastGroup>,
 }
 
-/// One term in one batch, its weight included.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TermValue {
-    /// Name in the metrics.
-    pub name: &'static str,
-    /// Value.
-    pub value: f64,
-    /// Derivative of the value with respect to each spike count, `[n_neurons][n_trials]`.
-    pub seeds: Vec<f64>,
-    /// Derivative of the value with respect to each group's spikes in each step, `[n_steps][n_groups][n_trials]`; empty for a term
-    /// that does not look at them.
-    pub population_seeds: Vec<f64>,
+/// One of them.
+struct Entry {
+    /// Field of the scene below `losses`, and its weight.
+    field: &'static str,
+    weight: f64,
+    factor: f64,
+    term: Box<dyn Term>,
 }
 
-impl TermValue {
-    /// Multiplies the term.
-    pub fn scale(&mut self, factor: f64) {
-        self.value *= factor;
-        self.population_seeds.iter_mut().for_each(|seed| *seed *= factor);
-        self.seeds.iter_mut().for_each(|seed| *seed *= factor);
-    }
-}
-
-/// The switched-on terms in one batch; their values add up to the total.
+/// What terms say of a training step, weights and factors included.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LossValues {
-    /// In the order of the scene.
-    pub terms: Vec<TermValue>,
+pub struct Loss {
+    /// Value of each term that found something to look at, by its name in the metrics. The voltage penalty is not among them: the device
+    /// tells it.
+    pub values: Vec<(&'static str, f64)>,
+    /// Derivatives of their sum.
+    pub seeds: Seeds,
 }
 
-impl LossValues {
-    /// Derivative of the total with respect to each spike count, `[n_neurons][n_trials]`; empty without terms.
-    pub fn seeds(&self) -> Vec<f64> {
-        let mut total: Vec<f64> = vec![0.0; self.terms.first().map_or(0, |term| term.seeds.len())];
-        for term in &self.terms {
-            total.iter_mut().zip(&term.seeds).for_each(|(sum, seed)| *sum += seed);
+impl Terms {
+    /// Pairs the neurons of the network's core with their targets. Cell types without recordings stay out of a term.
+    ///
+    /// # Errors
+    /// [`Error::Field`] for a term that is on and finds nothing at all to compare, or compares with recordings by cell type of mouse V1
+    /// where the network's cell types are others.
+    pub fn prepare(scene: &LossesScene, of: &Context<'_>) -> Result<Self> {
+        let mut entries = Vec::new();
+        for term in scene.terms() {
+            let vocabulary = &of.network.vocabulary;
+            if term.needs().v1_cell_types && !vocabulary.has_v1_cell_types() {
+                let limit = format!(
+                    "the term compares with recordings by cell type of mouse V1 (L2/3_Exc, L4_PV, ..), but the circuit's \
+                     are {}; network.cell_types can say which stands for which",
+                    vocabulary.cell_types.join(", ")
+                );
+                return Err(Error::field(of.scene_file, format!("losses.{}", term.field()), "on", limit));
+            }
+            let (field, weight) = (term.field(), term.weight());
+            let ready = term.prepare(of)?;
+            entries.extend(ready.into_iter().map(|term| Entry { field, weight, factor: 1.0, term }));
         }
-        total
+        Ok(Self { entries, weighting: scene.weighting, scene_file: of.scene_file.to_path_buf() })
     }
 
-    /// Derivative of the total with respect to each group's spikes, as [`TermValue::population_seeds`].
-    pub fn population_seeds(&self) -> Vec<f64> {
-        let longest = self.terms.iter().map(|term| term.population_seeds.len()).max().unwrap_or(0);
-        let mut total = vec![0.0; longest];
-        for term in &self.terms {
-            total.iter_mut().zip(&term.population_seeds).for_each(|(sum, seed)| *sum += seed);
+    /// Names in the metrics.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.entries.iter().map(|entry| entry.term.name()).collect()
+    }
+
+    /// All terms together, times their factors.
+    pub fn evaluate(&self, seen: &Seen<'_>) -> Loss {
+        let mut loss = Loss::default();
+        for Entry { term, factor, .. } in &self.entries {
+            let mut seeds = Seeds::default();
+            if let Some(value) = term.value(seen, &mut seeds) {
+                loss.values.push((term.name(), factor * value));
+            }
+            loss.seeds.add(*factor, &seeds);
         }
-        total
+        loss
+    }
+
+    /// Each term alone, its factor not included; one that found nothing to look at has no value and empty seeds.
+    pub fn each_alone(&self, seen: &Seen<'_>) -> Vec<Loss> {
+        let alone = |Entry { term, .. }: &Entry| {
+            let mut seeds = Seeds::default();
+            let value = term.value(seen, &mut seeds);
+            Loss { values: value.map(|value| (term.name(), value)).into_iter().collect(), seeds }
+        };
+        self.entries.iter().map(alone).collect()
+    }
+
+    /// Lets the terms take what was seen into what they remember: once a training step, after [`Self::evaluate`].
+    pub fn remember(&mut self, seen: &Seen<'_>) {
+        self.entries.iter_mut().for_each(|entry| entry.term.remember(seen));
+    }
+
+    /// Sets the factor of a term as the scene weighs it, from its value and the norm of its gradient at the first training step; the
+    /// factor.
+    ///
+    /// # Errors
+    /// Names the field of a term that is on, not at its optimum, and has no gradient: it would be silently absent.
+    pub fn weigh(&mut self, term_ix: usize, value: f64, norm: f64) -> Result<f64> {
+        let Entry { field, weight, factor, term } = &mut self.entries[term_ix];
+        if *weight > 0.0 && norm == 0.0 && value.abs() > NEGLIGIBLE {
+            let limit = format!(
+                "the term '{}' is on and its value is {value:.3e}, but its gradient by everything that is learned is zero at \
+                 the first training step: no training would change it (are its neurons silent, or is what it depends on \
+                 not learned?)",
+                term.name()
+            );
+            return Err(Error::field(&self.scene_file, format!("losses.{field}.weight"), *weight, limit));
+        }
+        if self.weighting == WeightingScene::Normalised && norm > 0.0 {
+            *factor = *weight / norm;
+        }
+        Ok(*factor)
+    }
+
+    /// How the terms are weighed.
+    pub fn weighting(&self) -> WeightingScene {
+        self.weighting
+    }
+
+    /// What each term is multiplied by, by its name in the metrics.
+    pub fn factors(&self) -> BTreeMap<&'static str, f64> {
+        self.entries.iter().map(|entry| (entry.term.name(), entry.factor)).collect()
+    }
+
+    /// Sets what a term is multiplied by; terms that are not on are left alone.
+    pub fn set_factor(&mut self, name: &str, factor: f64) {
+        let named = self.entries.iter_mut().filter(|entry| entry.term.name() == name);
+        named.for_each(|entry| entry.factor = factor);
+    }
+
+    /// What the terms remember: term, name, values.
+    pub fn memory(&self) -> Vec<(&'static str, &'static str, &[f64])> {
+        let mut all = Vec::new();
+        for Entry { term, .. } in &self.entries {
+            all.extend(term.memory().into_iter().map(|(what, values)| (term.name(), what, values)));
+        }
+        all
+    }
+
+    /// The same to be restored.
+    pub fn memory_mut(&mut self) -> Vec<(&'static str, &'static str, &mut [f64])> {
+        let mut all = Vec::new();
+        for Entry { term, .. } in &mut self.entries {
+            let name = term.name();
+            all.extend(term.memory_mut().into_iter().map(|(what, values)| (name, what, values)));
+        }
+        all
     }
 }
 
@@ -188,121 +326,6 @@ pub fn core_neurons(network: &Network, core_radius_um: f64) -> Vec<Vec<usize>> {
         }
     }
     by_type
-}
-
-/// The neurons of the core that are of some cell types.
-fn covered(cell_types: &[usize], core: &[Vec<usize>]) -> Vec<usize> {
-    cell_types.iter().flat_map(|&cell_type_ix| core[cell_type_ix].iter().copied()).collect()
-}
-
-/// Pairs the neurons of the network's core ([`core_neurons`]) with their targets. Cell types without recordings stay out of a term; a term
-/// that is on and finds nothing at all to compare is an error.
-pub fn prepare(
-    terms: &LossesScene,
-    targets: &FunctionTargets,
-    neurons: &Neurons,
-    core: &[Vec<usize>],
-    scene_file: &Path,
-) -> Result<FunctionLosses> {
-    let rate_groups =
-        |recorded: &[Recorded]| terms.rates.map_or(Vec::new(), |t| rate::pair(t.shares, recorded, core));
-    let losses = FunctionLosses {
-        scene_file: scene_file.to_path_buf(),
-        terms: terms.clone(),
-        n_neurons: neurons.len(),
-        tuning_angle_deg: neurons.tuning_angle_deg.clone(),
-        rate_evoked: rate_groups(&targets.rate_evoked_hz),
-        rate_spontaneous: rate_groups(&targets.rate_spontaneous_hz),
-        selectivity: terms.selectivity.map_or(Vec::new(), |t| selectivity::pair(t.shares, targets, core)),
-        tuning: terms.tuning.map_or(Vec::new(), |t| tuning::pair(t.shares, &targets.tuning, core)),
-        contrast: terms.contrast.map_or(Vec::new(), |t| {
-            contrast::pair(t.shares, &targets.rate_evoked_hz, &targets.rate_spontaneous_hz, core)
-        }),
-    };
-    let nothing = |term: &str, weight: f64, what: &str| {
-        let limit =
-            format!("the term is on, but no cell type of the network's core has {what} in the targets table");
-        Err(Error::field(scene_file, format!("losses.{term}.weight"), weight, limit))
-    };
-    if let (Some(t), true) = (terms.tuning, losses.tuning.is_empty()) {
-        return nothing("tuning", t.weight, "a tuning curve");
-    }
-    if let (Some(t), true) = (terms.contrast, losses.contrast.is_empty()) {
-        return nothing("contrast", t.weight, "evoked and spontaneous rates");
-    }
-    match (terms.rates, terms.selectivity) {
-        (Some(t), _) if losses.rate_evoked.is_empty() => nothing("rates", t.weight, "evoked rates"),
-        (Some(t), _) if losses.rate_spontaneous.is_empty() => nothing("rates", t.weight, "spontaneous rates"),
-        (_, Some(t)) if losses.selectivity.is_empty() => {
-            nothing("selectivity", t.weight, "selectivity indices")
-        }
-        _ => Ok(losses),
-    }
-}
-
-/// Value and seeds of the terms of the counts. `rate_mean_hz` is the running mean of each neuron's evoked rate
-/// from the training steps before this one ([`selectivity::update_rate_mean`]), `[n_neurons]`.
-pub fn function_losses<C: Copy + Into<f64>>(
-    losses: &FunctionLosses,
-    responses: &Responses<'_, C>,
-    rate_mean_hz: &[f32],
-) -> Result<LossValues> {
-    let n_trials = responses.trials.len();
-    if responses.counts.len() != losses.n_neurons * n_trials || rate_mean_hz.len() != losses.n_neurons {
-        return Err(Error::Failed(format!(
-            "losses: {} spike counts and {} running rates do not fit {} neurons and {n_trials} trials",
-            responses.counts.len(),
-            rate_mean_hz.len(),
-            losses.n_neurons,
-        )));
-    }
-    let (evoked, spontaneous) = (responses.trials_of_kind(true), responses.trials_of_kind(false));
-    let mut values = LossValues::default();
-    let mut add = |name, term: &dyn Fn(&mut [f64]) -> f64| {
-        let mut seeds = vec![0.0; responses.counts.len()];
-        let value = term(&mut seeds);
-        values.terms.push(TermValue { name, value, seeds, population_seeds: Vec::new() });
-    };
-    if let Some(term) = &losses.terms.rates {
-        for (name, groups, trials) in [
-            ("rate_evoked", &losses.rate_evoked, &evoked),
-            ("rate_spontaneous", &losses.rate_spontaneous, &spontaneous),
-        ] {
-            if !trials.is_empty() {
-                add(name, &|seeds| rate::add_term(term, groups, responses, trials, seeds));
-            }
-        }
-    }
-    if let Some(term) = &losses.terms.selectivity {
-        if evoked.is_empty() {
-            let limit = "the term is on, but the batch has no evoked trial";
-            return Err(Error::field(&losses.scene_file, "losses.selectivity.weight", term.weight, limit));
-        }
-        let crowd = selectivity::Crowd {
-            groups: &losses.selectivity,
-            tuning_angle_deg: &losses.tuning_angle_deg,
-            rate_mean_hz,
-        };
-        add("selectivity", &|seeds| selectivity::add_term(term, &crowd, responses, &evoked, seeds));
-    }
-    if let (Some(term), false) = (&losses.terms.tuning, evoked.is_empty()) {
-        let (groups, angles) = (&losses.tuning, &losses.tuning_angle_deg);
-        add("tuning", &|seeds| tuning::add_term(term, groups, angles, responses, &evoked, seeds));
-    }
-    if let Some(term) = &losses.terms.contrast {
-        add("contrast", &|seeds| contrast::add_term(term, &losses.contrast, responses, seeds));
-    }
-    Ok(values)
-}
-
-/// Shares of groups of neurons in a term from their sizes; they add up to 1.
-fn shares(shares: SharesScene, groups: &[Vec<usize>]) -> Vec<f64> {
-    let sizes: Vec<f64> = match shares {
-        SharesScene::PerType => vec![1.0; groups.len()],
-        SharesScene::PerNeuron => groups.iter().map(|neurons| neurons.len() as f64).collect(),
-    };
-    let total: f64 = sizes.iter().sum();
-    sizes.into_iter().map(|size| size / total).collect()
 }
 
 #[cfg(test)]

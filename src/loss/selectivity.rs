@@ -19,16 +19,94 @@
 //! This is the crowd form of the published training of this network, there with a ratio per trial. The ratio of sums
 //! taken here has less bias in types of few neurons. Unlike an index of a single neuron, z_k is not pushed up by noise.
 
-use super::targets::FunctionTargets;
-use super::{Responses, covered, shares};
-use crate::scene::{SelectivityLossScene, SharesScene};
+use serde::{Deserialize, Serialize};
+
+use super::seen::{Responses, Seeds, Seen};
+use super::shares::SharesScene;
+use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use crate::error::{Check, Result};
 
 /// Least mean of w in a crowd, dimensionless: the crowd then fires at a twentieth of its usual rate.
 const CROWD_FLOOR: f64 = 0.05;
 
+/// Loss on orientation and direction selectivity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectivityLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Least rate, Hz, > 0, by which a neuron's response is divided: it bounds the say of neurons that hardly fire.
+    #[serde(default = "half")]
+    pub min_rate_hz: f64,
+    /// What the running mean of each neuron's rate keeps per training step, in [0, 1).
+    #[serde(default = "default_rate_mean_decay")]
+    pub rate_mean_decay: f64,
+    /// Share of each cell type in the term.
+    #[serde(default = "per_neuron")]
+    pub shares: SharesScene,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn default_rate_mean_decay() -> f64 {
+    0.95
+}
+
+fn per_neuron() -> SharesScene {
+    SharesScene::PerNeuron
+}
+
+impl TermScene for SelectivityLossScene {
+    fn field(&self) -> &'static str {
+        "selectivity"
+    }
+
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn check(&self, check: &Check<'_>, scene: &SceneFacts) -> Result<()> {
+        check.above("losses.selectivity.min_rate_hz", self.min_rate_hz, 0.0, 1e3, "Hz")?;
+        let decay = self.rate_mean_decay;
+        let limit = || "must be from 0 to less than 1".to_owned();
+        check.hold((0.0..1.0).contains(&decay), "losses.selectivity.rate_mean_decay", decay, limit)?;
+        let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
+        check.hold(scene.n_evoked > 0, "trials.n_evoked", scene.n_evoked, limit)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { spikes: true, v1_cell_types: true, ..Needs::default() }
+    }
+
+    fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
+        let mut means = Vec::new();
+        let mut groups = Vec::new();
+        for osi in &of.targets.osi {
+            let neurons = of.covered(&osi.cell_types);
+            let dsi = of.targets.dsi.iter().find(|dsi| dsi.cell_types == osi.cell_types);
+            if let (Some(dsi), false) = (dsi, neurons.is_empty()) {
+                means.push([dsi.quantiles.mean(), osi.quantiles.mean()]);
+                groups.push(neurons);
+            }
+        }
+        if groups.is_empty() {
+            return Err(of.no_target(self, "selectivity indices"));
+        }
+        let shares = self.shares.of(&groups);
+        let crowd = |((neurons, target), share)| Crowd { neurons, target, share };
+        Ok(vec![Box::new(Selectivity {
+            scene: *self,
+            crowds: groups.into_iter().zip(means).zip(shares).map(crowd).collect(),
+            tuning_angle_deg: of.network.neurons.tuning_angle_deg.clone(),
+            rate_mean_hz: vec![0.0; of.network.neurons.len()],
+        })])
+    }
+}
+
 /// A crowd: the neurons that one pair of recorded distributions covers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SelectivityGroup {
+struct Crowd {
     /// Their indices.
     neurons: Vec<usize>,
     /// Recorded means of DSI and OSI: the targets of z_1 and z_2.
@@ -37,70 +115,68 @@ pub struct SelectivityGroup {
     share: f64,
 }
 
-/// Who makes up the crowds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Crowd<'a> {
-    /// The crowds.
-    pub(super) groups: &'a [SelectivityGroup],
+/// The term of a network.
+struct Selectivity {
+    scene: SelectivityLossScene,
+    crowds: Vec<Crowd>,
     /// Preferred direction of each neuron, degrees, `[n_neurons]`.
-    pub(super) tuning_angle_deg: &'a [f32],
-    /// Running mean of each neuron's evoked rate, Hz, `[n_neurons]`.
-    pub(super) rate_mean_hz: &'a [f32],
+    tuning_angle_deg: Vec<f32>,
+    /// Running mean of each neuron's evoked rate over the training steps before, Hz, `[n_neurons]`. It starts at 0, where the floor
+    /// weighs all neurons alike.
+    rate_mean_hz: Vec<f64>,
 }
 
-/// The groups that have neurons and both indices.
-pub(super) fn pair(by: SharesScene, targets: &FunctionTargets, core: &[Vec<usize>]) -> Vec<SelectivityGroup> {
-    let mut means = Vec::new();
-    let mut groups = Vec::new();
-    for osi in &targets.osi {
-        let neurons = covered(&osi.cell_types, core);
-        let dsi = targets.dsi.iter().find(|dsi| dsi.cell_types == osi.cell_types);
-        if let (Some(dsi), false) = (dsi, neurons.is_empty()) {
-            means.push([dsi.quantiles.mean(), osi.quantiles.mean()]);
-            groups.push(neurons);
+impl Term for Selectivity {
+    fn name(&self) -> &'static str {
+        "selectivity"
+    }
+
+    fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64> {
+        let trials = seen.responses.trials_of_kind(true);
+        if trials.is_empty() {
+            return None;
+        }
+        seeds.counts = vec![0.0; seen.responses.counts.len()];
+        let each = self.crowds.iter();
+        Some(each.map(|crowd| self.of_crowd(crowd, &seen.responses, &trials, &mut seeds.counts)).sum())
+    }
+
+    fn remember(&mut self, seen: &Seen<'_>) {
+        let trials = seen.responses.trials_of_kind(true);
+        if trials.is_empty() {
+            return;
+        }
+        let decay = self.scene.rate_mean_decay;
+        for (neuron_ix, mean_hz) in self.rate_mean_hz.iter_mut().enumerate() {
+            *mean_hz = decay * *mean_hz + (1.0 - decay) * seen.responses.mean_rate_hz(neuron_ix, &trials);
         }
     }
-    let shares = shares(by, &groups);
-    let group = |((neurons, target), share)| SelectivityGroup { neurons, target, share };
-    groups.into_iter().zip(means).zip(shares).map(group).collect()
-}
 
-/// Moves the running mean of every neuron's evoked rate, Hz, by one batch: call it after the losses of that batch. It
-/// starts at 0, where the floor of the term weighs all neurons alike. A batch without evoked trials leaves it. It is part of
-/// what a checkpoint keeps, in the 32 bits that a checkpoint has, so that a resumed run repeats the run it continues.
-pub fn update_rate_mean<C: Copy + Into<f64>>(
-    rate_mean_hz: &mut [f32],
-    term: &SelectivityLossScene,
-    responses: &Responses<'_, C>,
-) {
-    let trials = responses.trials_of_kind(true);
-    if trials.is_empty() {
-        return;
+    fn memory(&self) -> Vec<(&'static str, &[f64])> {
+        vec![("rate_mean_hz", &self.rate_mean_hz)]
     }
-    let decay = term.rate_mean_decay;
-    for (neuron_ix, mean_hz) in rate_mean_hz.iter_mut().enumerate() {
-        let moved = decay * f64::from(*mean_hz) + (1.0 - decay) * responses.mean_rate_hz(neuron_ix, &trials);
-        *mean_hz = moved as f32;
+
+    fn memory_mut(&mut self) -> Vec<(&'static str, &mut [f64])> {
+        vec![("rate_mean_hz", &mut self.rate_mean_hz)]
     }
 }
 
-/// Value of the term; its derivatives are added to `seeds`, `[n_neurons][n_trials]`.
-pub(super) fn add_term<C: Copy + Into<f64>>(
-    term: &SelectivityLossScene,
-    crowd: &Crowd<'_>,
-    responses: &Responses<'_, C>,
-    trials: &[usize],
-    seeds: &mut [f64],
-) -> f64 {
-    let rate_per_count = 1.0 / (1e-3 * responses.window_ms);
-    let norm_hz = |neuron_ix: usize| f64::from(crowd.rate_mean_hz[neuron_ix]).max(term.min_rate_hz);
-    let mut total = 0.0;
-    for group in crowd.groups {
-        let each = || group.neurons.iter().flat_map(|&neuron_ix| trials.iter().map(move |&t| (neuron_ix, t)));
+impl Selectivity {
+    /// Value of a crowd; its derivatives are added to `seeds`, `[n_neurons][n_trials]`.
+    fn of_crowd(
+        &self,
+        crowd: &Crowd,
+        responses: &Responses<'_, f64>,
+        trials: &[usize],
+        seeds: &mut [f64],
+    ) -> f64 {
+        let rate_per_count = 1.0 / (1e-3 * responses.window_ms);
+        let norm_hz = |neuron_ix: usize| self.rate_mean_hz[neuron_ix].max(self.scene.min_rate_hz);
+        let each = || crowd.neurons.iter().flat_map(|&neuron_ix| trials.iter().map(move |&t| (neuron_ix, t)));
         // Unit vectors e^{i delta} and e^{2i delta} of a neuron in a trial, each as [cos, sin].
         let vectors = |neuron_ix: usize, trial_ix: usize| {
             let theta = responses.trials[trial_ix].direction_deg().unwrap_or(0.0);
-            let delta = (theta - f64::from(crowd.tuning_angle_deg[neuron_ix])).to_radians();
+            let delta = (theta - f64::from(self.tuning_angle_deg[neuron_ix])).to_radians();
             [1.0, 2.0].map(|k| [(k * delta).cos(), (k * delta).sin()])
         };
         let mut sum_w = 0.0;
@@ -113,12 +189,12 @@ pub(super) fn add_term<C: Copy + Into<f64>>(
                 *sum += w * vector;
             }
         }
-        let floor = CROWD_FLOOR * (group.neurons.len() * trials.len()) as f64;
+        let floor = CROWD_FLOOR * (crowd.neurons.len() * trials.len()) as f64;
         let whole = sum_w.max(floor);
         let z = sums.map(|sum| sum.map(|part| part / whole));
-        let off: [[f64; 2]; 2] = [[z[0][0] - group.target[0], z[0][1]], [z[1][0] - group.target[1], z[1][1]]];
-        let scale = term.weight * group.share;
-        total += scale * off.iter().flatten().map(|part| part * part).sum::<f64>();
+        let off: [[f64; 2]; 2] = [[z[0][0] - crowd.target[0], z[0][1]], [z[1][0] - crowd.target[1], z[1][1]]];
+        let scale = self.scene.weight * crowd.share;
+        let value = scale * off.iter().flatten().map(|part| part * part).sum::<f64>();
         // dz/dw = (vector - z) / W, and vector / W where the floor holds W fixed.
         let through_whole: f64 = match sum_w > floor {
             true => off.iter().flatten().zip(z.iter().flatten()).map(|(o, z)| o * z).sum(),
@@ -131,6 +207,6 @@ pub(super) fn add_term<C: Copy + Into<f64>>(
             seeds[neuron_ix * responses.trials.len() + trial_ix] +=
                 by_w * rate_per_count / norm_hz(neuron_ix);
         }
+        value
     }
-    total
 }

@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::network::CELL_TYPES;
 use crate::network::tables::{Ceiling, CurvePool, PROBABILITIES, Quantity, Split, Tables};
 
+/// Contrast of the gratings under which evoked rates, OSI and DSI were recorded (Siegle et al. 2021, drifting gratings).
+pub const RECORDED_CONTRAST: f64 = 0.8;
+
 /// Pool of recorded units in which the cell types of the model were recorded together, not one in place of another.
 const POOLED_TYPES: &str = "layer";
 

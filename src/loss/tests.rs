@@ -1,10 +1,16 @@
 //! The function terms together: gradients against finite differences, descents that must reach their targets, messages.
 
-use super::selectivity::update_rate_mean;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use super::groups::Groups;
+use super::rates::RatesLossScene;
+use super::selectivity::SelectivityLossScene;
 use super::statistics::{Quantiles, ks_against_table};
-use super::targets::TuningTarget;
+use super::targets::{FunctionTargets, Recorded, TuningTarget};
 use super::*;
-use crate::scene::{CurveLossScene, RatesLossScene, SelectivityLossScene};
+use crate::network::Neurons;
+use crate::network::tables::Tables;
 
 mod curves;
 
@@ -24,11 +30,6 @@ impl Draws {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
-}
-
-/// The core of a network of these neurons.
-fn core(neurons: &Neurons, core_radius_um: f64) -> Vec<Vec<usize>> {
-    core_neurons(&Network { neurons: neurons.clone(), ..Network::default() }, core_radius_um)
 }
 
 /// `n` neurons of each of the given types, types in blocks, preferred directions evenly spaced within each.
@@ -84,9 +85,45 @@ fn evoked(direction_deg: f64) -> TrialKind {
     TrialKind::Evoked { direction_deg }
 }
 
-fn prepared(terms: &LossesScene, types: &[usize], n: usize) -> FunctionLosses {
-    prepare(terms, &targets(types), &neurons(types, n), &core(&neurons(types, n), 1e9), Path::new("a.ron"))
-        .unwrap()
+static TABLES: LazyLock<Tables> =
+    LazyLock::new(|| Tables::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1")).unwrap());
+
+/// Terms of a network of these neurons alone.
+fn prepare(
+    scene: &LossesScene,
+    targets: &FunctionTargets,
+    neurons: &Neurons,
+    core_radius_um: f64,
+) -> Result<Terms> {
+    let network = Network { neurons: neurons.clone(), ..Network::default() };
+    let context = Context {
+        scene_file: Path::new("a.ron"),
+        network: &network,
+        core: &core_neurons(&network, core_radius_um),
+        targets,
+        tables: &TABLES,
+        groups: &Groups::default(),
+        pairs: &[],
+        window: 0..100,
+        dt_ms: 1.0,
+    };
+    Terms::prepare(scene, &context)
+}
+
+fn prepared(scene: &LossesScene, types: &[usize], n: usize) -> Terms {
+    prepare(scene, &targets(types), &neurons(types, n), 1e9).unwrap()
+}
+
+fn evaluate(terms: &Terms, counts: &[f64], trials: &[TrialKind], window_ms: f64) -> Loss {
+    terms.evaluate(&Seen::of_responses(Responses { counts, trials, window_ms }))
+}
+
+/// Sets the running mean of each neuron's rate.
+fn set_rate_mean(terms: &mut Terms, rate_mean_hz: &[f64]) {
+    for (_, what, values) in terms.memory_mut() {
+        assert_eq!(what, "rate_mean_hz");
+        values.copy_from_slice(rate_mean_hz);
+    }
 }
 
 fn only_rates() -> LossesScene {
@@ -107,28 +144,26 @@ fn seeds_meet_central_differences_of_the_total() {
     let terms = LossesScene {
         rates: Some(RatesLossScene { weight: 1.5, huber_hz: 3.0, ..RATES }),
         selectivity: Some(SelectivityLossScene { weight: 2.0, shares: SharesScene::PerType, ..SELECTIVITY }),
-        tuning: Some(curves::CURVE),
-        contrast: Some(CurveLossScene { weight: 0.7, shares: SharesScene::PerNeuron, ..curves::CURVE }),
+        tuning: Some(curves::TUNING),
+        contrast: Some(ContrastLossScene { weight: 0.7, shares: SharesScene::PerNeuron, ..curves::CONTRAST }),
         ..LossesScene::default()
     };
-    let losses = prepared(&terms, &types, n);
+    let mut losses = prepared(&terms, &types, n);
     let mut draws = Draws(7);
     // The last type is nearly silent, so that its crowd stands on the floor.
     let counts: Vec<f64> = (0..types.len() * n * trials.len())
         .map(|i| 6.0 * draws.next() * if i / (n * trials.len()) == 2 { 1e-3 } else { 1.0 })
         .collect();
-    let rate_mean_hz: Vec<f32> = (0..types.len() * n).map(|_| 4.0 * draws.next() as f32).collect();
-    let at = |counts: &[f64]| {
-        function_losses(&losses, &Responses { counts, trials: &trials, window_ms: 400.0 }, &rate_mean_hz)
-            .unwrap()
-    };
-    let values = at(&counts);
+    let rate_mean_hz: Vec<f64> = (0..types.len() * n).map(|_| 4.0 * draws.next()).collect();
+    set_rate_mean(&mut losses, &rate_mean_hz);
+    let at = |counts: &[f64]| evaluate(&losses, counts, &trials, 400.0);
+    let Loss { values, seeds: Seeds { counts: seeds, .. } } = at(&counts);
     assert_eq!(
-        values.terms.iter().map(|t| t.name).collect::<Vec<_>>(),
+        values.iter().map(|t| t.0).collect::<Vec<_>>(),
         ["rate_evoked", "rate_spontaneous", "selectivity", "tuning", "contrast"]
     );
-    assert!(values.terms.iter().all(|t| t.value > 0.0));
-    let total = |counts: &[f64]| at(counts).terms.iter().map(|t| t.value).sum::<f64>();
+    assert!(values.iter().all(|t| t.1 > 0.0));
+    let total = |counts: &[f64]| at(counts).values.iter().map(|t| t.1).sum::<f64>();
     for i in 0..counts.len() {
         let shifted = |h: f64| {
             let mut c = counts.clone();
@@ -136,31 +171,36 @@ fn seeds_meet_central_differences_of_the_total() {
             total(&c)
         };
         let difference = (shifted(1e-7) - shifted(-1e-7)) / 2e-7;
-        let error = (values.seeds()[i] - difference).abs();
-        assert!(error < 1e-6 * (1.0 + difference.abs()), "{i}: {} {difference}", values.seeds()[i]);
+        let error = (seeds[i] - difference).abs();
+        assert!(error < 1e-6 * (1.0 + difference.abs()), "{i}: {} {difference}", seeds[i]);
     }
     // Every trial has a seed somewhere: none of the checks above compared 0 with 0 throughout.
     for t in 0..trials.len() {
-        assert!(values.seeds().iter().skip(t).step_by(trials.len()).any(|s| s.abs() > 1e-6), "trial {t}");
+        assert!(seeds.iter().skip(t).step_by(trials.len()).any(|s| s.abs() > 1e-6), "trial {t}");
     }
 }
 
 #[test]
-fn integer_counts_and_real_counts_give_the_same() {
-    let losses = prepared(&LossesScene { selectivity: Some(SELECTIVITY), ..only_rates() }, &[1, 5], 8);
+fn factors_multiply_values_and_seeds_and_terms_alone_add_up_to_all() {
+    let scene = LossesScene { selectivity: Some(SELECTIVITY), ..only_rates() };
+    let mut terms = prepared(&scene, &[1, 5], 8);
     let trials = [evoked(0.0), TrialKind::Spontaneous];
-    let whole: Vec<u32> = (0..32).map(|i| (i * 7 % 5) as u32).collect();
-    let real: Vec<f32> = whole.iter().map(|&c| c as f32).collect();
-    let from_whole = function_losses(
-        &losses,
-        &Responses { counts: &whole, trials: &trials, window_ms: 500.0 },
-        &[1.0; 16],
-    )
-    .unwrap();
-    let from_real =
-        function_losses(&losses, &Responses { counts: &real, trials: &trials, window_ms: 500.0 }, &[1.0; 16])
-            .unwrap();
-    assert_eq!(from_whole, from_real);
+    let counts: Vec<f64> = (0..32).map(|i| f64::from(i * 7 % 5)).collect();
+    let seen = Seen::of_responses(Responses { counts: &counts, trials: &trials, window_ms: 500.0 });
+    let alone = terms.each_alone(&seen);
+    assert_eq!(terms.names(), ["rate_evoked", "rate_spontaneous", "selectivity"]);
+    let factors = [2.0, 1.0, 0.25];
+    for (name, factor) in terms.names().into_iter().zip(factors) {
+        terms.set_factor(name, factor);
+    }
+    let all = terms.evaluate(&seen);
+    let mut sum = Seeds::default();
+    for ((alone, factor), value) in alone.iter().zip(factors).zip(&all.values) {
+        assert_eq!((alone.values[0].0, factor * alone.values[0].1), *value);
+        sum.add(factor, &alone.seeds);
+    }
+    assert_eq!(sum, all.seeds);
+    assert!(sum.touch_network() && !Seeds::default().touch_network());
 }
 
 #[test]
@@ -171,11 +211,9 @@ fn seeds_carry_the_share_of_a_type_and_spare_the_rim() {
     let (grating, grey) = ([evoked(0.0)], [TrialKind::Spontaneous]);
     let seeds = |shares: SharesScene, trials: &[TrialKind]| {
         let terms = LossesScene { rates: Some(RatesLossScene { shares, ..RATES }), ..only_rates() };
-        let losses =
-            prepare(&terms, &targets(&[1, 3]), &network, &core(&network, 100.0), Path::new("a.ron")).unwrap();
-        let responses = Responses { counts: &[8u32; 4], trials, window_ms: 500.0 };
-        let values = function_losses(&losses, &responses, &[0.0; 4]).unwrap();
-        (values.terms[0].name, values.seeds())
+        let terms = prepare(&terms, &targets(&[1, 3]), &network, 100.0).unwrap();
+        let loss = evaluate(&terms, &[8.0; 4], trials, 500.0);
+        (loss.values[0].0, loss.seeds.counts)
     };
     assert_eq!(seeds(SharesScene::PerType, &grey).0, "rate_spontaneous");
     let (name, per_type) = seeds(SharesScene::PerType, &grating);
@@ -203,10 +241,9 @@ fn descent_on_free_rates_reaches_the_recorded_distribution() {
     let start = distance(&counts);
     let mut last = f64::INFINITY;
     for _ in 0..4000 {
-        let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
-        let values = function_losses(&losses, &responses, &vec![0.0; n]).unwrap();
-        last = values.terms[0].value;
-        for (count, seed) in counts.iter_mut().zip(&values.seeds()) {
+        let loss = evaluate(&losses, &counts, &trials, 500.0);
+        last = loss.values[0].1;
+        for (count, seed) in counts.iter_mut().zip(&loss.seeds.counts) {
             *count -= 0.05 * n as f64 * seed;
         }
     }
@@ -227,7 +264,7 @@ fn descent_on_free_rates_reaches_the_recorded_distribution() {
 fn a_crowd_of_known_tuning_has_its_known_selectivity() {
     // r = 5 (1 + 0.6 cos delta + 0.8 cos 2 delta) has DSI 0.3 and OSI 0.4, so its loss is the distance to 0.25 and 0.4.
     let n = 72;
-    let losses = prepared(&only_selectivity(), &[2], n);
+    let mut losses = prepared(&only_selectivity(), &[2], n);
     let trials = [evoked(10.0), TrialKind::Spontaneous, evoked(75.0)];
     let mut counts = Vec::new();
     for neuron in 0..n {
@@ -238,31 +275,29 @@ fn a_crowd_of_known_tuning_has_its_known_selectivity() {
             gain * (1.0 + 0.6 * delta.cos() + 0.8 * (2.0 * delta).cos())
         }));
     }
-    let rate_mean_hz: Vec<f32> = (0..n).map(|i| 2.0 * (1.0 + (i % 5) as f32)).collect();
-    let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
-    let values = function_losses(&losses, &responses, &rate_mean_hz).unwrap();
-    assert_eq!(values.terms[0].name, "selectivity");
-    assert!((values.terms[0].value - 0.05f64.powi(2)).abs() < 1e-12, "{}", values.terms[0].value);
-    assert!(values.seeds().iter().skip(1).step_by(3).all(|&s| s == 0.0));
+    set_rate_mean(&mut losses, &(0..n).map(|i| 2.0 * (1.0 + (i % 5) as f64)).collect::<Vec<f64>>());
+    let Loss { values, seeds } = evaluate(&losses, &counts, &trials, 500.0);
+    assert_eq!(values[0].0, "selectivity");
+    assert!((values[0].1 - 0.05f64.powi(2)).abs() < 1e-12, "{}", values[0].1);
+    assert!(seeds.counts.iter().skip(1).step_by(3).all(|&s| s == 0.0));
 }
 
 #[test]
 fn descent_on_free_rates_reaches_the_recorded_selectivity() {
     let n = 60;
-    let losses = prepared(&only_selectivity(), &[1, 2], n);
+    let mut losses = prepared(&only_selectivity(), &[1, 2], n);
     let mut draws = Draws(11);
     let directions: Vec<f64> = (0..8).map(|i| 45.0 * i as f64).collect();
     let trials: Vec<TrialKind> = directions.iter().map(|&d| evoked(d)).collect();
     let mut counts: Vec<f64> = (0..2 * n * trials.len()).map(|_| 2.0 + draws.next()).collect();
-    let mut rate_mean_hz = vec![0.0; 2 * n];
     let (mut first, mut last) = (None, 0.0);
     for _ in 0..400 {
-        let responses = Responses { counts: &counts, trials: &trials, window_ms: 1000.0 };
-        let values = function_losses(&losses, &responses, &rate_mean_hz).unwrap();
-        update_rate_mean(&mut rate_mean_hz, &SELECTIVITY, &responses);
-        last = values.terms[0].value;
+        let seen = Seen::of_responses(Responses { counts: &counts, trials: &trials, window_ms: 1000.0 });
+        let loss = losses.evaluate(&seen);
+        losses.remember(&seen);
+        last = loss.values[0].1;
         first.get_or_insert(last);
-        for (count, seed) in counts.iter_mut().zip(&values.seeds()) {
+        for (count, seed) in counts.iter_mut().zip(&loss.seeds.counts) {
             *count = (*count - 300.0 * seed).max(0.0);
         }
     }
@@ -287,10 +322,8 @@ fn descent_on_free_rates_reaches_the_recorded_selectivity() {
 fn a_silent_crowd_is_asked_to_fire_at_its_preferred_direction() {
     let losses = prepared(&only_selectivity(), &[1], 4);
     let trials = [evoked(90.0)];
-    let responses = Responses { counts: &[0u32; 4], trials: &trials, window_ms: 500.0 };
-    let values = function_losses(&losses, &responses, &[0.0; 4]).unwrap();
     // Preferred directions 0, 90, 180 and 270.
-    let s = &values.seeds();
+    let s = evaluate(&losses, &[0.0; 4], &trials, 500.0).seeds.counts;
     assert!(
         s.iter().all(|s| s.is_finite()) && s[1] < 0.0 && s[0] > 0.0 && s[2] > 0.0 && s[1] < s[3],
         "{s:?}"
@@ -300,14 +333,16 @@ fn a_silent_crowd_is_asked_to_fire_at_its_preferred_direction() {
 #[test]
 fn the_running_mean_follows_evoked_trials_alone() {
     let term = SelectivityLossScene { rate_mean_decay: 0.75, ..SELECTIVITY };
-    let mut mean_hz = vec![0.0, 8.0];
-    let trials = [evoked(0.0), TrialKind::Spontaneous, evoked(0.0)];
-    let counts = [1u32, 50, 3, 0, 50, 0];
-    update_rate_mean(&mut mean_hz, &term, &Responses { counts: &counts, trials: &trials, window_ms: 500.0 });
-    assert_eq!(mean_hz, [1.0, 6.0]);
-    let grey = [TrialKind::Spontaneous; 3];
-    update_rate_mean(&mut mean_hz, &term, &Responses { counts: &counts, trials: &grey, window_ms: 500.0 });
-    assert_eq!(mean_hz, [1.0, 6.0]);
+    let scene = LossesScene { selectivity: Some(term), ..LossesScene::default() };
+    let mut terms = prepared(&scene, &[1], 2);
+    set_rate_mean(&mut terms, &[0.0, 8.0]);
+    let counts = [1.0, 50.0, 3.0, 0.0, 50.0, 0.0];
+    let mut remember = |trials: &[TrialKind]| {
+        terms.remember(&Seen::of_responses(Responses { counts: &counts, trials, window_ms: 500.0 }));
+        terms.memory()[0].2.to_vec()
+    };
+    assert_eq!(remember(&[evoked(0.0), TrialKind::Spontaneous, evoked(0.0)]), [1.0, 6.0]);
+    assert_eq!(remember(&[TrialKind::Spontaneous; 3]), [1.0, 6.0]);
 }
 
 #[test]
@@ -326,31 +361,12 @@ fn cell_types_recorded_as_one_are_compared_as_one() {
         rate_spontaneous_hz: both,
         ..FunctionTargets::default()
     };
-    let losses = prepare(
-        &only_rates(),
-        &together,
-        &neurons(&[9, 10], 2),
-        &core(&neurons(&[9, 10], 2), 1e9),
-        Path::new("a.ron"),
-    )
-    .unwrap();
+    let losses = prepare(&only_rates(), &together, &neurons(&[9, 10], 2), 1e9).unwrap();
     let trials = [evoked(0.0)];
-    let at = |counts: [f64; 4]| {
-        let responses = Responses { counts: &counts, trials: &trials, window_ms: 1000.0 };
-        function_losses(&losses, &responses, &[0.0; 4]).unwrap()
-    };
-    assert_eq!(
-        at([2.0, 6.0, 6.0, 2.0]),
-        LossValues {
-            terms: vec![TermValue {
-                name: "rate_evoked",
-                value: 0.0,
-                seeds: vec![0.0; 4],
-                population_seeds: Vec::new()
-            }]
-        }
-    );
-    assert!(at([2.0, 6.0, 6.0, 6.0]).terms[0].value > 0.0);
+    let at = |counts: [f64; 4]| evaluate(&losses, &counts, &trials, 1000.0);
+    let loss = at([2.0, 6.0, 6.0, 2.0]);
+    assert_eq!((loss.values, loss.seeds.counts), (vec![("rate_evoked", 0.0)], vec![0.0; 4]));
+    assert!(at([2.0, 6.0, 6.0, 6.0]).values[0].1 > 0.0);
 }
 
 #[test]
@@ -358,7 +374,7 @@ fn terms_that_cannot_be_computed_say_so() {
     let network = neurons(&[1], 4);
     let terms = LossesScene { selectivity: Some(SELECTIVITY), ..only_rates() };
     let error = |targets: &FunctionTargets| {
-        prepare(&terms, targets, &network, &core(&network, 1e9), Path::new("a.ron")).unwrap_err().to_string()
+        prepare(&terms, targets, &network, 1e9).err().map(|e| e.to_string()).unwrap_or_default()
     };
     assert_eq!(
         error(&targets(&[3])),
@@ -371,17 +387,34 @@ fn terms_that_cannot_be_computed_say_so() {
     let without_dsi = FunctionTargets { dsi: vec![], ..recorded };
     assert!(error(&without_dsi).contains("losses.selectivity.weight = 1"));
     // Switched off, nothing is asked for, and nothing is computed.
-    let off = LossesScene::default();
-    let off = prepare(&off, &FunctionTargets::default(), &network, &core(&network, 1e9), Path::new("a.ron"))
-        .unwrap();
+    let off = prepare(&LossesScene::default(), &FunctionTargets::default(), &network, 1e9).unwrap();
     let grey = [TrialKind::Spontaneous];
-    let responses = Responses { counts: &[1u32; 4], trials: &grey, window_ms: 500.0 };
-    let values = function_losses(&off, &responses, &[0.0; 4]).unwrap();
-    assert_eq!(values, LossValues::default());
+    assert_eq!(evaluate(&off, &[1.0; 4], &grey, 500.0), Loss::default());
     // On, but without a trial to read.
     let on = prepared(&only_selectivity(), &[1], 4);
-    let text = function_losses(&on, &responses, &[0.0; 4]).unwrap_err().to_string();
-    assert!(text.contains("losses.selectivity.weight = 1") && text.contains("no evoked trial"), "{text}");
-    let short = Responses { counts: &[1u32; 3], trials: &grey, window_ms: 500.0 };
-    assert!(function_losses(&on, &short, &[0.0; 4]).is_err());
+    assert_eq!(evaluate(&on, &[1.0; 4], &grey, 500.0), Loss::default());
+}
+
+#[test]
+fn every_term_that_is_on_is_listed_by_its_field() {
+    let all: LossesScene = ron::Options::default()
+        .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
+        .from_str(
+            "(rates: (weight: 1, huber_hz: 2), selectivity: (weight: 1), tuning: (weight: 1), contrast: (weight: 1), \
+             voltage: (weight: 1), electrophysiology: (weight: 1), fano: (weight: 1), \
+             pairwise_correlation: (weight: 1, target: 0), structure: (weight_distribution: (weight: 1), \
+             like_to_like: (weight: 1), scale_prior: (weight: 1)))",
+        )
+        .unwrap();
+    let serde_json::Value::Object(scene) = serde_json::to_value(&all).unwrap() else { panic!("a map") };
+    for term in all.terms() {
+        let named = term
+            .field()
+            .split('.')
+            .fold(&serde_json::Value::Object(scene.clone()), |at, name| &at[name])["weight"]
+            .clone();
+        assert_eq!(named.as_f64(), Some(term.weight()), "{}", term.field());
+    }
+    // All fields but the weighting; the three of the structure in place of one.
+    assert_eq!(all.terms().len(), scene.len() - 1 + 2);
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::gpu::Gpu;
-use crate::network::tables::Tables;
 use crate::plan::Plan;
 use crate::setup;
 use crate::sim::KernelTime;
@@ -66,7 +65,7 @@ pub(super) fn measure(gpu: &Arc<Gpu>, report: &Report, scene: &str) -> Result<Ve
         return Ok(Vec::new());
     }
     let started = Instant::now();
-    let tables = Tables::of_plan(&plan)?;
+    let tables = setup::tables(&plan)?;
     let built = setup::build(&plan, &tables, &mut |text| eprintln!("{text}"))?;
     let (n_neurons, n_edges) = (built.network.neurons.len(), built.network.rows.n_edges());
     let mut session = match Session::new(&plan, gpu, &tables, built) {

@@ -3,6 +3,8 @@
 
 /// Number of bins of equal width from 0 to 180 deg.
 pub const N_DIRECTION_BINS: usize = 16;
+/// Most pair types whose weights are counted by direction.
+pub const MAX_LIKE_GROUPS: usize = 8;
 /// Bins a degree.
 pub const DIRECTION_BINS_PER_DEG: f32 = N_DIRECTION_BINS as f32 / 180.0;
 

@@ -12,6 +12,7 @@ use super::lgn_units::{self, LgnUnits};
 use super::positions::{one_of_each_model, place_neurons};
 use super::random::{Draws, Owner};
 use super::recurrent::{self, SourceGrid};
+use super::scene::RecurrentWeightsScene;
 use super::tables::Tables;
 use super::weights::{self, InputWeights, PooledLaw, PspLaw, UnitPsps};
 use super::{
@@ -19,7 +20,6 @@ use super::{
     NamedNodes, Network, Neurons, NodeNames, Rows, pack_target,
 };
 use crate::model::rng::Stream;
-use crate::scene::RecurrentWeightsScene;
 use crate::{Error, Result};
 
 /// What to build.

@@ -68,7 +68,7 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 const MAGIC: [u8; 16] = *b"simrun network 2";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
-const BUILDER_SOURCE: [&str; 24] = [
+const BUILDER_SOURCE: [&str; 25] = [
     include_str!("build.rs"),
     include_str!("cache.rs"),
     include_str!("connection.rs"),
@@ -77,11 +77,12 @@ const BUILDER_SOURCE: [&str; 24] = [
     include_str!("lgn_edges.rs"),
     include_str!("lgn_units.rs"),
     include_str!("mod.rs"),
+    include_str!("names.rs"),
     include_str!("positions.rs"),
     include_str!("random.rs"),
     include_str!("recurrent.rs"),
+    include_str!("scene.rs"),
     include_str!("tables.rs"),
-    include_str!("tables/calibration.rs"),
     include_str!("tables/cells.rs"),
     include_str!("tables/curves.rs"),
     include_str!("tables/em.rs"),

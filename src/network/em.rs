@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::random::{Draws, Owner};
+use super::scene::EmScene;
 use super::tables::Tables;
 use super::{CELL_TYPES, N_CELL_TYPES, Neurons};
 use crate::error::{Error, Result};
 use crate::model::rng::Stream;
-use crate::scene::EmScene;
 
 mod read;
 

@@ -14,6 +14,7 @@ mod names;
 mod positions;
 mod random;
 mod recurrent;
+pub mod scene;
 pub mod tables;
 mod weights;
 

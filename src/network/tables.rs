@@ -4,13 +4,12 @@
 //! `tools/derive_tables.py` derives all of them from the published files. [`Tables::read`] reads and checks a whole
 //! folder, so nothing that uses a [`Tables`] has to check again.
 
-mod calibration;
 mod cells;
 mod curves;
 mod em;
 mod fano;
 mod lgn;
-mod sheet;
+pub(crate) mod sheet;
 mod synapses;
 mod targets;
 #[cfg(test)]
@@ -20,7 +19,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use calibration::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz, scale_inputs};
 pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
 pub use curves::{CurvePool, RecordedContrast, RecordedTuning};
 pub use em::{Covariate, EmConnections};
@@ -38,7 +36,6 @@ use super::{
 };
 use crate::Result;
 use crate::model::kinetics::{Kinetics, KineticsTable};
-use crate::plan::Plan;
 use sheet::Folder;
 
 /// Synaptic classes a target can have: all of [`CLASSES`] but `exc`, which only LGN and background have.
@@ -105,15 +102,11 @@ impl Tables {
         Self::read_with(folder, None)
     }
 
-    /// The tables of a plan: those of its folder, recorded rates and selectivity from its recordings if it names them.
+    /// As [`Tables::read`], recorded rates and selectivity from a folder of recordings where there is one.
     ///
     /// # Errors
     /// As [`Tables::read`].
-    pub fn of_plan(plan: &Plan) -> Result<Self> {
-        Self::read_with(&plan.tables_dir, plan.recordings_dir.as_deref())
-    }
-
-    fn read_with(folder: impl AsRef<Path>, recordings: Option<&Path>) -> Result<Self> {
+    pub fn read_with(folder: impl AsRef<Path>, recordings: Option<&Path>) -> Result<Self> {
         let mut folder = Folder::new(folder.as_ref(), recordings);
         let populations = cells::read_populations(&mut folder)?;
         let cells = cells::read_cells(&mut folder, &populations)?;

@@ -1,61 +1,14 @@
 //! What a training step reports, and how it is shown: a bar on a terminal, plain lines elsewhere.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Instant;
 
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
 
-/// Wall-clock time of the phases of a training step, ms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PhaseMs {
-    /// Rates of the LGN units.
-    pub stimulus: f64,
-    /// Forward pass.
-    pub forward: f64,
-    /// Losses and adjoint pass, with recomputation.
-    pub adjoint: f64,
-    /// Paired recordings, forward and back; 0 without their term.
-    pub pairs: f64,
-    /// Update of the parameters.
-    pub update: f64,
-}
-
-impl PhaseMs {
-    /// Of the whole step.
-    pub fn total(&self) -> f64 {
-        self.stimulus + self.forward + self.adjoint + self.pairs + self.update
-    }
-}
-
-/// One line of `metrics.jsonl`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct StepMetrics {
-    /// Training step, from 1.
-    pub step: u32,
-    /// Each loss term by name, weight included.
-    pub losses: BTreeMap<String, f64>,
-    /// Sum of the terms.
-    pub total_loss: f64,
-    /// Mean rate per cell type over the step's evoked and spontaneous trials, Hz.
-    pub mean_rate_hz: BTreeMap<String, f64>,
-    /// Mean rate of all neurons in evoked trials, Hz.
-    pub mean_rate_evoked_hz: f64,
-    /// Mean rate of all neurons in spontaneous trials, Hz.
-    pub mean_rate_spontaneous_hz: f64,
-    /// Norm of the weights' gradient, before clipping.
-    pub gradient_norm: f64,
-    /// Time of each phase, ms.
-    pub ms: PhaseMs,
-    /// Device memory in use, bytes.
-    pub device_bytes: u64,
-}
+use crate::results::StepMetrics;
 
 /// Shows the training steps on stderr.
 pub struct Progress {
@@ -115,11 +68,33 @@ impl Progress {
         }
     }
 
+    /// Says that a phase of the run begins, which may take long; [`Phase::done`] says how long it took.
+    pub fn phase(&self, what: &str) -> Phase<'_> {
+        self.say(&format!("{what} .."));
+        Phase { progress: self, what: what.to_owned(), started: Instant::now() }
+    }
+
     /// Leaves the bar as it is, below what was said.
     pub fn finish(&self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.abandon();
         }
+    }
+}
+
+/// A phase under way.
+pub struct Phase<'a> {
+    progress: &'a Progress,
+    what: String,
+    started: Instant,
+}
+
+impl Phase<'_> {
+    /// Says what came of it and how long it took; `result` may be empty.
+    pub fn done(self, result: &str) {
+        let Self { progress, what, started } = self;
+        let result = if result.is_empty() { String::new() } else { format!(": {result}") };
+        progress.say(&format!("{what}{result} ({:.1} s)", started.elapsed().as_secs_f64()));
     }
 }
 

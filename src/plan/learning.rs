@@ -5,6 +5,11 @@ use crate::error::Result;
 use crate::scene::{ModeScene, Scene};
 
 impl Check<'_> {
+    pub(super) fn surrogate(&self, scene: &Scene) -> Result<()> {
+        self.above("surrogate.half_width", scene.surrogate.half_width, 0.0, 10.0, "times V_th - E_L")?;
+        self.above("surrogate.height", scene.surrogate.height, 0.0, 100.0, "")
+    }
+
     pub(super) fn learning(&self, scene: &Scene) -> Result<()> {
         let (learn, optimiser) = (&scene.learn, &scene.optimiser);
         let coupled = !learn.coupling_conductance || scene.cells.mode != ModeScene::Point;

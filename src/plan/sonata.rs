@@ -54,9 +54,6 @@ impl Check<'_> {
             "trials.n_spontaneous",
             trials.n_spontaneous,
             limit,
-        )?;
-        let losses = &scene.losses;
-        let limit = || "the term needs a network that simrun builds (network: V1)".to_owned();
-        self.hold(losses.electrophysiology.is_none(), "losses.electrophysiology", "on", limit)
+        )
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Check, MAX_TRIALS};
 use crate::error::Result;
+use crate::loss::contrast::check_contrast;
 use crate::scene::{
     DirectionsScene, ModeScene, NetworkScene, ReportNeuronsScene, ReportVariable, Scene, StartScene,
 };
@@ -93,6 +94,9 @@ impl Check<'_> {
     pub(super) fn evaluation(&self, scene: &Scene) -> Result<()> {
         self.directions("evaluate.directions_deg", &scene.evaluate.directions_deg)?;
         self.contrasts("evaluate.contrasts", &scene.evaluate.contrasts)?;
+        if !scene.evaluate.contrasts.is_empty() {
+            check_contrast(self, scene.trials.grating.contrast)?;
+        }
         self.within("evaluate.n_trials", f64::from(scene.evaluate.n_trials), 1.0, 1e3, "trials a direction")?;
         (0..scene.evaluate.reports.len()).try_for_each(|ix| self.report(scene, ix))
     }

@@ -6,9 +6,9 @@ use super::data::Run;
 use super::page::{Cell, Column, Section, figure, numbers, table, words};
 use super::{plots, run};
 use crate::error::Result;
-use crate::evaluate::{CellTypeSummary, mean_similarities, rate_misses};
+use crate::evaluate::{mean_similarities, rate_misses};
 use crate::figures::{MEASURES, Measure};
-use crate::train::PairErrors;
+use crate::results::{CellTypeSummary, PairErrors};
 
 /// Fields in which runs always differ or that say where a file lies.
 const NO_SETTINGS: [&str; 1] = ["tables"];

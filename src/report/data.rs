@@ -8,13 +8,12 @@ use serde::de::DeserializeOwned;
 
 use super::spikes::{self, Trial};
 use crate::error::{Error, Result};
-use crate::evaluate::{CellTypeSummary, Curves};
-use crate::output::{Provenance, StepMetrics};
-use crate::scene::Scene;
-use crate::train::weighting::Gradients;
-use crate::train::{
-    FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, StimulusEvaluation, Summary, Validation,
+use crate::output::Provenance;
+use crate::results::{
+    CellTypeSummary, Curves, Evaluation, FanoCurve, Gradients, LikeToLikeSlope, PairErrors, PairTypeWeights,
+    StepMetrics, StimulusEvaluation, Summary,
 };
+use crate::scene::Scene;
 
 /// A run folder. What a run has not written yet is None or empty.
 pub(super) struct Run {
@@ -28,7 +27,7 @@ pub(super) struct Run {
     pub(super) gradients: Option<Gradients>,
     pub(super) metrics: Vec<StepMetrics>,
     pub(super) summary: Option<Summary>,
-    pub(super) evaluation: Option<Validation>,
+    pub(super) evaluation: Option<Evaluation>,
     pub(super) trial: Option<Trial>,
 }
 

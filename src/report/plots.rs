@@ -5,9 +5,7 @@ use plotters::style::RGBColor;
 use super::data::Run;
 use super::spikes::Trial;
 use crate::figures::{Axis, Figure, Line, Panel, RasterGroup, SMALL_CHART, bars_of, colour, lines, raster};
-use crate::output::StepMetrics;
-use crate::train::NeuronRange;
-use crate::train::weighting::{Gradients, TermGradient};
+use crate::results::{Gradients, NeuronRange, StepMetrics, TermGradient};
 
 /// Most points of a line.
 const MAX_POINTS: usize = 600;
@@ -86,9 +84,9 @@ pub(super) fn course_of_training(run: &Run) -> Option<Figure> {
 pub(super) fn gradients(gradients: &Gradients) -> Option<Figure> {
     type Norm = fn(&TermGradient) -> f64;
     let groups: [(&str, &str, Norm); 3] = [
-        ("weights", "norm, per nS (pA)", |t| t.norms.weights),
-        ("cell parameters", "norm, per step unit", |t| t.norms.cells),
-        ("pair factors", "norm, per ln factor", |t| t.norms.scales),
+        ("weights", "norm, per nS (pA)", |t| t.weights),
+        ("cell parameters", "norm, per step unit", |t| t.cells),
+        ("pair factors", "norm, per ln factor", |t| t.scales),
     ];
     let charts = groups.into_iter().filter_map(|(title, unit, norm)| {
         let of_terms: Vec<(String, f64)> =

@@ -6,11 +6,11 @@ use super::data::{Evaluated, Run};
 use super::page::{Cell, Section, facts, figure, numbers, significant, table, tiles, words};
 use super::{plots, synapses};
 use crate::error::Result;
-use crate::evaluate::{CellTypeSummary, Comparison, mean_similarities, rate_misses};
+use crate::evaluate::{mean_similarities, rate_misses};
 use crate::figures::{self, MEASURES};
-use crate::scene::{ModeScene, NetworkScene, PortsScene, WeightingScene};
-use crate::train::StimulusEvaluation;
-use crate::train::weighting::Gradients;
+use crate::loss::WeightingScene;
+use crate::results::{CellTypeSummary, Comparison, Gradients, StimulusEvaluation};
+use crate::scene::{ModeScene, NetworkScene, PortsScene};
 
 /// One line below the run's name.
 pub(super) fn headline(run: &Run) -> String {
@@ -177,10 +177,10 @@ fn gradients_part(gradients: &Gradients) -> Result<Markup> {
         .terms
         .iter()
         .map(|term| {
-            let norms = term.norms;
             let mut row = vec![Cell::text(&term.name)];
-            let values = [term.value, term.norm, norms.weights, norms.cells, norms.scales, term.factor];
+            let values = [term.value, term.norm, term.weights, term.cells, term.scales, term.factor];
             row.extend(values.map(Cell::scientific));
+            row.push(Cell::text(term.n_steps.to_string()));
             row
         })
         .collect();
@@ -192,10 +192,11 @@ fn gradients_part(gradients: &Gradients) -> Result<Markup> {
         numbers("cell parameters"),
         numbers("pair factors"),
         numbers("factor"),
+        numbers("time steps"),
     ];
     let caption = html! {
         strong { "Gradients." } " Norm of each term's gradient at the first training step, before anything was learned, by group of what is "
-        "learned; 0 where a group is not. A logarithmic axis each."
+        "learned; 0 where a group is not. Trials were gone back over from their ends, as many time steps as the table says. A logarithmic axis each."
     };
     let weighting = match gradients.weighting {
         WeightingScene::AsGiven => "as given",

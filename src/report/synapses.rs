@@ -6,7 +6,7 @@ use super::data::Evaluated;
 use super::page::{Cell, figure, numbers, table, words};
 use crate::error::Result;
 use crate::figures;
-use crate::train::{LikeToLikeSlope, PairErrors, PairTypeWeights};
+use crate::results::{LikeToLikeSlope, PairErrors, PairTypeWeights};
 
 pub(super) fn section(evaluated: &Evaluated<'_>) -> Result<Markup> {
     let n_edges = evaluated.pairs.first().map_or(0, |pair| pair.n_sampled);

@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Contrast of the gratings under which evoked rates, OSI and DSI were recorded (Siegle et al. 2021, drifting gratings).
-pub const RECORDED_CONTRAST: f64 = 0.8;
-
 /// Time of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -93,6 +93,19 @@ impl Simulation {
     /// # Errors
     /// Those of [`Simulation::adjoint`]; [`Error::Failed`] for another shape.
     pub fn adjoint_of_groups(&mut self, seeds: &[f32], population: &[f32]) -> Result<AdjointReport> {
+        self.adjoint_of_last(self.settings.n_steps, seeds, population)
+    }
+
+    /// The same over the last `n_steps` steps alone: what happened before them is taken as given, and so is the loss by it.
+    ///
+    /// # Errors
+    /// Those of [`Simulation::adjoint_of_groups`].
+    pub fn adjoint_of_last(
+        &mut self,
+        n_steps: usize,
+        seeds: &[f32],
+        population: &[f32],
+    ) -> Result<AdjointReport> {
         let expected = self.layout.population_words(self.settings.n_steps);
         if !population.is_empty() && population.len() != expected {
             let reason = format!("{} seeds of groups, the simulation has {expected}", population.len());
@@ -101,7 +114,7 @@ impl Simulation {
         let start = Instant::now();
         self.clear_adjoint(seeds)?;
         self.device.seeds.write(self.layout.seeds_population(), population);
-        self.walk_all()?;
+        self.walk_back_to(self.settings.n_steps.saturating_sub(n_steps))?;
         self.report(start)
     }
 
@@ -126,7 +139,7 @@ impl Simulation {
         let steps: Vec<f32> = seeds.steps.iter().map(|step| *step as f32).collect();
         self.device.seeds.write(at_step, &steps);
         self.device.seeds.write(by_potential, &seeds.values);
-        self.walk_all()?;
+        self.walk_back_to(0)?;
         let u_d = match self.layout.adjoint_plane("U_D") {
             Some(at) => self.device.adj_state.read(at, plane)?,
             None => vec![0.0; plane],
@@ -135,18 +148,21 @@ impl Simulation {
         Ok(PotentialAdjoint { report: self.report(start)?, current_per_pa, start_u_d_per_mv: u_d })
     }
 
-    /// Walks all segments back, the last one first.
-    fn walk_all(&mut self) -> Result<()> {
+    /// Walks the segments back, the last one first, down to a step.
+    fn walk_back_to(&mut self, first_step: usize) -> Result<()> {
         if !self.has_run {
             return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
         }
         for segment in (0..self.n_segments()).rev() {
+            if self.segment_steps(segment).end <= first_step {
+                break;
+            }
             if self.segment_on_tape != Some(segment) {
                 self.restore_checkpoint(segment)?;
                 self.run_segment(segment, true)?;
                 self.segment_on_tape = Some(segment);
             }
-            self.walk_back(segment)?;
+            self.walk_back(segment, first_step)?;
         }
         self.check_status()
     }
@@ -164,14 +180,15 @@ impl Simulation {
         Ok(())
     }
 
-    /// Walks a taped segment backwards.
-    fn walk_back(&self, segment: usize) -> Result<()> {
+    /// Walks a taped segment backwards, down to a step.
+    fn walk_back(&self, segment: usize, first_step: usize) -> Result<()> {
         let device = &self.device;
         let kernels = &device.kernels;
         let steps: Vec<usize> = self.segment_steps(segment).collect();
         for (steps, slots) in steps.chunks(SLICE_STEPS).zip(device.slots.chunks(SLICE_STEPS)).rev() {
             self.gpu.submit("adjoint", |pass| {
-                for (step, slot) in steps.iter().zip(slots).rev() {
+                for (step, slot) in steps.iter().zip(slots).rev().take_while(|(step, _)| **step >= first_step)
+                {
                     let offset = (step * UNIFORM_STRIDE) as u32;
                     for (group, n_workgroups) in &slot.gather {
                         kernels.gather.dispatch(pass, group, offset, *n_workgroups);

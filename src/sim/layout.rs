@@ -11,7 +11,7 @@ use crate::model::Dynamics;
 use crate::model::cell::{
     CellConstants, CellMode, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
 };
-use crate::model::direction_bins::{DIRECTION_BINS_PER_DEG, N_DIRECTION_BINS};
+use crate::model::direction_bins::{DIRECTION_BINS_PER_DEG, MAX_LIKE_GROUPS, N_DIRECTION_BINS};
 use crate::model::kinetics::Ports;
 use crate::model::real::Dual;
 use crate::model::rng::Stream;
@@ -55,9 +55,6 @@ pub struct UpdateUniform {
     pub clip: f32,
     pub exponentiated: u32,
 }
-
-/// Most pair types that the like-to-like term may look at.
-pub const MAX_LIKE_GROUPS: usize = 8;
 
 /// Distance between two uniforms, bytes: the alignment that every adapter accepts.
 pub const UNIFORM_STRIDE: usize = 256;

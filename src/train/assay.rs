@@ -6,14 +6,11 @@
 //! training step; held-out pairs are recorded too, and enter evaluation only.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::loss::electrophysiology::{LogStatistics, PairTarget, log_peaks, log_statistics, pair_term};
+use crate::loss::electrophysiology::{MeasuredPair, log_peaks, log_statistics};
 use crate::loss::statistics::Quantiles;
 use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
@@ -26,7 +23,8 @@ use crate::network::{
     target_neuron,
 };
 use crate::plan::Plan;
-use crate::scene::{AmplitudeScene, CellsScene, ElectrophysiologyLossScene, PortsScene};
+use crate::results::PairErrors;
+use crate::scene::{CellsScene, PortsScene};
 use crate::setup;
 use crate::sim::{
     EdgeSample, LearnWeights, NeuronThreads, PotentialSeeds, Probe, Settings, Simulation, SourceSpikes,
@@ -46,19 +44,6 @@ const N_TRIALS: usize = 2;
 /// Most steps that are kept on the device at once.
 const SEGMENT_STEPS: usize = 512;
 
-/// A measured pair of cell groups and the edges of the network that it stands for.
-struct MeasuredPair {
-    source: String,
-    target: String,
-    n_recorded: usize,
-    held_out: bool,
-    law: PairTarget,
-    /// Edges of the network.
-    edges: Vec<u32>,
-    /// Its places among the recorded edges.
-    places: Range<usize>,
-}
-
 /// A recorded edge.
 #[derive(Clone, Copy, Debug)]
 struct Recorded {
@@ -67,17 +52,20 @@ struct Recorded {
     target: usize,
 }
 
-/// Peaks of all recorded edges.
-struct Peaks {
-    /// Largest deflection, signed, mV.
-    mv: Vec<f64>,
+/// What a recording of all chosen edges found, and what its adjoint pass needs.
+struct Recording {
+    /// Largest deflection of each, signed, mV.
+    peaks_mv: Vec<f64>,
     /// The step that it follows.
     steps: Vec<u32>,
+    /// Learned offsets of the rig's cell models.
+    theta: Vec<[f64; N_CELL_PARAMETERS]>,
+    /// Potential above E_L at which each cell of the rig is held in each trial, mV.
+    hold_u_mv: Vec<f64>,
 }
 
 /// The rig with its pairs.
 pub(super) struct Assay {
-    weight: f64,
     seed: u64,
     dynamics: Dynamics,
     cell_models: Vec<CellModel>,
@@ -91,64 +79,26 @@ pub(super) struct Assay {
     delays_ms: Vec<[f64; N_CELL_TYPES]>,
     rig: Simulation,
     sample: EdgeSample,
-}
-
-/// What a training step's recordings gave.
-pub(super) struct AssayStep {
-    /// Value of the term, its weight included.
-    pub value: f64,
-    /// Gradient of the learned offsets of each cell model.
-    pub cell_gradient: Vec<[f64; N_CELL_PARAMETERS]>,
-}
-
-/// A measured pair of cell groups beside the network's recordings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PairErrors {
-    /// Presynaptic group of `scenes/v1/psp_measured.csv`.
-    pub source: String,
-    /// Postsynaptic group.
-    pub target: String,
-    /// Whether training never saw it.
-    pub held_out: bool,
-    /// Pairs recorded in tissue.
-    pub n_recorded: usize,
-    /// Mean and standard deviation of ln(peak/mV) there.
-    pub recorded_log_mean: f64,
-    /// See `recorded_log_mean`.
-    pub recorded_log_sd: f64,
-    /// Edges of the network that were recorded; those without a deflection are not in `model`.
-    pub n_sampled: usize,
-    /// The same of the network's edges.
-    pub model: LogStatistics,
-    /// Quantiles of the logarithms of its peaks (mV) at the probabilities of [`PROBABILITIES`]; empty without peaks, and in a file
-    /// of an earlier version.
-    #[serde(default)]
-    pub log_quantiles: Vec<f64>,
-    /// Median time from the presynaptic spike to the peak, ms.
-    pub time_to_peak_ms: f64,
-    /// What the measured latencies and kinetics make of it on the same cells, ms: median.
-    pub measured_time_to_peak_ms: f64,
+    /// The recordings of the training step in hand.
+    recording: Option<Recording>,
 }
 
 impl Assay {
-    /// Sets the rig up for a network that lies on the device as `simulation`. None if no measured pair has an edge.
+    /// Sets the rig up for a network that lies on the device as `simulation`, and pairs that have edges in it. None without pairs.
     ///
     /// # Errors
     /// [`crate::Error::AdapterTooSmall`] and [`crate::Error::Device`], as of any simulation.
     pub(super) fn new(
         gpu: &Arc<Gpu>,
         plan: &Plan,
-        scene: &ElectrophysiologyLossScene,
+        pairs: Vec<MeasuredPair>,
         tables: &Tables,
         network: &Network,
         dynamics: &Dynamics,
         simulation: &Simulation,
     ) -> Result<Option<Self>> {
-        let pairs = measured_pairs(scene, tables, network);
-        let n_pairs = pairs.last().map_or(0, |pair| pair.places.end);
-        if n_pairs == 0 {
-            return Ok(None);
-        }
+        let Some(last) = pairs.last() else { return Ok(None) };
+        let n_pairs = last.places.end;
         let n_neurons = network.neurons.len();
         let n_edges = network.rows.offsets[n_neurons] as usize;
         let settings = rig_settings(simulation.settings(), dynamics);
@@ -157,7 +107,6 @@ impl Assay {
         let sample = EdgeSample::new(gpu, simulation, &rig)?;
         let exact = CellsScene { ports: PortsScene::Exact, ..plan.scene.cells.clone() };
         Ok(Some(Self {
-            weight: scene.weight,
             seed: plan.scene.seed,
             dynamics: dynamics.clone(),
             cell_models: network.cell_models.clone(),
@@ -172,46 +121,56 @@ impl Assay {
                 .collect(),
             rig,
             sample,
+            recording: None,
         }))
     }
 
-    /// Records a new sample of edges and adds `factor` times the term's gradient to the weights' gradients of `simulation`.
+    /// Records the sample of edges of a training step from the network as it is: the largest deflection of each, signed, mV.
     ///
     /// # Errors
-    /// Those of the rig's forward and adjoint passes.
-    pub(super) fn step(
+    /// Those of the rig's forward pass.
+    pub(super) fn record_step(
         &mut self,
         simulation: &Simulation,
         theta: &[[f64; N_CELL_PARAMETERS]],
         training_step: u32,
-        factor: f64,
-    ) -> Result<AssayStep> {
-        let recorded = self.choose(self.seed, training_step);
-        let (rig_theta, hold_u_mv, peaks) = self.record(simulation, theta, &recorded)?;
-        let n_pairs = recorded.len();
-        let mut by_peak = vec![0.0; n_pairs];
-        let mut value = 0.0;
-        for pair in self.pairs.iter().filter(|pair| !pair.held_out) {
-            let places = pair.places.clone();
-            value += pair_term(&pair.law, &peaks.mv[places.clone()], &mut by_peak[places]);
-        }
-        let scale = self.weight * factor;
+    ) -> Result<Vec<f64>> {
+        let edges = self.choose(self.seed, training_step);
+        let recording = self.record(simulation, theta, &edges)?;
+        let peaks_mv = recording.peaks_mv.clone();
+        self.recording = Some(recording);
+        Ok(peaks_mv)
+    }
+
+    /// Adds the gradient of a loss with these derivatives by the peaks of the last [`Self::record_step`], 1/mV, to the gradients of the
+    /// weights of `simulation`; the gradient of the learned offsets of each cell model.
+    ///
+    /// # Errors
+    /// Those of the rig's adjoint pass; [`Error::Failed`] without a recording.
+    pub(super) fn adjoint(
+        &mut self,
+        simulation: &Simulation,
+        by_peak: &[f64],
+    ) -> Result<Vec<[f64; N_CELL_PARAMETERS]>> {
+        let Some(Recording { steps, theta, hold_u_mv, .. }) = &self.recording else {
+            return Err(Error::Failed("no paired recordings to go back from".to_owned()));
+        };
+        let n_pairs = by_peak.len();
         let mut seeds = PotentialSeeds {
             steps: vec![0; 2 * N_TRIALS * n_pairs],
             values: vec![0.0; 2 * N_TRIALS * n_pairs],
         };
-        for (i, (by_peak, step)) in by_peak.iter().zip(&peaks.steps).enumerate() {
+        for (i, (by_peak, step)) in by_peak.iter().zip(steps).enumerate() {
             let at = N_TRIALS * (n_pairs + i);
             seeds.steps[at..at + N_TRIALS].fill(*step);
-            seeds.values[at] = -(scale * by_peak) as f32;
-            seeds.values[at + 1] = (scale * by_peak) as f32;
+            seeds.values[at] = -by_peak as f32;
+            seeds.values[at + 1] = *by_peak as f32;
         }
         let adjoint = self.rig.adjoint_of_potentials(&seeds)?;
         self.sample.add_gradients(simulation)?;
-        let n_models = self.cell_models.len();
-        let mut cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; n_models];
+        let mut cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; self.cell_models.len()];
         if self.rig.settings().learn_cells {
-            let held = self.rig.held_gradient(&rig_theta, &hold_u_mv, &adjoint);
+            let held = self.rig.held_gradient(theta, hold_u_mv, &adjoint);
             let parts = adjoint.report.cell_gradient.iter().zip(&held);
             for (sum, (own, held)) in cell_gradient.iter_mut().zip(parts) {
                 for k in 0..N_CELL_PARAMETERS {
@@ -219,7 +178,7 @@ impl Assay {
                 }
             }
         }
-        Ok(AssayStep { value: scale * value, cell_gradient })
+        Ok(cell_gradient)
     }
 
     /// Records `n_samples` samples of the network as it is and puts them beside what was measured.
@@ -238,12 +197,12 @@ impl Assay {
         let mut measured_ms = vec![Vec::new(); self.pairs.len()];
         for sample in 0..n_samples {
             let recorded = self.choose(seed, sample);
-            let (_, _, peaks) = self.record(simulation, theta, &recorded)?;
+            let Recording { peaks_mv: peaks, steps, .. } = self.record(simulation, theta, &recorded)?;
             for (k, pair) in self.pairs.iter().enumerate() {
                 for i in pair.places.clone() {
-                    peaks_mv[k].push(peaks.mv[i]);
+                    peaks_mv[k].push(peaks[i]);
                     // The spike is at the end of step 0.
-                    times_ms[k].push(f64::from(peaks.steps[i]) * self.dynamics.dt_ms);
+                    times_ms[k].push(f64::from(steps[i]) * self.dynamics.dt_ms);
                     measured_ms[k].push(self.measured_time_to_peak_ms(&recorded[i]));
                 }
             }
@@ -300,13 +259,13 @@ impl Assay {
         recorded
     }
 
-    /// Records the given edges: the rig's learned offsets, its holding potentials, the peaks.
+    /// Records the given edges.
     fn record(
         &mut self,
         simulation: &Simulation,
         theta: &[[f64; N_CELL_PARAMETERS]],
         recorded: &[Recorded],
-    ) -> Result<(Vec<[f64; N_CELL_PARAMETERS]>, Vec<f64>, Peaks)> {
+    ) -> Result<Recording> {
         let n_pairs = recorded.len();
         let neurons = self.rig_neurons(recorded);
         let targets: Vec<u32> = recorded
@@ -332,7 +291,8 @@ impl Assay {
         let edges: Vec<u32> = recorded.iter().map(|r| r.edge_ix as u32).collect();
         self.sample.fetch_weights(simulation, &mut self.rig, &edges)?;
         let (_, recording) = self.rig.forward_recorded(0, 0, &Probe::potentials(n_pairs..2 * n_pairs))?;
-        Ok((rig_theta, hold_u_mv, peaks(&recording.u_s_mv, n_pairs)))
+        let (peaks_mv, steps) = peaks(&recording.u_s_mv, n_pairs);
+        Ok(Recording { peaks_mv, steps, theta: rig_theta, hold_u_mv })
     }
 
     /// Stimulators with the sources' cell types, then copies of the targets.
@@ -349,56 +309,6 @@ impl Assay {
         }
         neurons
     }
-}
-
-/// The measured pairs that have edges, with their laws and their places in the rig.
-fn measured_pairs(
-    scene: &ElectrophysiologyLossScene,
-    tables: &Tables,
-    network: &Network,
-) -> Vec<MeasuredPair> {
-    let held_out = tables.held_out_psps();
-    let mut edges = vec![Vec::new(); tables.psp_measured.len()];
-    let n_neurons = network.neurons.len();
-    for source in 0..n_neurons {
-        let of_source = &tables.psp_pair_ix[usize::from(network.neurons.cell_type_ix[source])];
-        let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
-        for edge in row {
-            edges[of_source[network.neurons.target_cell_type(network.rows.targets[edge])]].push(edge as u32);
-        }
-    }
-    let mut pairs = Vec::new();
-    let mut first = 0;
-    for ((measured, edges), held_out) in tables.psp_measured.iter().zip(edges).zip(held_out) {
-        if edges.is_empty() {
-            continue;
-        }
-        let psp = match scene.amplitude {
-            AmplitudeScene::Resting => measured.rest,
-            AmplitudeScene::Percentile90 => measured.p90,
-        };
-        let last = first + edges.len().min(scene.pairs_per_type as usize);
-        pairs.push(MeasuredPair {
-            source: measured.source.clone(),
-            target: measured.target.clone(),
-            n_recorded: psp.n_pairs,
-            held_out,
-            law: PairTarget {
-                log_mean: psp.lognormal_scale_mv.ln(),
-                log_sd: psp.lognormal_shape,
-                share: 0.0,
-            },
-            edges,
-            places: first..last,
-        });
-        first = last;
-    }
-    let in_term = |pair: &&mut MeasuredPair| !pair.held_out;
-    let total: usize = pairs.iter_mut().filter(in_term).map(|pair| pair.n_recorded).sum();
-    for pair in pairs.iter_mut().filter(in_term) {
-        pair.law.share = pair.n_recorded as f64 / total as f64;
-    }
-    pairs
 }
 
 /// The rig always has gradients of its weights; they are added where the network has some.
@@ -452,19 +362,18 @@ fn rig_network(network: &Network, n_pairs: usize) -> Network {
     }
 }
 
-/// Largest deflection of each recorded cell: trial 1 less trial 0, `[n_steps][n_pairs][N_TRIALS]` mV.
-fn peaks(u_s_mv: &[f32], n_pairs: usize) -> Peaks {
-    let mut peaks = Peaks { mv: vec![0.0; n_pairs], steps: vec![0; n_pairs] };
+/// Largest deflection of each recorded cell, mV, and the step that it follows: trial 1 less trial 0, `[n_steps][n_pairs][N_TRIALS]` mV.
+fn peaks(u_s_mv: &[f32], n_pairs: usize) -> (Vec<f64>, Vec<u32>) {
+    let (mut peaks_mv, mut steps) = (vec![0.0_f64; n_pairs], vec![0; n_pairs]);
     for (step, cells) in u_s_mv.chunks_exact(N_TRIALS * n_pairs).enumerate() {
         for (i, trials) in cells.chunks_exact(N_TRIALS).enumerate() {
             let deflection_mv = f64::from(trials[1]) - f64::from(trials[0]);
-            if deflection_mv.abs() > peaks.mv[i].abs() {
-                peaks.mv[i] = deflection_mv;
-                peaks.steps[i] = step as u32;
+            if deflection_mv.abs() > peaks_mv[i].abs() {
+                (peaks_mv[i], steps[i]) = (deflection_mv, step as u32);
             }
         }
     }
-    peaks
+    (peaks_mv, steps)
 }
 
 /// The middle of some values; NaN for none.

@@ -2,61 +2,10 @@
 
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Prepared, prepare};
 use crate::error::Result;
-use crate::network::{NamedNodes, Network, NodeNames};
 use crate::output::Progress;
 use crate::plan::Plan;
-
-/// Counts of a network, which are still wanted when its edges lie on the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkSize {
-    /// Neurons.
-    pub n_neurons: usize,
-    /// LGN units.
-    pub n_lgn: usize,
-    /// Background units.
-    pub n_background: usize,
-    /// Edges from neurons, LGN units and background units.
-    pub n_edges: [u64; 3],
-}
-
-impl NetworkSize {
-    pub(super) fn of(network: &Network) -> Self {
-        let (n, offsets) = (network.neurons.len(), &network.rows.offsets);
-        let ends = [n, n + network.n_lgn, network.n_sources()].map(|source| offsets[source]);
-        Self {
-            n_neurons: n,
-            n_lgn: network.n_lgn,
-            n_background: network.n_background,
-            n_edges: [ends[0], ends[1] - ends[0], ends[2] - ends[1]],
-        }
-    }
-}
-
-/// A population of neurons.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PopulationSize {
-    /// Its name.
-    pub population: String,
-    /// How many of its nodes are neurons of the network.
-    pub n_neurons: usize,
-    /// Smallest and largest of their ids.
-    pub node_ids: Option<[u64; 2]>,
-}
-
-impl PopulationSize {
-    pub(super) fn of(names: &NodeNames) -> Vec<Self> {
-        let size = |named: &NamedNodes| Self {
-            population: named.population.clone(),
-            n_neurons: named.ids.len(),
-            node_ids: named.ids.iter().min().zip(named.ids.iter().max()).map(|(min, max)| [*min, *max]),
-        };
-        names.populations().map(|(_, named)| size(named)).collect()
-    }
-}
 
 /// Puts a plan on the device and says what is there: every figure is that of the run itself. A memory budget that is
 /// exceeded is shown, not refused.

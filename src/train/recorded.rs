@@ -1,8 +1,6 @@
 //! Trials of a network that came with its inputs: which recorded spikes each of them shows.
 
-use crate::error::{Error, Result};
 use crate::loss::TrialKind;
-use crate::network::Network;
 use crate::output::spikes::TrialStimulus;
 use crate::plan::Plan;
 use crate::sim::SpikeList;
@@ -103,27 +101,4 @@ impl Recorded {
         });
         SpikeList::new(n_steps, spikes.into_iter())
     }
-}
-
-/// Refuses terms that compare with recordings of mouse V1 where the cell types are others.
-pub(super) fn refuse_recordings_of_v1(plan: &Plan, network: &Network) -> Result<()> {
-    if network.vocabulary.has_v1_cell_types() {
-        return Ok(());
-    }
-    let losses = &plan.scene.losses;
-    let terms = [
-        ("rates", losses.rates.is_some()),
-        ("selectivity", losses.selectivity.is_some()),
-        ("tuning", losses.tuning.is_some()),
-        ("contrast", losses.contrast.is_some()),
-        ("fano", losses.fano.is_some()),
-        ("structure", losses.structure.is_some()),
-    ];
-    let Some((term, _)) = terms.into_iter().find(|(_, is_on)| *is_on) else { return Ok(()) };
-    let limit = format!(
-        "the term compares with recordings by cell type of mouse V1 (L2/3_Exc, L4_PV, ..), but the circuit's are {}; \
-         network.cell_types can say which stands for which",
-        network.vocabulary.cell_types.join(", ")
-    );
-    Err(Error::field(&plan.scene_file, format!("losses.{term}"), "on", limit))
 }

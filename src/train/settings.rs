@@ -76,7 +76,7 @@ pub(super) fn optimiser_settings(
         cell_bounds: models.iter().map(|model| cell_bounds(model, &learn.bounds)).collect(),
         learn_scales: LearnScales { pairs: learn.pair_scale, types: learn.type_scale },
         log_scale_bound: learn.bounds.pair_scale_factor.ln(),
-        structure: plan.scene.losses.structure.is_some(),
+        structure: plan.scene.losses.needs().weights,
         like_pairs,
     }
 }

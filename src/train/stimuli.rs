@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::schedule;
 use super::session::{LearnedNetwork, Session};
 use crate::error::{Error, Result};
-use crate::evaluate::{BIN_MS, CellTypeSummary, NeuronTrials, StimulusSummary, summarise_stimulus};
+use crate::evaluate::{BIN_MS, NeuronTrials, summarise_stimulus};
 use crate::gpu::Gpu;
 use crate::model::Dynamics;
 use crate::network::Network;
 use crate::network::lgn_units::FIELD_CENTRE_DEG;
 use crate::network::tables::Tables;
 use crate::plan::{MAX_TRIALS, Plan};
+use crate::results::{CellTypeSummary, StimulusEvaluation};
 use crate::scene::NetworkScene;
 use crate::setup::{self, Built};
 use crate::sim::{
@@ -59,29 +59,6 @@ impl Default for StimulusOptions {
             grey_after_ms: 0.0,
         }
     }
-}
-
-/// The network under one image or movie.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StimulusEvaluation {
-    /// File or folder.
-    pub file: PathBuf,
-    /// Frames; 1 for an image.
-    pub n_frames: usize,
-    /// How long each stays, ms.
-    pub frame_ms: f64,
-    /// Width and height on the screen, deg.
-    pub size_deg: [f64; 2],
-    /// Time of the first frame, ms: spikes are counted from here to the end of the trial.
-    pub onset_ms: f64,
-    /// Length of a trial, ms.
-    pub duration_ms: f64,
-    /// Trials of the stimulus; there were as many grey ones.
-    pub n_trials: u32,
-    /// Width of the bins in which trials are compared, ms.
-    pub bin_ms: f64,
-    /// Cell types of the core, then all together.
-    pub cell_types: Vec<StimulusSummary>,
 }
 
 /// One image or movie, its place in time, and what the LGN units with synapses see of it.

@@ -1,15 +1,13 @@
 //! The full evaluation of a run that is over: what `simrun evaluate` shows.
 
-use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 use super::session::TrialRecording;
-use super::stimuli::{Stage, StimulusEvaluation, StimulusOptions};
-use super::{FanoCurve, LikeToLikeSlope, PairErrors, PairTypeWeights, Prepared, prepare, schedule};
+use super::stimuli::{Stage, StimulusOptions};
+use super::{Prepared, prepare, schedule};
 use crate::error::{Error, Result};
-use crate::evaluate::{CellTypeSummary, Curves};
 use crate::output::{Progress, read_run};
+use crate::results::Evaluation;
 
 /// Directions of the gratings, deg.
 const DIRECTIONS_DEG: &str = "[0, 45, 90, 135, 180, 225, 270, 315]";
@@ -31,51 +29,12 @@ pub struct ValidationOptions {
     pub quiet: bool,
 }
 
-/// The network of a run beside one split of the recorded sessions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct BesideSessions {
-    /// Rates and selectivity by cell type.
-    pub cell_types: Vec<CellTypeSummary>,
-    /// Tuning and contrast-response curves.
-    pub curves: Curves,
-    /// Population Fano factors.
-    pub fano: Vec<FanoCurve>,
-    /// Median rates of pyramidal, PV and SST types that were compared with the recorded interquartile range.
-    pub n_rates: usize,
-    /// Those outside it.
-    pub rates_outside: Vec<String>,
-}
-
-/// `evaluation.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Validation {
-    /// The run folder.
-    pub run: PathBuf,
-    /// Training steps behind the network.
-    pub training_step: u32,
-    /// Trials of each direction and of the grey screen.
-    pub n_trials: u32,
-    /// Beside the sessions that the losses are taken from.
-    pub train: BesideSessions,
-    /// Beside the sessions that were held out.
-    pub held_out: BesideSessions,
-    /// Paired recordings beside the measured ones; empty for a network without synapses.
-    pub pairs: Vec<PairErrors>,
-    /// Weights between excitatory types beside EM.
-    pub weights: Vec<PairTypeWeights>,
-    /// Like-to-like slopes beside EM.
-    pub like_to_like: Vec<LikeToLikeSlope>,
-    /// The network under images and movies, if any were shown.
-    #[serde(default)]
-    pub stimuli: Vec<StimulusEvaluation>,
-}
-
 /// Evaluates the network of a run folder as its checkpoint holds it, or as it was built where no step was taken; writes the
 /// spikes of the trials into the folder (`evaluation_spikes.h5`, `evaluation_trials.csv`).
 ///
 /// # Errors
 /// Bad input for a folder that is no run; a failed run otherwise.
-pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
+pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     let settings = [
         format!("evaluate.directions_deg={DIRECTIONS_DEG}"),
         format!("evaluate.n_trials={}", options.n_trials),
@@ -92,19 +51,15 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
         session.restore(checkpoint)?;
     }
     let shown = options.stimuli.show(footage, &session, &gpu, &plan)?;
-    let evaluation = session.evaluate()?;
+    let evaluated = session.evaluate()?;
     let training_step = checkpoint.map_or(0, |c| c.training_step);
-    evaluation.spikes.write(dir, "evaluation_", training_step)?;
-    let beside = |cell_types: Vec<CellTypeSummary>, curves: Curves, fano: Vec<FanoCurve>| {
-        let (n_rates, rates_outside) = crate::evaluate::rate_misses(&cell_types);
-        BesideSessions { cell_types, curves, fano, n_rates, rates_outside }
-    };
-    let mut validation = Validation {
+    evaluated.spikes.write(dir, "evaluation_", training_step)?;
+    let mut evaluation = Evaluation {
         run: dir.to_path_buf(),
         training_step,
         n_trials: options.n_trials,
-        train: beside(evaluation.train, evaluation.train_curves, evaluation.train_fano),
-        held_out: beside(evaluation.held_out, evaluation.held_out_curves, evaluation.held_out_fano),
+        train: evaluated.train,
+        held_out: evaluated.held_out,
         pairs: session.record_pairs(N_PAIR_SAMPLES)?,
         weights: session.weights_beside_em(&tables)?,
         like_to_like: session.like_to_like(&tables)?,
@@ -112,10 +67,10 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
     };
     if !shown.is_empty() {
         let stage = Stage::new(&plan, &gpu, &tables, session)?;
-        let gratings = &validation.train.cell_types;
-        validation.stimuli = stage.run(&shown, &options.stimuli, options.n_trials, gratings)?;
+        let gratings = &evaluation.train.cell_types;
+        evaluation.stimuli = stage.run(&shown, &options.stimuli, options.n_trials, gratings)?;
     }
-    Ok(validation)
+    Ok(evaluation)
 }
 
 /// Shows the network of a run folder one trial of its own evaluation again, with the spikes of LGN and background units.

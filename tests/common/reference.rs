@@ -15,7 +15,7 @@ A scene is one file of RON (rusty object notation): fields as `name: value`, lis
 writes one to start from; `simrun check FILE` says whether it can be run; `--set path.to.field=value` replaces a value for one run.
 Unknown fields are refused. A field without a default must be given; where a field may be `None`, leaving it out is the same.
 
-This file is made from the documentation in `src/scene.rs`, `src/scene/` and `src/experiment.rs`: `cargo run --release --example scene_reference`.
+This file is made from the documentation in the sources: `cargo run --release --example scene_reference`.
 ";
 
 /// Types that a file of scenes begins with.
@@ -65,11 +65,15 @@ struct Sources {
 /// The whole reference.
 pub(crate) fn markdown(root: &Path) -> Result<String, Box<dyn Error>> {
     let mut sources = Sources::default();
-    let mut files = vec![root.join("src/scene.rs"), root.join("src/experiment.rs")];
-    let mut below: Vec<_> =
-        fs::read_dir(root.join("src/scene"))?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-    below.sort();
-    files.extend(below.into_iter().filter(|file| file.extension().is_some_and(|e| e == "rs")));
+    let mut files =
+        ["src/scene.rs", "src/experiment.rs", "src/network/scene.rs"].map(|f| root.join(f)).to_vec();
+    // A term of the loss has its part of the scene in its own file.
+    for folder in ["src/scene", "src/loss"] {
+        let mut below: Vec<_> =
+            fs::read_dir(root.join(folder))?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+        below.sort();
+        files.extend(below.into_iter().filter(|file| file.extension().is_some_and(|e| e == "rs")));
+    }
     for file in files {
         sources.read(&fs::read_to_string(file)?)?;
     }

@@ -4,8 +4,10 @@ use super::*;
 use crate::loss::contrast::ContrastTarget;
 use crate::loss::tuning::bin_of;
 
-pub(super) const CURVE: CurveLossScene =
-    CurveLossScene { weight: 1.0, min_rate_hz: 0.5, shares: SharesScene::PerType };
+pub(super) const TUNING: TuningLossScene =
+    TuningLossScene { weight: 1.0, min_rate_hz: 0.5, shares: SharesScene::PerType };
+pub(super) const CONTRAST: ContrastLossScene =
+    ContrastLossScene { weight: 1.0, min_rate_hz: 0.5, shares: SharesScene::PerType };
 
 const N: usize = 48;
 const DIRECTIONS_DEG: [f64; 4] = [0.0, 90.0, 135.0, 225.0];
@@ -15,11 +17,10 @@ fn descend(terms: &LossesScene, trials: &[TrialKind], counts: &mut [f64], rate: 
     let losses = prepared(terms, &[2], N);
     let mut ends = (f64::NAN, f64::NAN);
     for step in 0..300 {
-        let responses = Responses { counts: &*counts, trials, window_ms: 500.0 };
-        let values = function_losses(&losses, &responses, &[0.0; N]).unwrap();
-        let [term] = values.terms.as_slice() else { panic!("one term") };
-        ends = (if step == 0 { term.value } else { ends.0 }, term.value);
-        for (count, seed) in counts.iter_mut().zip(&term.seeds) {
+        let loss = evaluate(&losses, counts, trials, 500.0);
+        let [(_, value)] = loss.values.as_slice() else { panic!("one term") };
+        ends = (if step == 0 { *value } else { ends.0 }, *value);
+        for (count, seed) in counts.iter_mut().zip(&loss.seeds.counts) {
             *count -= rate * seed;
         }
     }
@@ -28,7 +29,7 @@ fn descend(terms: &LossesScene, trials: &[TrialKind], counts: &mut [f64], rate: 
 
 #[test]
 fn the_tuning_term_finds_and_undoes_curves_turned_and_scaled() {
-    let terms = LossesScene { tuning: Some(CURVE), ..LossesScene::default() };
+    let terms = LossesScene { tuning: Some(TUNING), ..LossesScene::default() };
     let mut trials = DIRECTIONS_DEG.map(evoked).to_vec();
     trials.push(TrialKind::Spontaneous);
     trials.push(TrialKind::OtherContrast { direction_deg: 45.0, contrast: 0.2 });
@@ -44,9 +45,8 @@ fn the_tuning_term_finds_and_undoes_curves_turned_and_scaled() {
     };
     let losses = prepared(&terms, &[2], N);
     let perfect = counts(1.0, 0.0);
-    let responses = Responses { counts: &perfect, trials: &trials, window_ms: 500.0 };
-    let value = function_losses(&losses, &responses, &[0.0; N]).unwrap();
-    assert!(value.terms[0].value < 1e-24 && value.seeds().iter().all(|s| s.abs() < 1e-12));
+    let loss = evaluate(&losses, &perfect, &trials, 500.0);
+    assert!(loss.values[0].1 < 1e-24 && loss.seeds.counts.iter().all(|s| s.abs() < 1e-12));
 
     let mut free = counts(1.5, 60.0);
     let (first, last) = descend(&terms, &trials, &mut free, 300.0);
@@ -64,7 +64,7 @@ fn the_tuning_term_finds_and_undoes_curves_turned_and_scaled() {
 
 #[test]
 fn the_contrast_term_finds_and_undoes_a_flattened_curve() {
-    let terms = LossesScene { contrast: Some(CURVE), ..LossesScene::default() };
+    let terms = LossesScene { contrast: Some(CONTRAST), ..LossesScene::default() };
     let contrasts = [0.0, 0.1, 0.3, 0.8, 1.0, 0.3];
     let trials = contrasts.map(|contrast| match contrast {
         0.0 => TrialKind::Spontaneous,
@@ -103,13 +103,11 @@ fn bins_go_round_the_circle() {
 #[test]
 fn curve_terms_without_recordings_are_refused() {
     let refused = |terms: LossesScene, targets: FunctionTargets| {
-        prepare(&terms, &targets, &neurons(&[2], 4), &core(&neurons(&[2], 4), 1e9), Path::new("a.ron"))
-            .unwrap_err()
-            .to_string()
+        prepare(&terms, &targets, &neurons(&[2], 4), 1e9).err().unwrap().to_string()
     };
-    let tuning = LossesScene { tuning: Some(CURVE), ..LossesScene::default() };
+    let tuning = LossesScene { tuning: Some(TUNING), ..LossesScene::default() };
     assert!(refused(tuning, FunctionTargets::default()).contains("losses.tuning.weight = 1"));
-    let contrast = LossesScene { contrast: Some(CURVE), ..LossesScene::default() };
+    let contrast = LossesScene { contrast: Some(CONTRAST), ..LossesScene::default() };
     let only_evoked = FunctionTargets { rate_spontaneous_hz: vec![], ..targets(&[2]) };
     assert!(refused(contrast, only_evoked).contains("losses.contrast.weight = 1"));
 }

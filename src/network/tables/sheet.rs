@@ -7,23 +7,23 @@ use std::str::FromStr;
 use crate::{Error, Result};
 
 /// A folder of tables, and the bytes read from it so far.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     /// Where the tables are.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Where those of [`super::RECORDED_TABLES`] are, if not there.
     recordings: Option<PathBuf>,
     /// File names and contents in the order of reading.
-    pub(super) contents: Vec<(String, Vec<u8>)>,
+    pub(crate) contents: Vec<(String, Vec<u8>)>,
 }
 
 impl Folder {
     /// A folder from which nothing has been read yet.
-    pub(super) fn new(path: &Path, recordings: Option<&Path>) -> Self {
+    pub(crate) fn new(path: &Path, recordings: Option<&Path>) -> Self {
         Self { path: path.to_path_buf(), recordings: recordings.map(Path::to_path_buf), contents: Vec::new() }
     }
 
     /// Reads a table that must have the named columns.
-    pub(super) fn sheet(&mut self, name: &str, columns: &[&str]) -> Result<Sheet> {
+    pub(crate) fn sheet(&mut self, name: &str, columns: &[&str]) -> Result<Sheet> {
         let recordings = self.recordings.as_ref().filter(|_| super::RECORDED_TABLES.contains(&name));
         let file = recordings.unwrap_or(&self.path).join(name);
         let bytes = std::fs::read(&file).map_err(|source| match source.kind() {
@@ -37,15 +37,15 @@ impl Folder {
 }
 
 /// A table: its file, its column names and its rows.
-pub(super) struct Sheet {
-    pub(super) file: PathBuf,
+pub(crate) struct Sheet {
+    pub(crate) file: PathBuf,
     header: Vec<String>,
     records: Vec<(u64, csv::StringRecord)>,
 }
 
 impl Sheet {
     /// A table of these bytes, which must have the named columns.
-    pub(super) fn parse(file: PathBuf, bytes: &[u8], columns: &[&str]) -> Result<Self> {
+    pub(crate) fn parse(file: PathBuf, bytes: &[u8], columns: &[&str]) -> Result<Self> {
         let malformed = |e: csv::Error| {
             // A row of the wrong length is the likely mistake; csv's own words for it name line and counts.
             Error::file(&file, format!("malformed CSV: {e}"))
@@ -65,12 +65,12 @@ impl Sheet {
     }
 
     /// The rows in file order.
-    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.records.iter().map(|(line, record)| Row { sheet: self, line: *line, record })
     }
 
     /// Fails unless the table has `n` rows.
-    pub(super) fn require_rows(&self, n: usize) -> Result<()> {
+    pub(crate) fn require_rows(&self, n: usize) -> Result<()> {
         if self.records.len() == n {
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl Sheet {
 
 /// One row of a table.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     sheet: &'a Sheet,
     line: u64,
     record: &'a csv::StringRecord,
@@ -88,7 +88,7 @@ pub(super) struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The text of a column that [`Folder::sheet`] was told of.
-    pub(super) fn text(&self, column: &str) -> Result<&'a str> {
+    pub(crate) fn text(&self, column: &str) -> Result<&'a str> {
         self.sheet
             .header
             .iter()
@@ -98,17 +98,17 @@ impl<'a> Row<'a> {
     }
 
     /// The error for a column of this row.
-    pub(super) fn error(&self, column: &str, value: impl ToString, limit: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, column: &str, value: impl ToString, limit: impl Into<String>) -> Error {
         Error::field(&self.sheet.file, format!("line {}, {column}", self.line), value, limit)
     }
 
     /// A number within a range, in the unit named for the message (`""` for none). Not a number fails.
-    pub(super) fn number(&self, column: &str, range: RangeInclusive<f64>, unit: &str) -> Result<f64> {
+    pub(crate) fn number(&self, column: &str, range: RangeInclusive<f64>, unit: &str) -> Result<f64> {
         self.parse(column, range, "a number", unit)
     }
 
     /// A number as in [`Row::number`], or `None` where the column is empty.
-    pub(super) fn optional_number(
+    pub(crate) fn optional_number(
         &self,
         column: &str,
         range: RangeInclusive<f64>,
@@ -118,12 +118,12 @@ impl<'a> Row<'a> {
     }
 
     /// A whole number within a range.
-    pub(super) fn count(&self, column: &str, range: RangeInclusive<usize>) -> Result<usize> {
+    pub(crate) fn count(&self, column: &str, range: RangeInclusive<usize>) -> Result<usize> {
         self.parse(column, range, "a whole number", "")
     }
 
     /// Index of a column's text in a list of names.
-    pub(super) fn name_ix<S: AsRef<str>>(&self, column: &str, names: &[S]) -> Result<usize> {
+    pub(crate) fn name_ix<S: AsRef<str>>(&self, column: &str, names: &[S]) -> Result<usize> {
         let text = self.text(column)?;
         names.iter().position(|n| n.as_ref() == text).ok_or_else(|| {
             let known: Vec<&str> = names.iter().map(AsRef::as_ref).take(30).collect();

@@ -2,11 +2,10 @@
 
 use super::Optimiser;
 use crate::error::{Error, Result};
-use crate::model::direction_bins::{N_DIRECTION_BINS, direction_bin};
+use crate::model::direction_bins::{MAX_LIKE_GROUPS, N_DIRECTION_BINS, direction_bin};
 use crate::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
 use crate::network::target_neuron;
 use crate::sim::Simulation;
-use crate::sim::layout::MAX_LIKE_GROUPS;
 
 impl Optimiser {
     /// Logarithms of the pair factors learned so far, `[n_pair_types]`.
@@ -56,25 +55,32 @@ impl Optimiser {
 
     /// Sets what the structure terms add to the gradient until they are set anew: the derivative of the loss by the logarithm of a
     /// weight, `[n_pair_types][N_WEIGHT_BINS]`, for the like-to-like pair types also by direction, `[like_pairs][N_DIRECTION_BINS]`, and by the
-    /// logarithms of the pair factors, `[n_pair_types]`.
+    /// logarithms of the pair factors, `[n_pair_types]`. An empty one is all zeros.
     ///
     /// # Errors
     /// [`Error::Failed`] for other shapes, or an optimiser without structure terms.
     pub fn set_structure_gradient(
         &mut self,
-        slopes: &[f32],
-        like_slopes: &[f32],
+        slopes: &[f64],
+        like_slopes: &[f64],
         by_log_scale: &[f64],
     ) -> Result<()> {
-        let fits = slopes.len() == self.weight_counts.len()
-            && like_slopes.len() * N_WEIGHT_BINS == self.like_counts.len()
-            && by_log_scale.len() == self.layout.n_pair_types();
+        let sizes =
+            [self.weight_counts.len(), self.like_counts.len() / N_WEIGHT_BINS, self.layout.n_pair_types()];
+        let given = [slopes, like_slopes, by_log_scale];
+        let fits = given.iter().zip(sizes).all(|(given, n)| given.is_empty() || given.len() == n);
         if !fits || !self.settings.structure {
             return Err(Error::Failed("the optimiser takes no structure terms of that shape".to_owned()));
         }
-        self.pairs.write(self.layout.pairs_slopes(), slopes);
-        self.pairs.write(self.layout.pairs_like_slopes(), like_slopes);
-        self.scale_gradient = by_log_scale.to_vec();
+        let [slopes, like_slopes, by_log_scale] = [0, 1, 2].map(|kind| {
+            let mut whole = given[kind].to_vec();
+            whole.resize(sizes[kind], 0.0);
+            whole
+        });
+        let to_f32 = |values: &[f64]| values.iter().map(|x| *x as f32).collect::<Vec<f32>>();
+        self.pairs.write(self.layout.pairs_slopes(), &to_f32(&slopes));
+        self.pairs.write(self.layout.pairs_like_slopes(), &to_f32(&like_slopes));
+        self.scale_gradient = by_log_scale;
         Ok(())
     }
 

@@ -1,4 +1,8 @@
 use super::*;
+use crate::loss::electrophysiology::measured_pairs;
+use crate::loss::groups::Groups;
+use crate::loss::targets::FunctionTargets;
+use crate::loss::{Context, LossesScene, Responses, Seen, Terms};
 use crate::model::adam::AdamRule;
 use crate::model::recording::{Synapse, record_pair};
 use crate::sim::AdjointReport;
@@ -15,6 +19,7 @@ struct Bench {
     dynamics: Dynamics,
     simulation: Simulation,
     assay: Assay,
+    terms: Terms,
     theta: Vec<[f64; N_CELL_PARAMETERS]>,
 }
 
@@ -52,16 +57,33 @@ impl Bench {
         (network.n_lgn, network.n_background) = (0, 0);
         let simulation = Simulation::new(&gpu, &network, &dynamics, SourceSpikes::None, of_network).unwrap();
         let scene = plan.scene.losses.electrophysiology.unwrap_or_default();
-        let assay = Assay::new(&gpu, &plan, &scene, &tables, &network, &dynamics, &simulation);
+        let pairs = measured_pairs(&scene, &tables, &network);
+        let context = Context {
+            scene_file: &plan.scene_file,
+            network: &network,
+            core: &[],
+            targets: &FunctionTargets::default(),
+            tables: &tables,
+            groups: &Groups::default(),
+            pairs: &pairs,
+            window: 0..20,
+            dt_ms: dynamics.dt_ms,
+        };
+        let losses = LossesScene { electrophysiology: Some(scene), ..LossesScene::default() };
+        let terms = Terms::prepare(&losses, &context).unwrap();
+        let assay = Assay::new(&gpu, &plan, pairs, &tables, &network, &dynamics, &simulation);
         let theta = vec![[0.0; N_CELL_PARAMETERS]; network.cell_models.len()];
-        Self { assay: assay.unwrap().unwrap(), network, dynamics, simulation, theta }
+        Self { assay: assay.unwrap().unwrap(), terms, network, dynamics, simulation, theta }
     }
 
     /// Value of the term, and the gradients of weights and cell parameters.
     fn step(&mut self, training_step: u32) -> (f64, Vec<f32>, Vec<[f64; N_CELL_PARAMETERS]>) {
         self.simulation.clear_weight_gradient();
-        let step = self.assay.step(&self.simulation, &self.theta, training_step, 1.0).unwrap();
-        (step.value, self.simulation.weight_gradient().unwrap(), step.cell_gradient)
+        let peaks_mv = self.assay.record_step(&self.simulation, &self.theta, training_step).unwrap();
+        let of_network = Responses { counts: &[], trials: &[], window_ms: 20.0 };
+        let loss = self.terms.evaluate(&Seen { peaks_mv: &peaks_mv, ..Seen::of_responses(of_network) });
+        let cell_gradient = self.assay.adjoint(&self.simulation, &loss.seeds.peaks).unwrap();
+        (loss.values[0].1, self.simulation.weight_gradient().unwrap(), cell_gradient)
     }
 }
 
@@ -96,7 +118,7 @@ fn peaks_are_those_of_the_cell_model_in_f64() {
     for mode in ["cells.mode=Point", TWO_COMPARTMENTS] {
         let mut bench = Bench::new(&[mode], |_, _| ());
         let recorded = bench.assay.choose(1, 0);
-        let (_, _, peaks) = bench.assay.record(&bench.simulation, &bench.theta, &recorded).unwrap();
+        let peaks = bench.assay.record(&bench.simulation, &bench.theta, &recorded).unwrap();
         let mut worst: f64 = 0.0;
         for (i, r) in recorded.iter().enumerate() {
             let cell = &bench.network.cell_models[usize::from(bench.network.neurons.model_ix[r.target])];
@@ -109,7 +131,7 @@ fn peaks_are_those_of_the_cell_model_in_f64() {
             let n_steps = bench.assay.rig.settings().n_steps - 1 - delay;
             let pair = record_pair(cell, *mode, ports, synapse, *dt_ms, n_steps);
             let peak_mv = pair.soma_mv.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
-            worst = worst.max((peaks.mv[i] - peak_mv).abs() / (peak_mv.abs() + 1e-2));
+            worst = worst.max((peaks.peaks_mv[i] - peak_mv).abs() / (peak_mv.abs() + 1e-2));
             let at = pair.soma_mv.iter().position(|u| *u == peak_mv).unwrap();
             let step = at + delay;
             let off = (f64::from(peaks.steps[i]) - step as f64).abs();

@@ -1,7 +1,5 @@
 //! What a session has learned, as a checkpoint and back.
 
-use std::collections::BTreeMap;
-
 use super::Session;
 use crate::error::{Error, Result};
 use crate::model::cell::N_CELL_PARAMETERS;
@@ -10,6 +8,8 @@ use crate::sim::optimiser::Learned;
 
 /// Tensors of a checkpoint that hold the factors of the terms.
 const FACTOR_PREFIX: &str = "term_factor.";
+/// Tensors of a checkpoint that hold what the terms remember.
+const MEMORY_PREFIX: &str = "term_memory.";
 
 impl Session {
     /// What was learned up to `training_step`.
@@ -24,7 +24,6 @@ impl Session {
             ("weights", f32s(learned.weights)),
             ("weight_moment_1", f32s(moment_1)),
             ("weight_moment_2", f32s(moment_2)),
-            ("rate_mean_hz", f32s(self.rate_mean_hz.clone())),
             ("cell_parameters", f64s(&[n_models, N_CELL_PARAMETERS], learned.cell_parameters.concat())),
             ("cell_moments", f64s(&[n_models, N_CELL_PARAMETERS, 2], learned.cell_moments.concat().concat())),
             ("log_scales", f64s(&[learned.log_scales.len()], learned.log_scales)),
@@ -34,34 +33,35 @@ impl Session {
                 f64s(&[learned.type_scale_moments.len(), 2], learned.type_scale_moments.concat()),
             ),
         ];
-        let factors = self
-            .factors
-            .iter()
-            .map(|(term, factor)| (format!("{FACTOR_PREFIX}{term}"), f64s(&[1], vec![*factor])));
         let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor));
-        let tensors = tensors.chain(factors).collect();
+        let factors = self.terms.factors().into_iter();
+        let factors =
+            factors.map(|(term, factor)| (format!("{FACTOR_PREFIX}{term}"), f64s(&[1], vec![factor])));
+        let memory = self.terms.memory().into_iter();
+        let memory = memory.map(|(term, what, values)| {
+            (format!("{MEMORY_PREFIX}{term}.{what}"), f64s(&[values.len()], values.to_vec()))
+        });
+        let tensors = tensors.chain(factors).chain(memory).collect();
         Ok(Checkpoint::new(&self.plan, training_step, tensors))
     }
 
     /// Goes on from a checkpoint.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let rate_mean_hz = checkpoint.f32s("rate_mean_hz")?;
-        if rate_mean_hz.len() != self.rate_mean_hz.len() {
-            let (found, own) = (rate_mean_hz.len(), self.rate_mean_hz.len());
-            return Err(Error::Failed(format!(
-                "the checkpoint is of {found} neurons, the network has {own}"
-            )));
-        }
-        self.rate_mean_hz = rate_mean_hz.to_vec();
-        let mut factors = BTreeMap::new();
-        for name in checkpoint.tensors.keys() {
-            if let (Some(term), [factor, ..]) =
-                (name.strip_prefix(FACTOR_PREFIX), checkpoint.f64s(name).unwrap_or(&[]))
-            {
-                factors.insert(term.to_owned(), *factor);
+        for (name, tensor) in &checkpoint.tensors {
+            if let (Some(term), TensorData::F64(factor)) = (name.strip_prefix(FACTOR_PREFIX), &tensor.data) {
+                factor.iter().for_each(|factor| self.terms.set_factor(term, *factor));
             }
         }
-        self.set_factors(factors);
+        for (term, what, own) in self.terms.memory_mut() {
+            let kept = remembered(checkpoint, term, what)?;
+            if kept.len() != own.len() {
+                let (found, own) = (kept.len(), own.len());
+                return Err(Error::Failed(format!(
+                    "the checkpoint remembers {found} values of '{what}' for the term '{term}', the network has {own}"
+                )));
+            }
+            own.copy_from_slice(&kept);
+        }
         let learned = Learned {
             n_updates: checkpoint.training_step,
             weights: checkpoint.f32s("weights")?.to_vec(),
@@ -76,5 +76,17 @@ impl Session {
             type_scale_moments: checkpoint.f64s("type_scale_moments")?.as_chunks().0.to_vec(),
         };
         self.optimiser.restore(&mut self.simulation, learned)
+    }
+}
+
+/// What a term remembers. Checkpoints of earlier versions have the running rates of the selectivity term alone, as 32-bit floats under their
+/// own name.
+fn remembered(checkpoint: &Checkpoint, term: &str, what: &str) -> Result<Vec<f64>> {
+    let name = format!("{MEMORY_PREFIX}{term}.{what}");
+    match checkpoint.f32s(what) {
+        Ok(earlier) if !checkpoint.tensors.contains_key(&name) => {
+            Ok(earlier.iter().map(|x| f64::from(*x)).collect())
+        }
+        _ => Ok(checkpoint.f64s(&name)?.to_vec()),
     }
 }

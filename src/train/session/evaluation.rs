@@ -1,43 +1,33 @@
 //! Looks at the network as it is: responses to gratings and grey, paired recordings, weights.
 
-use serde::{Deserialize, Serialize};
-
-use super::super::assay::PairErrors;
-use super::super::populations::{FanoCurve, FanoSums};
 use super::super::schedule;
-use super::super::structure::{LikeToLikeSlope, PairTypeWeights, like_to_like, weights_beside_em};
-use super::{Session, Shown};
+use super::Session;
+use super::stimulus::Shown;
 use crate::error::Result;
 use crate::evaluate::{
-    CellTypeSummary, ContrastResponses, Curves, Tuning, contrast_classes, contrast_curves, summarise,
-    tuning_curves,
+    ContrastResponses, DirectionSlopes, Tuning, contrast_classes, contrast_curves, rate_misses, summarise,
+    tuning_curves, weights_beside_em,
 };
 use crate::loss::Responses;
+use crate::loss::groups::PopulationCounts;
 use crate::loss::targets::FunctionTargets;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::NodeNames;
 use crate::network::tables::{Split, Tables};
+use crate::network::{NodeNames, target_neuron};
 use crate::output::reports::PotentialReport;
 use crate::output::spikes::{TrialSpikes, TrialStimulus};
+use crate::results::{BesideSessions, Curves, LikeToLikeSlope, NeuronRange, PairErrors, PairTypeWeights};
 use crate::sim::Probe;
 use crate::sim::optimiser::Optimiser;
 use crate::stimulus::TrialCondition;
 use crate::stimulus::lgn::LgnUnit;
 
-/// Result of an evaluation.
-pub struct Evaluation {
+/// What a session finds when it shows every direction and the grey screen.
+pub struct SessionEvaluation {
     /// Beside the sessions that the losses are taken from.
-    pub train: Vec<CellTypeSummary>,
+    pub train: BesideSessions,
     /// Beside the sessions that were held out.
-    pub held_out: Vec<CellTypeSummary>,
-    /// Tuning and contrast-response curves beside the sessions that the losses are taken from.
-    pub train_curves: Curves,
-    /// The same beside the sessions that were held out.
-    pub held_out_curves: Curves,
-    /// Population Fano factors beside the sessions that the losses are taken from; empty where they are not measured.
-    pub train_fano: Vec<FanoCurve>,
-    /// The same beside the sessions that were held out.
-    pub held_out_fano: Vec<FanoCurve>,
+    pub held_out: BesideSessions,
     /// Spikes of all trials.
     pub spikes: TrialSpikes,
     /// Potentials that the scene asks for.
@@ -65,17 +55,6 @@ pub(in crate::train) struct LearnedNetwork {
     pub(in crate::train) lgn_units: Vec<(usize, LgnUnit)>,
 }
 
-/// Neighbouring neurons of one cell type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NeuronRange {
-    /// Cell type.
-    pub cell_type: String,
-    /// First neuron.
-    pub first: u32,
-    /// How many there are.
-    pub n: u32,
-}
-
 impl Session {
     /// What the neurons are called.
     pub fn names(&self) -> &NodeNames {
@@ -85,7 +64,7 @@ impl Session {
     /// The neurons' cell types, in the order of the neurons.
     pub fn neurons_by_type(&self) -> Vec<NeuronRange> {
         let types: Vec<usize> =
-            (0..self.rate_mean_hz.len()).map(|neuron_ix| self.simulation.source_type(neuron_ix)).collect();
+            (0..self.layout().n_neurons).map(|neuron_ix| self.simulation.source_type(neuron_ix)).collect();
         let mut first = 0;
         let ranges = types.chunk_by(|a, b| a == b).map(|range| {
             let n = range.len() as u32;
@@ -143,7 +122,15 @@ impl Session {
         if !self.vocabulary.has_v1_cell_types() {
             return Ok(Vec::new());
         }
-        like_to_like(&self.simulation, &self.tuning_angle_deg, tables)
+        let mut slopes = DirectionSlopes::new(tables);
+        self.simulation.visit_recurrent_edges(|source, word, weight| {
+            let ends = [source, target_neuron(word) as usize];
+            let [source_type, target_type] = ends.map(|neuron_ix| self.simulation.source_type(neuron_ix));
+            let pair = (source_type, target_type);
+            let directions_deg = ends.map(|neuron_ix| self.tuning_angle_deg[neuron_ix]);
+            slopes.add(pair, directions_deg, weight);
+        })?;
+        Ok(slopes.slopes())
     }
 
     /// The LGN units with synapses and their indices among the sources that are not neurons; none in a network without them.
@@ -181,17 +168,18 @@ impl Session {
     }
 
     /// Shows every direction and the grey screen to the network as it is.
-    pub fn evaluate(&mut self) -> Result<Evaluation> {
+    pub fn evaluate(&mut self) -> Result<SessionEvaluation> {
         let batches: Vec<Shown> = match &self.recorded {
             Some(recorded) => recorded.batches().into_iter().map(Shown::Recorded).collect(),
             None => schedule::evaluation_batches(&self.plan.scene).into_iter().map(Shown::Screen).collect(),
         };
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
-        let mut tuning = Tuning::new(self.rate_mean_hz.len());
+        let n_neurons = self.layout().n_neurons;
+        let mut tuning = Tuning::new(n_neurons);
         let mut contrasts = ContrastResponses::default();
         let mut spikes = TrialSpikes::new(self.plan.scene.time.dt_ms, self.plan.n_steps, self.names.clone());
         let mut reports = Vec::new();
-        let mut fano = FanoSums::default();
+        let mut fano = self.fano.clone();
         for (presentation, shown) in batches.iter().enumerate() {
             self.settle(seed, presentation as u32)?;
             let trials = self.show(shown)?;
@@ -205,23 +193,31 @@ impl Session {
                 Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
             tuning.add(&responses);
             contrasts.add(&responses);
-            if let Some(populations) = &self.populations {
-                populations.add(&mut fano, &forward, &responses);
+            if let Some(fano) = &mut fano {
+                let population = PopulationCounts {
+                    counts: &forward.population_counts,
+                    n_groups: self.n_groups,
+                    n_trials,
+                    window: self.window(),
+                };
+                let [evoked, grey] = [true, false].map(|evoked| responses.trials_of_kind(evoked));
+                fano.add(&population, [&evoked, &grey]);
             }
         }
-        let classes = contrast_classes(&contrasts, &self.core, self.rate_mean_hz.len());
-        let curves = |targets: &FunctionTargets| Curves {
-            tuning: tuning_curves(&tuning, &self.tuning_angle_deg, &self.core, targets),
-            contrast: contrast_curves(&tuning, &contrasts, &classes, &self.core, targets),
+        let classes = contrast_classes(&contrasts, &self.core, n_neurons);
+        let beside = |targets: &FunctionTargets, split: Split| {
+            let cell_types = summarise(&tuning, &self.core, targets);
+            let (n_rates, rates_outside) = rate_misses(&cell_types);
+            let curves = Curves {
+                tuning: tuning_curves(&tuning, &self.tuning_angle_deg, &self.core, targets),
+                contrast: contrast_curves(&tuning, &contrasts, &classes, &self.core, targets),
+            };
+            let fano = fano.as_ref().map_or(Vec::new(), |fano| fano.curves(split));
+            BesideSessions { cell_types, curves, fano, n_rates, rates_outside }
         };
-        let fano_curves = |split| self.populations.as_ref().map_or(Vec::new(), |p| p.curves(&fano, split));
-        Ok(Evaluation {
-            train_fano: fano_curves(Split::Train),
-            held_out_fano: fano_curves(Split::HeldOut),
-            train_curves: curves(&self.train_targets),
-            held_out_curves: curves(&self.held_out_targets),
-            train: summarise(&tuning, &self.core, &self.train_targets),
-            held_out: summarise(&tuning, &self.core, &self.held_out_targets),
+        Ok(SessionEvaluation {
+            train: beside(&self.train_targets, Split::Train),
+            held_out: beside(&self.held_out_targets, Split::HeldOut),
             spikes,
             reports,
         })

@@ -1,58 +1,80 @@
-//! L8, L9: correlations of populations. The Fano factor of the spike count of groups of neurons over bins of the recorded
-//! widths, and the mean pairwise correlation within the groups.
+//! L8: the Fano factor of the spike count of groups of neurons over bins of the recorded widths.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
+use serde::{Deserialize, Serialize};
 
-use super::Responses;
-use crate::model::rng::{Stream, normal_pair, uniform_f64, words};
-use crate::network::tables::FanoPoint;
+use super::groups::PopulationCounts;
+use super::seen::{Seeds, Seen};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use crate::error::{Check, Result};
+use crate::network::tables::{FanoPoint, Split};
 
-/// Mean and standard deviation of the number of neurons of a group.
-const GROUP_SIZE: [f64; 2] = [70.0, 30.0];
-/// Fewest neurons of a group, where the network has as many.
-const LEAST_SIZE: usize = 10;
 /// Fewest bins of a window, as in the table of recordings.
 const LEAST_BINS: usize = 3;
 
-/// Draws `n_groups` groups of about 70 of the given neurons, each without replacement, as masks of all `n_neurons`: bit g for
-/// group g. A function of the seed.
-pub fn draw_groups(candidates: &[usize], n_neurons: usize, n_groups: u32, seed: u64) -> Vec<u32> {
-    let mut masks = vec![0; n_neurons];
-    let n = candidates.len();
-    for group in 0..n_groups {
-        let z = normal_pair(words(seed, Stream::Loss, u32::MAX, group, 0))[0];
-        let size = (GROUP_SIZE[0] + GROUP_SIZE[1] * z).round().max(LEAST_SIZE as f64) as usize;
-        let mut chosen = BTreeSet::new();
-        // Floyd's algorithm.
-        for last in n - size.min(n)..n {
-            let [a, b, ..] = words(seed, Stream::Loss, last as u32, group, 1);
-            let drawn = ((uniform_f64(a, b) * (last + 1) as f64) as usize).min(last);
-            if !chosen.insert(drawn) {
-                chosen.insert(last);
-            }
-        }
-        chosen.into_iter().for_each(|i| masks[candidates[i]] |= 1 << group);
+/// Loss on the Fano factor of the spike count of groups of about 70 excitatory neurons of the core, which stand for recorded
+/// populations.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FanoLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Number of groups, 1..=32, drawn once a run.
+    #[serde(default = "default_n_groups")]
+    pub n_groups: u32,
+}
+
+fn default_n_groups() -> u32 {
+    16
+}
+
+impl TermScene for FanoLossScene {
+    fn field(&self) -> &'static str {
+        "fano"
     }
-    masks
+
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn check(&self, check: &Check<'_>, _: &SceneFacts) -> Result<()> {
+        check.within("losses.fano.n_groups", f64::from(self.n_groups), 1.0, 32.0, "groups")
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { n_groups: self.n_groups, v1_cell_types: true, ..Needs::default() }
+    }
+
+    fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
+        let window_ms = of.window.len() as f64 * of.dt_ms;
+        let term = |(name, evoked)| {
+            let recorded = of.tables.fano_points(evoked, Split::Train, window_ms);
+            let widths = widths(recorded, of.dt_ms, of.window.len());
+            Box::new(Fano { name, evoked, weight: self.weight, widths }) as Box<dyn Term>
+        };
+        Ok([("fano_evoked", true), ("fano_spontaneous", false)].into_iter().map(term).collect())
+    }
 }
 
-/// Spikes of groups in each step of a batch.
-#[derive(Clone, Debug)]
-pub struct PopulationCounts<'a> {
-    /// `[n_steps][n_groups][n_trials]`.
-    pub counts: &'a [u32],
-    /// Number of groups.
-    pub n_groups: usize,
-    /// Number of trials.
-    pub n_trials: usize,
-    /// The steps of the analysis window.
-    pub window: Range<usize>,
+/// The term under gratings, or under grey.
+struct Fano {
+    name: &'static str,
+    evoked: bool,
+    weight: f64,
+    widths: Vec<FanoWidth>,
 }
 
-impl PopulationCounts<'_> {
-    fn index(&self, step: usize, group: usize, trial: usize) -> usize {
-        (step * self.n_groups + group) * self.n_trials + trial
+impl Term for Fano {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64> {
+        let trials = seen.responses.trials_of_kind(self.evoked);
+        if trials.is_empty() {
+            return None;
+        }
+        seeds.population = vec![0.0; seen.population.counts.len()];
+        Some(fano_term(self.weight, &seen.population, &trials, &self.widths, &mut seeds.population))
     }
 }
 
@@ -153,65 +175,10 @@ pub fn fano_term(
     value
 }
 
-/// L9: `weight mean over groups (r - target)^2` with r the mean correlation of the spike counts of two neurons of a group over
-/// trials, each pair weighted by its two standard deviations:
-/// `r = (Var(sum) - sum var_i)/((sum sd_i)^2 - sum var_i)`. Adds the derivative by each count to `seeds`, `[n_neurons][n_trials]`.
-pub fn pairwise_term<C: Copy + Into<f64>>(
-    weight: f64,
-    target: f64,
-    masks: &[u32],
-    responses: &Responses<'_, C>,
-    trials: &[usize],
-    seeds: &mut [f64],
-) -> f64 {
-    let n_groups = 32 - masks.iter().fold(0, |all: u32, mask| all | mask).leading_zeros();
-    let n_trials = responses.trials.len();
-    let t = trials.len() as f64;
-    let count = |neuron: usize, trial: usize| -> f64 { responses.counts[neuron * n_trials + trial].into() };
-    let mut value = 0.0;
-    for group in 0..n_groups {
-        let of_group: Vec<usize> = (0..masks.len()).filter(|i| masks[*i] >> group & 1 == 1).collect();
-        let mean_of = |i: usize| trials.iter().map(|k| count(i, *k)).sum::<f64>() / t;
-        let moments: Vec<(usize, f64, f64)> = of_group
-            .iter()
-            .map(|&i| {
-                let mean = mean_of(i);
-                let var = trials.iter().map(|k| (count(i, *k) - mean).powi(2)).sum::<f64>() / (t - 1.0);
-                (i, mean, var)
-            })
-            // A neuron that does not vary has no correlation.
-            .filter(|(_, _, var)| *var > 0.0)
-            .collect();
-        let sum_mean: f64 = moments.iter().map(|m| m.1).sum();
-        let sums: Vec<f64> =
-            trials.iter().map(|k| moments.iter().map(|m| count(m.0, *k)).sum::<f64>() - sum_mean).collect();
-        let var_sum = sums.iter().map(|s| s * s).sum::<f64>() / (t - 1.0);
-        let [vars, sds] = [|v: f64| v, f64::sqrt].map(|f| moments.iter().map(|m| f(m.2)).sum::<f64>());
-        let (top, bottom) = (var_sum - vars, sds * sds - vars);
-        if moments.len() < 2 {
-            continue;
-        }
-        let error = top / bottom - target;
-        let share = weight / f64::from(n_groups);
-        value += share * error * error;
-        for (i, mean, var) in &moments {
-            for (k, sum) in trials.iter().zip(&sums) {
-                let d_var = 2.0 * (count(*i, *k) - mean) / (t - 1.0);
-                let d_top = 2.0 * sum / (t - 1.0) - d_var;
-                let d_bottom = sds * d_var / var.sqrt() - d_var;
-                let slope = (d_top - top / bottom * d_bottom) / bottom;
-                seeds[i * n_trials + k] += share * 2.0 * error * slope;
-            }
-        }
-    }
-    value
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loss::TrialKind;
-    use crate::model::rng::uniform;
+    use crate::model::rng::{Stream, uniform};
 
     const N_TRIALS: usize = 4;
 
@@ -286,52 +253,5 @@ mod tests {
             let tolerance = if h == 0 { 3e-2 } else { 1e-3 };
             assert!((seeds[at] - slope).abs() < tolerance * largest, "{at}: {} {slope}", seeds[at]);
         }
-    }
-
-    #[test]
-    fn pairwise_correlation_has_its_value_and_derivative() {
-        let trials = [TrialKind::Spontaneous; 6];
-        let n = 5;
-        let counts: Vec<f64> = (0..n * 6)
-            .map(|i| {
-                let shared = f64::from(uniform(1, Stream::Loss, (i % 6) as u32, 0, 0));
-                3.0 * shared + f64::from(uniform(2, Stream::Loss, i as u32, 0, 0))
-            })
-            .collect();
-        let masks = [0b11, 0b01, 0b11, 0b10, 0b01];
-        let all: Vec<usize> = (0..6).collect();
-        let value = |counts: &[f64], seeds: &mut [f64]| {
-            let responses = Responses { counts, trials: &trials, window_ms: 100.0 };
-            pairwise_term(1.5, 0.2, &masks, &responses, &all, seeds)
-        };
-        let mut seeds = vec![0.0; counts.len()];
-        value(&counts, &mut seeds);
-        for i in 0..counts.len() {
-            let moved = |by: f64| {
-                let mut counts = counts.clone();
-                counts[i] += by;
-                value(&counts, &mut vec![0.0; counts.len()])
-            };
-            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-            assert!((seeds[i] - slope).abs() < 1e-7, "{i}: {} {slope}", seeds[i]);
-        }
-        // Two neurons with the same counts: a correlation of 1.
-        let twins: Vec<f64> = [1.0, 4.0, 2.0, 0.0, 3.0, 2.0].repeat(2);
-        let responses = Responses { counts: &twins, trials: &trials, window_ms: 100.0 };
-        assert!(pairwise_term(1.0, 1.0, &[1, 1], &responses, &all, &mut [0.0; 12]) < 1e-20);
-    }
-
-    #[test]
-    fn groups_are_of_the_candidates_and_of_the_seed() {
-        let candidates: Vec<usize> = (0..300).map(|i| 2 * i).collect();
-        let masks = draw_groups(&candidates, 700, 16, 5);
-        assert!(masks.iter().enumerate().all(|(i, m)| *m == 0 || (i % 2 == 0 && i < 600)));
-        for group in 0..16 {
-            let size = masks.iter().filter(|m| *m >> group & 1 == 1).count();
-            assert!((10..=200).contains(&size), "{size}");
-        }
-        assert_eq!(masks, draw_groups(&candidates, 700, 16, 5));
-        assert_ne!(masks, draw_groups(&candidates, 700, 16, 6));
-        assert_eq!(draw_groups(&candidates[..4], 700, 1, 5).iter().filter(|m| **m == 1).count(), 4);
     }
 }

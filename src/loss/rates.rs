@@ -18,13 +18,81 @@
 //! *Noise.* A rate from a few short trials scatters around the neuron's own; the model's distribution is compared as it
 //! is measured, so it is wider than that of its true rates. Longer windows and more trials shrink this.
 
+use serde::{Deserialize, Serialize};
+
+use super::seen::{Seeds, Seen};
+use super::shares::SharesScene;
 use super::targets::Recorded;
-use super::{Responses, covered, shares};
-use crate::scene::{RatesLossScene, SharesScene};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use crate::error::{Check, Result};
+
+/// Quantile Huber loss between a cell type's rates and the recorded quantiles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatesLossScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// Rate error below which the loss is quadratic, Hz, > 0.
+    pub huber_hz: f64,
+    /// Share of each cell type in the term.
+    #[serde(default = "per_type")]
+    pub shares: SharesScene,
+}
+
+fn per_type() -> SharesScene {
+    SharesScene::PerType
+}
+
+impl TermScene for RatesLossScene {
+    fn field(&self) -> &'static str {
+        "rates"
+    }
+
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn check(&self, check: &Check<'_>, _: &SceneFacts) -> Result<()> {
+        check.above("losses.rates.huber_hz", self.huber_hz, 0.0, 1e3, "Hz")
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { spikes: true, v1_cell_types: true, ..Needs::default() }
+    }
+
+    fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
+        let kinds = [
+            ("rate_evoked", true, &of.targets.rate_evoked_hz, "evoked rates"),
+            ("rate_spontaneous", false, &of.targets.rate_spontaneous_hz, "spontaneous rates"),
+        ];
+        let term = |(name, evoked, recorded, what): (_, _, &Vec<Recorded>, _)| {
+            let groups = self.groups(recorded, of);
+            if groups.is_empty() {
+                return Err(of.no_target(self, what));
+            }
+            Ok(Box::new(Rates { name, evoked, scene: *self, groups }) as Box<dyn Term>)
+        };
+        kinds.into_iter().map(term).collect()
+    }
+}
+
+impl RatesLossScene {
+    /// The groups that have neurons.
+    fn groups(&self, recorded: &[Recorded], of: &Context<'_>) -> Vec<Group> {
+        let pairs = recorded.iter().map(|r| (r, of.covered(&r.cell_types)));
+        let (recorded, groups): (Vec<_>, Vec<_>) = pairs.filter(|(_, neurons)| !neurons.is_empty()).unzip();
+        let shares = self.shares.of(&groups);
+        let group = |((recorded, neurons), share): ((&Recorded, Vec<usize>), f64)| {
+            let n = neurons.len();
+            let target_hz = (0..n).map(|rank| recorded.quantiles.value_at(mid_level(rank, n))).collect();
+            Group { neurons, target_hz, share }
+        };
+        recorded.into_iter().zip(groups).zip(shares).map(group).collect()
+    }
+}
 
 /// The neurons that are compared with one recorded distribution: a cell type, or a few recorded as one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RateGroup {
+struct Group {
     /// Their indices.
     neurons: Vec<usize>,
     /// Recorded quantiles at the mid-levels, Hz, ascending, `[neurons]`.
@@ -33,48 +101,48 @@ pub struct RateGroup {
     share: f64,
 }
 
-/// The groups that have neurons.
-pub(super) fn pair(by: SharesScene, recorded: &[Recorded], core: &[Vec<usize>]) -> Vec<RateGroup> {
-    let pairs =
-        recorded.iter().map(|r| (r, covered(&r.cell_types, core))).filter(|(_, neurons)| !neurons.is_empty());
-    let (recorded, groups): (Vec<_>, Vec<_>) = pairs.unzip();
-    let shares = shares(by, &groups);
-    let group = |((recorded, neurons), share): ((&Recorded, Vec<usize>), f64)| {
-        let n = neurons.len();
-        let target_hz = (0..n).map(|rank| recorded.quantiles.value_at(mid_level(rank, n))).collect();
-        RateGroup { neurons, target_hz, share }
-    };
-    recorded.into_iter().zip(groups).zip(shares).map(group).collect()
+/// The term under gratings, or under grey.
+struct Rates {
+    name: &'static str,
+    evoked: bool,
+    scene: RatesLossScene,
+    groups: Vec<Group>,
+}
+
+impl Term for Rates {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64> {
+        let responses = &seen.responses;
+        let trials = responses.trials_of_kind(self.evoked);
+        if trials.is_empty() {
+            return None;
+        }
+        seeds.counts = vec![0.0; responses.counts.len()];
+        // d rate / d count of one trial.
+        let rate_per_count = 1.0 / (trials.len() as f64 * 1e-3 * responses.window_ms);
+        let mut total = 0.0;
+        for Group { neurons, target_hz, share } in &self.groups {
+            let rates_hz: Vec<f64> = neurons.iter().map(|&i| responses.mean_rate_hz(i, &trials)).collect();
+            let (value, derivative) = quantile_huber(&rates_hz, target_hz, self.scene.huber_hz);
+            let scale = self.scene.weight * share;
+            total += scale * value;
+            for (&neuron_ix, derivative) in neurons.iter().zip(derivative) {
+                for &trial_ix in &trials {
+                    seeds.counts[neuron_ix * responses.trials.len() + trial_ix] +=
+                        scale * derivative * rate_per_count;
+                }
+            }
+        }
+        Some(total)
+    }
 }
 
 /// Level of a rank among `n`.
 fn mid_level(rank: usize, n: usize) -> f64 {
     (rank as f64 + 0.5) / n as f64
-}
-
-/// Value of the term; its derivatives are added to `seeds`, `[n_neurons][n_trials]`.
-pub(super) fn add_term<C: Copy + Into<f64>>(
-    term: &RatesLossScene,
-    groups: &[RateGroup],
-    responses: &Responses<'_, C>,
-    trials: &[usize],
-    seeds: &mut [f64],
-) -> f64 {
-    // d rate / d count of one trial.
-    let rate_per_count = 1.0 / (trials.len() as f64 * 1e-3 * responses.window_ms);
-    let mut total = 0.0;
-    for RateGroup { neurons, target_hz, share } in groups {
-        let rates_hz: Vec<f64> = neurons.iter().map(|&i| responses.mean_rate_hz(i, trials)).collect();
-        let (value, derivative) = quantile_huber(&rates_hz, target_hz, term.huber_hz);
-        let scale = term.weight * share;
-        total += scale * value;
-        for (&neuron_ix, derivative) in neurons.iter().zip(derivative) {
-            for &trial_ix in trials {
-                seeds[neuron_ix * responses.trials.len() + trial_ix] += scale * derivative * rate_per_count;
-            }
-        }
-    }
-    total
 }
 
 /// Quantile Huber loss (Hz) of rates in any order against as many ascending quantiles at the mid-levels, and its

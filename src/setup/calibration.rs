@@ -10,9 +10,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{CELL_TYPES, CellModel, Network, target_neuron};
-use super::sheet::{Row, Sheet};
-use super::{PROBABILITIES, Quantity, Split, Tables};
+use crate::network::tables::sheet::{Row, Sheet};
+use crate::network::tables::{PROBABILITIES, Quantity, Split, Tables};
+use crate::network::{CELL_TYPES, CellModel, Network, target_neuron};
 use crate::plan::Plan;
 use crate::scene::{self, CellsScene, ModeScene, NetworkScene, Scene};
 use crate::{Error, Result};

@@ -1,14 +1,91 @@
-//! L4, L5: the weights between neurons beside what electron microscopy shows of their synapses: value, and slopes by the
+//! L4: the distribution of the weights between neurons beside what electron microscopy shows of their synapses: value, and slopes by the
 //! logarithm of a weight for every bin of weights (`model::weight_bins`).
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::direction_bins::{N_DIRECTION_BINS, direction_middle_deg};
-use crate::model::weight_bins::{N_WEIGHT_BINS, log_edge};
-use crate::network::normal_quantile;
+use super::seen::{Seeds, Seen};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use super::weights::{LogMoments, check_synapses, counted_quantiles, log_moments, place};
+use crate::error::{Check, Result};
+use crate::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
+use crate::network::{Network, normal_quantile};
 
 /// Parts into which a bin's weights are divided where they are put beside the target's quantiles.
 const PARTS: usize = 4;
+
+/// Wasserstein-1 distance between the logarithms of the weights of a pair type and their target; each edge counts the same.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightDistributionScene {
+    /// Weight of the term, >= 0.
+    pub weight: f64,
+    /// What the weights are compared with.
+    #[serde(default)]
+    pub target: WeightTargetScene,
+}
+
+/// Target of the distribution of weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightTargetScene {
+    /// A normal law of the logarithms with the spread of the sizes of EM connections, about the pair type's own mean: EM says
+    /// nothing of nS or pA. Between excitatory types only, since no sizes of inhibitory synapses are published.
+    #[default]
+    EmSpread,
+    /// The weights that the builder drew, for every pair type.
+    BuilderWeights,
+}
+
+impl TermScene for WeightDistributionScene {
+    fn field(&self) -> &'static str {
+        "structure.weight_distribution"
+    }
+
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn check(&self, check: &Check<'_>, scene: &SceneFacts) -> Result<()> {
+        check_synapses(check, scene)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { weights: true, v1_cell_types: true, ..Needs::default() }
+    }
+
+    fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
+        let targets = match self.target {
+            WeightTargetScene::EmSpread => {
+                let mut targets = vec![None; of.network.vocabulary.n_pair_types()];
+                let sds = of.tables.em_log_sds.iter().flatten();
+                targets.iter_mut().zip(sds).for_each(|(t, sd)| *t = sd.map(WeightTarget::Spread));
+                targets
+            }
+            WeightTargetScene::BuilderWeights => {
+                let counts = count_weights(of.network);
+                let of_type = counts.chunks_exact(N_WEIGHT_BINS);
+                of_type.map(|counts| Some(WeightTarget::Counts(counts.to_vec()))).collect()
+            }
+        };
+        Ok(vec![Box::new(WeightDistribution { weight: self.weight, targets })])
+    }
+}
+
+/// The weights between neurons by size, `[n_pair_types][N_WEIGHT_BINS]`.
+fn count_weights(network: &Network) -> Vec<u32> {
+    let (vocabulary, rows) = (&network.vocabulary, &network.rows);
+    let mut counts = vec![0; vocabulary.n_pair_types() * N_WEIGHT_BINS];
+    for source in 0..network.neurons.len() {
+        let row = rows.offsets[source] as usize..rows.offsets[source + 1] as usize;
+        for (word, weight) in rows.targets[row.clone()].iter().zip(&rows.weights[row]) {
+            let target = network.neurons.target_cell_type(*word);
+            let pair = network.source_type(source) * vocabulary.n_cell_types() + target;
+            if let Some(bin) = weight_bin(*weight) {
+                counts[pair * N_WEIGHT_BINS + bin] += 1;
+            }
+        }
+    }
+    counts
+}
 
 /// What the logarithms of the weights of a pair type are compared with.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,40 +103,6 @@ pub struct WeightDistance {
     pub distance: f64,
     /// Derivative of the distance by the logarithm of one of the n weights, times n, for each bin.
     pub slopes: Vec<f64>,
-}
-
-/// Moments of the logarithms of counted weights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LogMoments {
-    /// Number of weights that are not 0.
-    pub n: u64,
-    /// Mean of their logarithms (nS; pA in point mode).
-    pub mean: f64,
-    /// Standard deviation.
-    pub sd: f64,
-}
-
-/// Mean and standard deviation of the logarithms of counted weights, `[N_WEIGHT_BINS]`; weights lie in the middles of their bins.
-pub fn log_moments(counts: &[u32]) -> LogMoments {
-    let n: u64 = counts.iter().map(|c| u64::from(*c)).sum();
-    if n == 0 {
-        return LogMoments::default();
-    }
-    let over = |f: &dyn Fn(f64) -> f64| {
-        let sum: f64 = counts.iter().enumerate().map(|(bin, c)| f64::from(*c) * f(middle(bin))).sum();
-        sum / n as f64
-    };
-    let mean = over(&|x| x);
-    LogMoments { n, mean, sd: over(&|x| (x - mean).powi(2)).sqrt() }
-}
-
-fn middle(bin: usize) -> f64 {
-    0.5 * (log_edge(bin) + log_edge(bin + 1))
-}
-
-/// Logarithm of a place within a bin, 0 at its lower and 1 at its upper edge.
-fn place(bin: usize, share: f64) -> f64 {
-    log_edge(bin) + share * (log_edge(bin + 1) - log_edge(bin))
 }
 
 /// W1 between the logarithms of counted weights, `[N_WEIGHT_BINS]`, and a target: the mean distance between quantiles of the same
@@ -101,23 +144,6 @@ fn compare(counts: &[u32], n: u64, mut quantile: impl FnMut(f64) -> f64) -> (f64
     (distance, slopes, mean_slope)
 }
 
-/// Quantiles of the logarithms of counted weights, `[N_WEIGHT_BINS]`, to be asked for in ascending order; None without weights.
-pub fn counted_quantiles(counts: &[u32]) -> Option<Box<dyn FnMut(f64) -> f64 + '_>> {
-    let n: u64 = counts.iter().map(|c| u64::from(*c)).sum();
-    let last = counts.iter().rposition(|c| *c > 0)?;
-    let (mut bin, mut below) = (0, 0.0);
-    Some(Box::new(move |p| {
-        loop {
-            let share = f64::from(counts[bin]) / n as f64;
-            if share > 0.0 && (below + share >= p || bin == last) {
-                return place(bin, ((p - below) / share).clamp(0.0, 1.0));
-            }
-            below += share;
-            bin += 1;
-        }
-    }))
-}
-
 /// The term of all pair types together: `sum share W1`, a pair type's share being that of its weights.
 #[derive(Clone, Debug)]
 pub struct WeightDistribution {
@@ -128,8 +154,8 @@ pub struct WeightDistribution {
 }
 
 impl WeightDistribution {
-    /// Value, and derivative by the logarithm of one weight of each bin, `[n_pair_types][N_WEIGHT_BINS]`, times `factor` both.
-    pub fn value_and_slopes(&self, counts: &[u32], factor: f64) -> (f64, Vec<f32>) {
+    /// Value, and derivative by the logarithm of one weight of each bin, `[n_pair_types][N_WEIGHT_BINS]`.
+    pub fn value_and_slopes(&self, counts: &[u32]) -> (f64, Vec<f64>) {
         let of_type = || counts.chunks_exact(N_WEIGHT_BINS).zip(&self.targets);
         let counted = |counts: &[u32]| counts.iter().map(|c| u64::from(*c)).sum::<u64>();
         let total: u64 = of_type().filter(|(_, target)| target.is_some()).map(|(c, _)| counted(c)).sum();
@@ -141,84 +167,23 @@ impl WeightDistribution {
                 continue;
             };
             // Each weight has 1/n of its pair type and the pair type n/total of the term.
-            let per_weight = factor * self.weight / total as f64;
+            let per_weight = self.weight / total as f64;
             value += per_weight * counted(counts) as f64 * distance.distance;
-            slopes.extend(distance.slopes.iter().map(|slope| (per_weight * slope) as f32));
+            slopes.extend(distance.slopes.iter().map(|slope| per_weight * slope));
         }
         (value, slopes)
     }
 }
 
-/// A slope that EM tells of a pair type, with its standard error, 1/deg.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SlopeTarget {
-    /// Slope of the logarithm of the size against the difference of directions.
-    pub slope_per_deg: f64,
-    /// Standard error.
-    pub se_per_deg: f64,
-}
-
-/// L10: like-to-like slopes, `mean over pair types of ((slope - slope*)/se*)^2`.
-#[derive(Clone, Debug)]
-pub struct LikeToLike {
-    /// Weight of the term.
-    pub weight: f64,
-    /// One a pair type.
-    pub targets: Vec<SlopeTarget>,
-}
-
-impl LikeToLike {
-    /// Value, and derivative by the logarithm of one weight of each direction, `[targets][N_DIRECTION_BINS]`, times `factor` both.
-    /// `counts`: `[targets][N_DIRECTION_BINS][N_WEIGHT_BINS]`; weights and directions lie in the middles of their bins.
-    pub fn value_and_slopes(&self, counts: &[u32], factor: f64) -> (f64, Vec<f32>) {
-        let mut slopes = Vec::with_capacity(self.targets.len() * N_DIRECTION_BINS);
-        let mut value = 0.0;
-        let share = factor * self.weight / self.targets.len().max(1) as f64;
-        for (target, counts) in self.targets.iter().zip(counts.chunks_exact(N_DIRECTION_BINS * N_WEIGHT_BINS))
-        {
-            let by_direction: Vec<(f64, LogMoments)> = counts
-                .chunks_exact(N_WEIGHT_BINS)
-                .enumerate()
-                .map(|(bin, counts)| (direction_middle_deg(bin), log_moments(counts)))
-                .collect();
-            let over = |f: &dyn Fn(f64, &LogMoments) -> f64| -> f64 {
-                by_direction.iter().map(|(deg, m)| m.n as f64 * f(*deg, m)).sum()
-            };
-            let n = over(&|_, _| 1.0);
-            let mean_deg = over(&|deg, _| deg) / n;
-            let spread = over(&|deg, _| (deg - mean_deg).powi(2));
-            // Too few edges, or all of one direction: no slope.
-            if n < 3.0 || spread <= 0.0 {
-                slopes.resize(slopes.len() + N_DIRECTION_BINS, 0.0);
-                continue;
-            }
-            let slope = over(&|deg, m| (deg - mean_deg) * m.mean) / spread;
-            let error = (slope - target.slope_per_deg) / target.se_per_deg;
-            value += share * error * error;
-            let by_log = |deg: f64| share * 2.0 * error / target.se_per_deg * (deg - mean_deg) / spread;
-            slopes.extend(by_direction.iter().map(|(deg, _)| by_log(*deg) as f32));
-        }
-        (value, slopes)
+impl Term for WeightDistribution {
+    fn name(&self) -> &'static str {
+        "weight_distribution"
     }
-}
 
-/// L5: the prior on the logarithms of the pair factors, `mean of (log s)^2/(2 sd^2)` over the pair types.
-#[derive(Clone, Debug)]
-pub struct ScalePrior {
-    /// Weight of the term.
-    pub weight: f64,
-    /// Standard deviations, `[n_pair_types]`; infinite leaves a pair type out.
-    pub sd: Vec<f64>,
-}
-
-impl ScalePrior {
-    /// Value, and derivative by each logarithm, times `factor` both.
-    pub fn value_and_gradient(&self, log_scales: &[f64], factor: f64) -> (f64, Vec<f64>) {
-        let n = self.sd.iter().filter(|sd| sd.is_finite()).count().max(1) as f64;
-        let scale = factor * self.weight / n;
-        let value: f64 = log_scales.iter().zip(&self.sd).map(|(s, sd)| (s / sd).powi(2)).sum();
-        let gradient = log_scales.iter().zip(&self.sd).map(|(s, sd)| scale * s / (sd * sd)).collect();
-        (0.5 * scale * value, gradient)
+    fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64> {
+        let value;
+        (value, seeds.log_weights) = self.value_and_slopes(seen.weight_counts);
+        Some(value)
     }
 }
 
@@ -316,48 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn like_to_like_finds_a_slope_and_its_derivative() {
-        let term = LikeToLike {
-            weight: 1.5,
-            targets: vec![SlopeTarget { slope_per_deg: -0.003, se_per_deg: 0.0016 }; 2],
-        };
-        // 400 edges a direction bin with a slope of 0.002 a degree in the first pair type; none in the second.
-        let logs: Vec<(usize, f64)> = (0..16 * 400)
-            .map(|i| (i / 400, 0.002 * direction_middle_deg(i / 400) + log_normal(1, 0.0, 0.0)[0]))
-            .map(|(bin, log)| (bin, log - 1.0))
-            .collect();
-        let counts_of = |logs: &[(usize, f64)]| {
-            let mut counts = vec![0; 2 * N_DIRECTION_BINS * N_WEIGHT_BINS];
-            for (i, (bin, log)) in logs.iter().enumerate() {
-                // Spread over some bins, so that their width averages out.
-                let log = log + 0.5 * ((i % 400) as f64 / 400.0 - 0.5);
-                counts[bin * N_WEIGHT_BINS + weight_bin(log.exp() as f32).unwrap()] += 1;
-            }
-            counts
-        };
-        let (value, slopes) = term.value_and_slopes(&counts_of(&logs), 2.0);
-        let expected = 2.0 * 1.5 / 2.0 * ((0.002_f64 + 0.003) / 0.0016).powi(2);
-        assert!((value / expected - 1.0).abs() < 0.03, "{value} {expected}");
-        // All weights of the last direction bin grow by a factor: the value moves by their number times their slope.
-        let h = 0.05;
-        let moved = |h: f64| {
-            let own = |(bin, log): &(usize, f64)| (*bin, if *bin == 15 { log + h } else { *log });
-            term.value_and_slopes(&counts_of(&logs.iter().map(own).collect::<Vec<_>>()), 2.0).0
-        };
-        let by_value = (moved(h) - moved(-h)) / (2.0 * h);
-        assert!((400.0 * f64::from(slopes[15]) / by_value - 1.0).abs() < 0.1, "{} {by_value}", slopes[15]);
-        assert!(slopes[16..].iter().all(|s| *s == 0.0));
-    }
-
-    #[test]
-    fn an_empty_pair_type_has_no_distance_and_the_prior_is_a_parabola() {
+    fn an_empty_pair_type_has_no_distance() {
         let none = vec![0; N_WEIGHT_BINS];
         assert_eq!(weight_distance(&none, &WeightTarget::Spread(1.0)), None);
         let one = counted(&[0.0]);
         assert_eq!(weight_distance(&one, &WeightTarget::Counts(none)), None);
-        let prior = ScalePrior { weight: 2.0, sd: vec![0.5, f64::INFINITY] };
-        let (value, gradient) = prior.value_and_gradient(&[0.3, 0.7], 1.5);
-        assert!((value - 0.5 * 3.0 * 0.36).abs() < 1e-12);
-        assert!((gradient[0] - 3.0 * 0.3 / 0.25).abs() < 1e-12 && gradient[1] == 0.0);
     }
 }
