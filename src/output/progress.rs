@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use anstream::adapter::strip_str;
@@ -57,6 +58,11 @@ pub struct StepMetrics {
     pub device_bytes: u64,
 }
 
+/// Says a line on stderr. Where nobody can hear it any more (a closed terminal, a full disk), that is no reason to stop.
+pub fn say(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Shows the training steps on stderr.
 pub struct Progress {
     shown: Shown,
@@ -97,7 +103,9 @@ impl Progress {
                 bar.set_message(text);
                 bar.inc(1);
             }
-            Shown::Lines => eprintln!("step {} ({}/{})  {text}", metrics.step, self.n_done, self.n_steps),
+            Shown::Lines => {
+                say(format_args!("step {} ({}/{})  {text}", metrics.step, self.n_done, self.n_steps))
+            }
             Shown::Nothing => {}
         }
     }
@@ -110,7 +118,7 @@ impl Progress {
         };
         match &self.shown {
             Shown::Bar(bar) => bar.println(text),
-            Shown::Lines => eprintln!("{text}"),
+            Shown::Lines => say(text),
             Shown::Nothing => {}
         }
     }

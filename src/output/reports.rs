@@ -1,11 +1,11 @@
 //! `reports/NAME.h5`: potentials of some neurons in one trial, as a SONATA report.
 
-use std::fs;
 use std::path::Path;
 
+use super::files::make_folder;
 use super::h5::{self, Storage};
 use super::spikes::POPULATION;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Potentials of some neurons in one trial.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,13 +23,14 @@ pub struct PotentialReport {
 }
 
 impl PotentialReport {
-    /// Replaces `reports/NAME.h5` in a run folder.
-    pub fn write(&self, dir: &Path) -> Result<()> {
+    /// Replaces `reports/NAME.h5` in a run folder; `training_step` is that of the network.
+    pub fn write(&self, dir: &Path, training_step: u32) -> Result<()> {
         let folder = dir.join("reports");
-        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        make_folder(&folder)?;
         let n = self.neurons.len();
         let n_samples = self.potential_mv.len() / n.max(1);
         h5::write(&folder.join(format!("{}.h5", self.name)), Storage::Plain, |root| {
+            root.number("training_step", training_step)?;
             let population = root.group("report")?.group(POPULATION)?;
             let mut data = population.dataset::<f32>("data", &[n_samples, n])?;
             data.append(&self.potential_mv)?;

@@ -10,8 +10,8 @@ use std::path::Path;
 use rust_hdf5::H5File;
 use serde::{Deserialize, Serialize};
 
+use super::files::replace;
 use super::h5::{self, Storage};
-use super::replace;
 use crate::error::{Error, Result};
 use crate::stimulus::TrialCondition;
 
@@ -57,6 +57,9 @@ pub struct Trial {
     pub temporal_frequency_hz: Option<f64>,
     /// Phase at onset, deg.
     pub phase_deg: Option<f64>,
+    /// Training steps behind the network, as in `spikes.h5`; empty in a file of an earlier version.
+    #[serde(default)]
+    pub training_step: Option<u32>,
 }
 
 /// Spikes of trials of one length.
@@ -124,6 +127,7 @@ impl TrialSpikes {
             spatial_frequency_cpd: grating.map(|g| g.spatial_frequency_cpd),
             temporal_frequency_hz: grating.map(|g| g.temporal_frequency_hz),
             phase_deg: grating.map(|g| g.phase_deg),
+            training_step: None,
         }
     }
 
@@ -132,14 +136,16 @@ impl TrialSpikes {
         let table = dir.join(format!("{prefix}trials.csv"));
         replace(&table, |file| {
             let mut out = csv::Writer::from_writer(file);
-            self.trials.iter().try_for_each(|trial| out.serialize(trial))?;
+            let of_step = |trial: &Trial| Trial { training_step: Some(training_step), ..trial.clone() };
+            self.trials.iter().try_for_each(|trial| out.serialize(of_step(trial)))?;
             out.flush()
         })?;
         let (nodes, times): (Vec<u64>, Vec<f64>) = self.spikes.iter().map(|s| self.node_and_time(s)).unzip();
         h5::write(&dir.join(format!("{prefix}spikes.h5")), Storage::Plain, |root| {
             root.number("training_step", training_step)?;
             root.number("dt_ms", self.dt_ms)?;
-            write_population(&root.group("spikes")?, POPULATION, &nodes, &times)
+            let times_ms = write_population(&root.group("spikes")?, POPULATION, &nodes, &times)?;
+            times_ms.number("training_step", training_step)
         })
     }
 
@@ -149,12 +155,19 @@ impl TrialSpikes {
     }
 }
 
-/// Writes a population's spikes, ordered by time (ms), in SONATA's layout.
-pub fn write_population(spikes: &h5::Group, name: &str, nodes: &[u64], times_ms: &[f64]) -> Result<()> {
+/// Writes a population's spikes, ordered by time (ms), in SONATA's layout; the dataset of the times.
+pub fn write_population(
+    spikes: &h5::Group,
+    name: &str,
+    nodes: &[u64],
+    times_ms: &[f64],
+) -> Result<h5::Dataset> {
     let population = spikes.group(name)?;
     population.choice("sorting", &SORTING, 2)?;
     population.column("node_ids", nodes)?;
-    population.column("timestamps", times_ms)?.text("units", "ms")
+    let times = population.column("timestamps", times_ms)?;
+    times.text("units", "ms")?;
+    Ok(times)
 }
 
 /// What `spikes.h5` and `trials.csv` of a run folder hold.
@@ -166,6 +179,8 @@ pub struct RecordedTrials {
     pub nodes: Vec<u64>,
     /// Time of each spike on the common axis, ms, ascending.
     pub times_ms: Vec<f64>,
+    /// Training steps behind the network of the spikes; None in a file of an earlier version.
+    pub training_step: Option<u32>,
 }
 
 impl RecordedTrials {
@@ -187,10 +202,19 @@ impl RecordedTrials {
         let column = |name: &str| file.dataset(&format!("{group}/{name}"));
         let nodes: Vec<u64> = column("node_ids").and_then(|d| d.read_raw()).map_err(broken)?;
         let times_ms: Vec<f64> = column("timestamps").and_then(|d| d.read_raw()).map_err(broken)?;
+        // A file of an earlier version has the step in its root alone.
+        let training_step =
+            column("timestamps").and_then(|d| d.attr("training_step")?.read_numeric::<u32>()).ok();
         if nodes.len() != times_ms.len() {
             return Err(Error::file(&path, "has another number of node_ids than of timestamps"));
         }
-        Ok(Self { trials, nodes, times_ms })
+        Ok(Self { trials, nodes, times_ms, training_step })
+    }
+
+    /// Whether both files are of one evaluation: a process may have been killed between the two.
+    pub fn are_of_one_evaluation(&self) -> bool {
+        let of_trials = self.trials.first().and_then(|trial| trial.training_step);
+        self.training_step.is_none() || of_trials.is_none() || self.training_step == of_trials
     }
 }
 
@@ -219,7 +243,9 @@ mod tests {
         spikes.add(&[grating(180.0)], vec![(0, 3, 1)]);
         spikes.write(dir.path(), "", 5).unwrap();
         let read = RecordedTrials::read(dir.path()).unwrap();
-        assert_eq!(read.trials, spikes.trials);
+        let written: Vec<Trial> =
+            spikes.trials.iter().map(|t| Trial { training_step: Some(5), ..t.clone() }).collect();
+        assert_eq!((&read.trials, read.training_step), (&written, Some(5)));
         assert_eq!(read.nodes, [3, 2, 7, 4, 1]);
         // Trials of 5 ms begin at 0, 5.5 and 11 ms.
         assert_eq!(read.times_ms, [0.5, 5.0, 6.0, 10.5, 13.0]);
@@ -238,6 +264,14 @@ mod tests {
         assert!(error.exit_code() == 2 && error.to_string().contains("trials.csv"), "{error}");
         TrialSpikes::new(1.0, 10).write(dir.path(), "", 0).unwrap();
         assert!(RecordedTrials::read(dir.path()).unwrap().nodes.is_empty());
+        // Of two evaluations.
+        let mut later = TrialSpikes::new(1.0, 10);
+        later.add(&[grating(0.0)], vec![]);
+        later.write(dir.path(), "later_", 7).unwrap();
+        fs::rename(dir.path().join("later_trials.csv"), dir.path().join("trials.csv")).unwrap();
+        assert!(!RecordedTrials::read(dir.path()).unwrap().are_of_one_evaluation());
+        later.write(dir.path(), "", 7).unwrap();
+        assert!(RecordedTrials::read(dir.path()).unwrap().are_of_one_evaluation());
         fs::write(dir.path().join("spikes.h5"), "no HDF5").unwrap();
         let error = RecordedTrials::read(dir.path()).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("spikes.h5"), "{error}");

@@ -53,6 +53,9 @@ pub struct Validation {
     pub run: PathBuf,
     /// Training steps behind the network.
     pub training_step: u32,
+    /// Whether the run has no checkpoint, so that this is the network before training.
+    #[serde(default)]
+    pub without_checkpoint: bool,
     /// Trials of each direction and of the grey screen.
     pub n_trials: u32,
     /// Beside the sessions that the losses are taken from.
@@ -93,6 +96,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
     }
     let shown = options.stimuli.show(footage, &session, &gpu, &plan)?;
     let evaluation = session.evaluate()?;
+    let without_checkpoint = checkpoint.is_none();
     let training_step = checkpoint.map_or(0, |c| c.training_step);
     evaluation.spikes.write(dir, "evaluation_", training_step)?;
     let beside = |cell_types: Vec<CellTypeSummary>, curves: Curves, fano: Vec<FanoCurve>| {
@@ -102,6 +106,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Validation> {
     let mut validation = Validation {
         run: dir.to_path_buf(),
         training_step,
+        without_checkpoint,
         n_trials: options.n_trials,
         train: beside(evaluation.train, evaluation.train_curves, evaluation.train_fano),
         held_out: beside(evaluation.held_out, evaluation.held_out_curves, evaluation.held_out_fano),
