@@ -125,9 +125,10 @@ fn mark_used(file: &Path) {
         File::options().append(true).open(file).and_then(|f| f.set_modified(std::time::SystemTime::now()));
 }
 
-/// Removes the files that were not used for longest until at most `most_bytes` are taken, but never `newest`. A file
-/// that cannot be looked at or removed is left alone: another process may have been quicker.
+/// Removes what dead processes left unfinished, and the files that were not used for longest until at most `most_bytes` are taken, but
+/// never `newest`. A file that cannot be looked at or removed is left alone: another process may have been quicker.
 fn evict(folder: &Path, newest: &Path, most_bytes: u64) {
+    remove_unfinished(folder);
     let Ok(entries) = fs::read_dir(folder) else { return };
     let ours = |path: &Path| {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
@@ -153,6 +154,17 @@ fn evict(folder: &Path, newest: &Path, most_bytes: u64) {
     }
 }
 
+/// Removes unfinished files whose writers, which lock them, are dead.
+fn remove_unfinished(folder: &Path) {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let open = || File::options().write(true).open(&path).ok();
+        if extension.starts_with("unfinished-") && open().is_some_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
 /// Writes to a file of another name and renames it, so that a file of this name is always whole.
 fn store(file: &Path, key: &Hash, network: &Network) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
@@ -167,7 +179,10 @@ fn store(file: &Path, key: &Hash, network: &Network) -> Result<()> {
 }
 
 fn write(file: &Path, key: &Hash, network: &Network) -> std::io::Result<()> {
-    let mut out = Summing { inner: BufWriter::new(File::create(file)?), hasher: Sha256::new() };
+    let file = File::create(file)?;
+    // Tells the others that the writer lives; where there are no locks, nothing unfinished is removed.
+    let _ = file.try_lock();
+    let mut out = Summing { inner: BufWriter::new(file), hasher: Sha256::new() };
     let (neurons, rows) = (&network.neurons, &network.rows);
     let sizes = [neurons.len(), network.n_lgn, network.n_background, rows.n_edges()].map(|n| n as u64);
     out.write_all(&MAGIC)?;

@@ -63,6 +63,7 @@ impl Partial {
         let mut name = place.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.{PARTIAL}", std::process::id()));
         let path = place.with_file_name(name);
+        remove_earlier(place);
         let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let open = match create() {
             // Of an earlier process with this number.
@@ -99,6 +100,19 @@ impl Drop for Partial {
         if !self.is_finished {
             // It is worth nothing; on a full disk its space is worth something.
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes what dead processes left when they wrote a file: `NAME.PID.partial` beside it.
+fn remove_earlier(place: &Path) {
+    let dir = place.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let stem = path.file_stem().map(Path::new);
+        let of_process = stem.and_then(Path::extension).and_then(|pid| pid.to_str()?.parse::<u32>().ok());
+        let of_place = stem.and_then(Path::file_stem) == place.file_name();
+        if of_place && of_process.is_some() && is_leftover(&path) && !is_being_written(&path) {
+            let _ = fs::remove_file(path);
         }
     }
 }
@@ -189,6 +203,13 @@ mod tests {
         assert!(names(&dir.join("reports")).is_empty());
         living.finish().unwrap();
         assert!(dir.join("report.html").exists());
+        // Where nothing else is looked at, a file's own remains are.
+        for name in ["report.html.1.partial", "report.html.partial", "other.html.1.partial"] {
+            fs::write(dir.join(name), "half").unwrap();
+        }
+        replace_file(&dir.join("report.html"), b"whole").unwrap();
+        let kept = ["other.html.1.partial", "partial", "report.html", "report.html.partial", "reports"];
+        assert_eq!(names(dir)[2..7], kept);
     }
 
     #[cfg(unix)]

@@ -6,7 +6,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use super::clock::timestamp;
 use crate::error::{Error, Result};
@@ -15,6 +16,9 @@ use crate::error::{Error, Result};
 pub(super) const LOCK: &str = ".lock";
 /// Longest text of a holder that is shown, bytes.
 const MOST_SHOWN: u64 = 300;
+/// How often and in which intervals a holder's name is looked for.
+const N_LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// The right to write into a folder.
 #[derive(Debug)]
@@ -73,14 +77,18 @@ impl Drop for FolderLock {
 }
 
 fn in_use(dir: &Path, open: &mut File) -> Error {
-    let mut holder = Vec::new();
-    // On Windows a locked file cannot be read.
-    let _ = open.take(MOST_SHOWN).read_to_end(&mut holder);
-    let holder = String::from_utf8_lossy(&holder);
-    let holder = match holder.trim() {
-        "" => "another process",
-        named => named,
-    };
+    let mut holder = String::new();
+    // Its holder may be about to write its name. On Windows a locked file cannot be read.
+    for _ in 0..N_LOOKS {
+        let mut bytes = Vec::new();
+        let _ = open.rewind().and_then(|()| open.take(MOST_SHOWN).read_to_end(&mut bytes));
+        holder = String::from_utf8_lossy(&bytes).trim().to_owned();
+        if !holder.is_empty() {
+            break;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    let holder = if holder.is_empty() { "another process" } else { &holder };
     Error::file(dir, format!("is in use by {holder}; one process at a time writes into a folder"))
 }
 

@@ -220,11 +220,13 @@ impl Bench {
              [\"optimiser.learning_rate=0.02\"])])\n",
             settings.join(", ")
         );
-        let mut units = "session_id,cell_type,Ave_Rate(Hz),max_mean_rate(Hz),Spont_Rate(Hz),OSI,DSI\n".to_owned();
+        let mut units =
+            "session_id,cell_type,Ave_Rate(Hz),max_mean_rate(Hz),Spont_Rate(Hz),OSI,DSI\n".to_owned();
         for k in 0..60 {
             units += &format!("{},L4 Exc,{}.5,{},{}.25,0.{k},0.5\n", k / 10, k % 7, k % 9 + 10, k % 5);
         }
-        let write = |name: &str, text: &str| fs::write(self.scratch.join(name), text).map_err(|e| e.to_string());
+        let write =
+            |name: &str, text: &str| fs::write(self.scratch.join(name), text).map_err(|e| e.to_string());
         write("experiment.ron", &experiment)?;
         write("units.csv", &units)
     }
@@ -402,13 +404,17 @@ impl Bench {
     pub(crate) fn writers(&self, baseline: &Baseline, n_writers: usize) -> Result<(), String> {
         let folder = self.folder()?;
         let run = folder.join("run");
-        self.succeeds(&[self.training("smoke.ron", &[], "--out", &run), vec!["--steps".into(), "1".into()]].concat())?;
+        self.succeeds(
+            &[self.training("smoke.ron", &[], "--out", &run), vec!["--steps".into(), "1".into()]].concat(),
+        )?;
         let resume = self.training("smoke.ron", &[], "--resume", &run);
         let ended: Vec<Result<Ended, String>> = thread::scope(|scope| {
-            let writers: Vec<_> = (0..n_writers)
-                .map(|_| scope.spawn(|| self.ended(self.command(&resume, &folder))))
-                .collect();
-            writers.into_iter().map(|w| w.join().unwrap_or_else(|_| Err("a thread ended".to_owned()))).collect()
+            let writers: Vec<_> =
+                (0..n_writers).map(|_| scope.spawn(|| self.ended(self.command(&resume, &folder)))).collect();
+            writers
+                .into_iter()
+                .map(|w| w.join().unwrap_or_else(|_| Err("a thread ended".to_owned())))
+                .collect()
         });
         let ended = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
         let told = |e: &Ended| e.status.code() == Some(2) && e.stderr.contains("in use by process");
@@ -436,7 +442,8 @@ impl Bench {
             thread::sleep(Duration::from_millis(2));
         }
         thread::sleep(after);
-        let interrupt = || Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
+        let interrupt =
+            || Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
         interrupt().map_err(|e| e.to_string())?;
         thread::sleep(apart);
         interrupt().map_err(|e| e.to_string())?;
@@ -453,14 +460,20 @@ impl Bench {
 
     /// A training whose words nobody can hear: stderr or stdout is a full device, or a pipe whose reader is gone.
     pub(crate) fn unheard(&self, baseline: &Baseline) -> Result<(), String> {
-        for (stdout, stderr) in [("full", "full"), ("full", "closed"), ("closed", "full"), ("closed", "closed")] {
+        for (stdout, stderr) in
+            [("full", "full"), ("full", "closed"), ("closed", "full"), ("closed", "closed")]
+        {
             let folder = self.folder()?;
             let mut arguments = self.training("smoke.ron", &[], "--out", &folder.join("run"));
             arguments.retain(|word| word != "--quiet");
             let mut command = self.command(&arguments, &folder);
             let end = |kind: &str| -> Result<Stdio, String> {
                 if kind == "full" {
-                    return Ok(File::options().write(true).open("/dev/full").map_err(|e| e.to_string())?.into());
+                    return Ok(File::options()
+                        .write(true)
+                        .open("/dev/full")
+                        .map_err(|e| e.to_string())?
+                        .into());
                 }
                 let (reader, writer) = std::io::pipe().map_err(|e| e.to_string())?;
                 drop(reader);
@@ -478,10 +491,27 @@ impl Bench {
         Ok(())
     }
 
+    /// A training on a disk that may be too small, and its end elsewhere.
+    pub(crate) fn on_disk(&self, baseline: &Baseline, disk: &Path) -> Result<(), String> {
+        let folder = disk.join("trial");
+        fs::create_dir(&folder).map_err(|e| e.to_string())?;
+        let arguments = self.arguments(baseline.subject, &folder).ok_or("nothing to do")?;
+        let mut command = self.command(&arguments, &folder);
+        command.env("SIMRUN_CACHE", "");
+        let ended = self.ended(command)?;
+        let fault = Fault::Room(0);
+        self.ledger.count(fault);
+        judge(&ended, fault, baseline.subject)?;
+        let elsewhere = self.folder()?;
+        copy_folder(&folder, &elsewhere).map_err(|e| e.to_string())?;
+        self.goes_on(baseline, &elsewhere)
+    }
+
     /// A clock that shows years that no date can be written in.
     pub(crate) fn odd_clock(&self, seconds: i64) -> Result<(), String> {
         let folder = self.folder()?;
-        let arguments = self.training("smoke.ron", &["optimiser.training_steps=1"], "--out", &folder.join("run"));
+        let arguments =
+            self.training("smoke.ron", &["optimiser.training_steps=1"], "--out", &folder.join("run"));
         let mut command = self.command(&arguments, &folder);
         command.env("FAULT_NOW", seconds.to_string());
         let ended = self.ended(command)?;
@@ -582,10 +612,15 @@ fn tree(folder: &Path) -> Result<Tree, String> {
 /// The bytes of a file without the folder's name and without what differs from run to run: times of day and durations.
 fn comparable(path: &Path, bytes: Vec<u8>, folder: &Path) -> Result<Vec<u8>, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|e| format!("{name}: {e}"));
+    let json =
+        |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|e| format!("{name}: {e}"));
     if name.ends_with(".html") || name.ends_with(".nwb") {
         // Made anew, with times; that they are whole is all that is looked at.
-        let whole = if name.ends_with(".html") { bytes.ends_with(b"</html>\n") || bytes.ends_with(b"</html>") } else { true };
+        let whole = if name.ends_with(".html") {
+            bytes.ends_with(b"</html>\n") || bytes.ends_with(b"</html>")
+        } else {
+            true
+        };
         return if whole { Ok(Vec::new()) } else { Err(format!("{name} is not whole")) };
     }
     let Ok(text) = String::from_utf8(bytes.clone()) else { return Ok(bytes) };
