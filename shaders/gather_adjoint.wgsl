@@ -22,14 +22,13 @@ fn main(
     for (var i = group.x; i < n_listed; i += groups.x) {
         let source = spikes[SPIKES_ACTIVE + i];
         if (!shard_holds(source)) { continue; }
-        let row_type = source_type(source);
-        let class_ix = class_of_source_type(row_type);
+        let class_ix = class_of_source_type(source_type(source));
         let last = row_last(source);
         var sum = array<f32, N_TRIALS>();
         for (var edge = row_first(source) + lane; edge < last; edge += WORKGROUP_SIZE) {
             let word = targets[edge];
             let weight = weights[edge];
-            let slot = (step.slot + delay_steps(row_type, target_cell_type(word))) % N_SLOTS;
+            let slot = slot_after(step.slot, target_delay(word));
             let at = arrival_index(slot, class_ix, target_neuron(word), 0u);
             for (var trial = 0u; trial < N_TRIALS; trial++) {
                 sum[trial] += weight * adj_arrivals[at + trial];

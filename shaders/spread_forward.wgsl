@@ -23,14 +23,13 @@ fn main(
         let source = spikes[SPIKES_LIST + list_start(kind) + i];
         if (!shard_holds(source)) { continue; }
         let trials = spikes[SPIKES_MASK + source];
-        let row_type = source_type(source);
-        let class_ix = class_of_source_type(row_type);
+        let class_ix = class_of_source_type(source_type(source));
         let last = row_last(source);
         for (var edge = row_first(source) + lane; edge < last; edge += WORKGROUP_SIZE) {
             let word = targets[edge];
-            let delay = delay_steps(row_type, target_cell_type(word));
+            let delay = target_delay(word);
             if (step.step + delay < step.first_arrival_step) { continue; }
-            let at = arrival_index((step.slot + delay) % N_SLOTS, class_ix, target_neuron(word), 0u);
+            let at = arrival_index(slot_after(step.slot, delay), class_ix, target_neuron(word), 0u);
             let fixed = i32(round(weights[edge] * step.arrival_scale));
             for (var left = trials; left != 0u; left &= left - 1u) {
                 let before = atomicAdd(&arrivals[at + firstTrailingBit(left)], fixed);

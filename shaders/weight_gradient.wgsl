@@ -20,12 +20,11 @@ fn main(
         let source = spikes[SPIKES_LIST + list_start(kind) + i];
         if (!shard_holds(source)) { continue; }
         let trials = spikes[SPIKES_MASK + source];
-        let row_type = source_type(source);
-        let class_ix = class_of_source_type(row_type);
+        let class_ix = class_of_source_type(source_type(source));
         let last = row_last(source);
         for (var edge = row_first(source) + lane; edge < last; edge += WORKGROUP_SIZE) {
             let word = targets[edge];
-            let slot = (step.slot + delay_steps(row_type, target_cell_type(word))) % N_SLOTS;
+            let slot = slot_after(step.slot, target_delay(word));
             let at = arrival_index(slot, class_ix, target_neuron(word), 0u);
             var sum = 0.0;
             for (var left = trials; left != 0u; left &= left - 1u) { sum += adj_arrivals[at + firstTrailingBit(left)]; }

@@ -8,11 +8,13 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
-use simrun::network::tables::Tables;
+use simrun::network::tables::{Calibration, Tables};
 use simrun::output::say;
 use simrun::plan::Plan;
+use simrun::scene::NetworkScene;
 use simrun::{Error, Result};
 
+use calibrate::CalibrateArguments;
 use evaluate::EvaluateArguments;
 use export::ExportArguments;
 use import::ImportCommand;
@@ -21,6 +23,7 @@ use recordings::{CellArguments, PairArguments};
 use report::ReportArguments;
 use run::RunArguments;
 
+mod calibrate;
 mod evaluate;
 mod export;
 mod import;
@@ -51,6 +54,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Reads scenes and their tables and says whether they can be run
     Check(CheckArguments),
+    /// Finds LGN and background weights with which a scene's network fires as recorded under a grey screen
+    Calibrate(CalibrateArguments),
     /// Evaluates the network of a run folder beside recordings and writes figures
     Evaluate(EvaluateArguments),
     /// Makes what a scene names from other people's files
@@ -119,6 +124,7 @@ struct AdaptersArguments {
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match (cli.command, cli.run) {
         (Some(Command::Check(arguments)), _) => check(&arguments),
+        (Some(Command::Calibrate(arguments)), _) => calibrate::calibrate(&arguments),
         (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
         (Some(Command::Import(command)), _) => import::import(&command),
         (Some(Command::Report(arguments)), _) => report::report(&arguments),
@@ -181,7 +187,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
             continue;
         }
         let checked =
-            Plan::read(file, &arguments.settings).and_then(|plan| Tables::of_plan(&plan).map(|_| plan));
+            Plan::read(file, &arguments.settings).and_then(|plan| check_tables(&plan).map(|()| plan));
         match checked {
             Ok(plan) => {
                 if !arguments.json {
@@ -195,7 +201,6 @@ fn check(arguments: &CheckArguments) -> Result<()> {
                 }
                 found.push(json!({
                     "scene": file, "ok": true, "n_steps": plan.n_steps, "n_trials": plan.n_trials,
-                    "steps_between_checkpoints": plan.steps_between_checkpoints,
                 }));
             }
             Err(error) => {
@@ -211,6 +216,15 @@ fn check(arguments: &CheckArguments) -> Result<()> {
         print(&format!("{}\n", json!({ "scenes": found })))?;
     }
     last_error.map_or(Ok(()), Err)
+}
+
+/// Reads the tables of a plan, and its calibration where the cell models are those of the tables.
+fn check_tables(plan: &Plan) -> Result<()> {
+    let tables = Tables::of_plan(plan)?;
+    if matches!(plan.scene.network, NetworkScene::V1(_)) {
+        Calibration::of_plan(plan, &tables, &tables.cell_models())?;
+    }
+    Ok(())
 }
 
 /// Lists the adapters; none at all is an error, as it would be for a run, and so is one that computes wrongly.

@@ -60,6 +60,20 @@ pub enum Error {
         /// The adapter's limit in bytes.
         limit_bytes: u64,
     },
+    /// The adapter's memory is used up.
+    #[error(
+        "adapter '{adapter}' has no room for {buffer}: {need_bytes} bytes beside the {allocated_bytes} bytes that the run has there"
+    )]
+    NoMemory {
+        /// Adapter name.
+        adapter: String,
+        /// Name of the buffer that found no room.
+        buffer: String,
+        /// Bytes the buffer needs.
+        need_bytes: u64,
+        /// Bytes of the run's other buffers.
+        allocated_bytes: u64,
+    },
     /// The driver computes a kernel with a known answer wrongly.
     #[error("adapter '{adapter}' (driver {driver}) computes wrongly: self-test '{test}': {detail}")]
     DriverWrong {
@@ -138,7 +152,8 @@ impl Error {
             Self::Field { .. }
             | Self::File { .. }
             | Self::NoAdapter { .. }
-            | Self::AdapterTooSmall { .. } => 2,
+            | Self::AdapterTooSmall { .. }
+            | Self::NoMemory { .. } => 2,
             _ => 1,
         }
     }

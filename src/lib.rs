@@ -2,6 +2,7 @@
 //!
 //! Start at ARCHITECTURE.md (the code map) and MODEL.md (the equations, E1.. forward and A1.. adjoint).
 
+pub mod calibrate;
 pub mod error;
 pub mod evaluate;
 pub mod experiment;

@@ -13,8 +13,8 @@ use crate::model::psp::peak;
 use crate::model::recording::{CurrentRecording, PairRecording, Synapse};
 use crate::model::surrogate::Surrogate;
 use crate::network::{
-    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Population, Rows,
-    SOURCE_TYPE_BACKGROUND, pack_target, v1_unit_types,
+    CLASS_OF_SOURCE_TYPE, CellModel, Network, Neurons, Population, Rows, SOURCE_TYPE_BACKGROUND, pack_target,
+    v1_unit_types,
 };
 use crate::sim::{
     LearnWeights, NeuronThreads, Probe, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
@@ -103,7 +103,7 @@ pub fn paired_recordings(
     offsets[n_cells + 1] = n_cells as u64;
     let rows = Rows {
         offsets,
-        targets: (0..).zip(cells).map(|(ix, cell)| pack_target(ix, cell.cell_type_ix as u8)).collect(),
+        targets: (0..cells.len() as u32).map(|ix| pack_target(ix, 1)).collect(),
         weights: vec![synapse.weight as f32; n_cells],
     };
     let network = Network { n_background: 1, unit_type_ix: v1_unit_types(0, 1), ..network_of(cells, rows) };
@@ -175,7 +175,7 @@ fn dynamics(rig: &Rig) -> Dynamics {
         mode: rig.mode,
         dt_ms: rig.dt_ms,
         ports: rig.ports.clone(),
-        delay_steps: vec![1; N_SOURCE_TYPES * N_CELL_TYPES],
+        max_delay_steps: 1,
         // Nothing is differentiated.
         surrogate: Surrogate { half_width: 0.5, height: 0.5 },
     }

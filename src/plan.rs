@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::scene::{Scene, StepsBetween};
+use crate::scene::{Scene, StartScene, StepsBetween};
 
 mod learning;
 mod losses;
@@ -30,12 +30,10 @@ pub struct Plan {
     pub n_steps: u32,
     /// First time step whose spikes count.
     pub analysis_start_step: u32,
+    /// Time steps of grey before a batch whose state the trials start in; 0: they start at rest.
+    pub n_settling_steps: u32,
     /// Trials of a batch, evoked first, 1..=32.
     pub n_trials: u32,
-    /// Time steps between two kept states, 1..=n_steps.
-    pub steps_between_checkpoints: u32,
-    /// Kept states of a trial.
-    pub n_checkpoints: u32,
 }
 
 impl Plan {
@@ -49,17 +47,10 @@ impl Plan {
         check.losses(&scene)?;
         check.learning(&scene)?;
         check.evaluation(&scene)?;
-        let steps_between = match scene.checkpoint.steps_between {
-            StepsBetween::Auto => f64::from(n_steps).sqrt().ceil() as u32,
-            StepsBetween::Steps(k) => k,
-        };
-        check.within(
-            "checkpoint.steps_between",
-            f64::from(steps_between),
-            1.0,
-            f64::from(n_steps),
-            "time steps",
-        )?;
+        if let StepsBetween::Steps(k) = scene.checkpoint.steps_between {
+            let (field, n_steps) = ("checkpoint.steps_between", f64::from(n_steps));
+            check.within(field, f64::from(k), 1.0, n_steps, "time steps")?;
+        }
         check.within(
             "checkpoint.memory_budget_mib",
             f64::from(scene.checkpoint.memory_budget_mib),
@@ -81,9 +72,11 @@ impl Plan {
         Ok(Self {
             n_steps,
             analysis_start_step: (scene.time.analysis_start_ms / scene.time.dt_ms).round() as u32,
+            n_settling_steps: match scene.trials.start {
+                StartScene::Rest => 0,
+                StartScene::Settled { grey_ms } => (grey_ms / scene.time.dt_ms).round() as u32,
+            },
             n_trials: scene.trials.n_evoked + scene.trials.n_spontaneous,
-            steps_between_checkpoints: steps_between,
-            n_checkpoints: n_steps.div_ceil(steps_between),
             scene,
             scene_file: scene_file.to_path_buf(),
             tables_dir,
@@ -145,8 +138,6 @@ mod tests {
         assert_eq!(plan.n_steps, 2002);
         assert_eq!(plan.analysis_start_step, 200);
         assert_eq!(plan.n_trials, 10);
-        assert_eq!(plan.steps_between_checkpoints, 45);
-        assert_eq!(plan.n_checkpoints, 45);
     }
 
     #[test]
@@ -176,6 +167,10 @@ mod tests {
             ("losses.tuning=(weight: NaN)", "losses.tuning.weight"),
             ("evaluate.contrasts=[-0.1]", "evaluate.contrasts[0]"),
             ("trials.grating.onset_ms=501", "trials.grating.onset_ms"),
+            ("trials.start=Settled(grey_ms: 501)", "trials.start.grey_ms"),
+            ("trials.start=Settled(grey_ms: 0)", "trials.start.grey_ms"),
+            ("trials.start=Settled(grey_ms: 0.5)", "trials.start.grey_ms"),
+            ("network.calibration=\"v1/none.csv\"", "network.calibration"),
             ("trials.grating.directions=Degrees([0, 360])", "trials.grating.directions[1]"),
             ("surrogate.half_width=0", "surrogate.half_width"),
             ("losses.rates.huber_hz=0", "losses.rates.huber_hz"),

@@ -27,7 +27,7 @@ pub use network::{
     BackgroundScene, CellsOnlyScene, EmColumnsScene, EmScene, LgnScene, NetworkScene, RecurrentWeightsScene,
     SonataInputScene, SonataScene, V1Scene,
 };
-pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, TimeScene, TrialsScene};
+pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, StartScene, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ pub enum PortsScene {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointScene {
-    /// Time steps between two kept states.
+    /// Time steps between two kept states, and on the tape at once.
     #[serde(default)]
     pub steps_between: StepsBetween,
     /// Device memory the run may use, MiB, >= 1.
@@ -123,11 +123,11 @@ pub struct CheckpointScene {
     pub memory_budget_mib: u32,
 }
 
-/// Time steps between two kept states of the adjoint pass.
+/// Time steps between two kept states of the adjoint pass, counted from the end of the trials: the last of them are taped in the
+/// forward pass, each earlier one runs once more in the adjoint pass. Results do not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepsBetween {
-    /// All steps on the tape, without recomputation, where that takes at most half of the memory budget; else about the
-    /// square root of the number of steps.
+    /// As many as the memory budget allows, or else as the adapter has room for; all of them, where it can be.
     #[default]
     Auto,
     /// So many, from 1 to the number of steps of a trial.
@@ -206,7 +206,7 @@ fn default_tables() -> PathBuf {
 }
 
 fn default_budget() -> u32 {
-    4096
+    3800
 }
 
 fn one() -> f64 {
@@ -266,6 +266,11 @@ pub fn to_ron(value: &impl Serialize) -> Result<String> {
     dialect()
         .to_string_pretty(value, pretty)
         .map_err(|e| Error::Failed(format!("it cannot be written as RON: {e}")))
+}
+
+/// Writes RON in the dialect of scenes on one line.
+pub fn to_ron_line(value: &impl Serialize) -> Result<String> {
+    dialect().to_string(value).map_err(|e| Error::Failed(format!("it cannot be written as RON: {e}")))
 }
 
 /// The innermost field in which two scenes differ, as (path, value in `a`, value in `b`); fields at or under a path of

@@ -8,9 +8,9 @@ use crate::model::cell::CellMode;
 use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
 use crate::model::psp::{mean_matched_weight, unit_psp_table};
 use crate::model::surrogate::Surrogate;
-use crate::network::tables::Tables;
+use crate::network::tables::{Calibration, Tables, scale_inputs};
 use crate::network::{
-    self, CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, NetworkSpec,
+    self, CLASS_OF_SOURCE_TYPE, CellModel, MAX_DELAY_STEPS, N_CLASSES, Network, NetworkSpec,
     SOURCE_TYPE_BACKGROUND, UnitPsps, target_neuron,
 };
 use crate::plan::Plan;
@@ -49,30 +49,23 @@ pub fn ports(cells: &CellsScene, tables: &Tables) -> Ports {
 /// The dynamics of a plan whose network is built.
 pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
     let (scene, dt_ms) = (&plan.scene, plan.scene.time.dt_ms);
-    // A spike arrives a step after it was fired at the earliest.
-    let steps = |delay_ms: f64| ((delay_ms / dt_ms).round() as u32).max(1);
-    let delay_steps = (0..N_SOURCE_TYPES)
-        .flat_map(|source| (0..N_CELL_TYPES).map(move |target| (source, target)))
-        .map(|(source, target)| steps(tables.delay_ms(source, target)))
-        .collect();
     Dynamics {
         mode: cell_mode(scene.cells.mode),
         dt_ms,
         ports: ports(&scene.cells, tables),
-        delay_steps,
+        max_delay_steps: tables.max_delay_steps(dt_ms),
         surrogate: surrogate(plan),
     }
 }
 
-/// Time steps between two kept states: at least the longest delay, whose arrivals a segment rebuilds from the spikes of
-/// the one before.
+/// Time steps on the tape, which lie between two kept states: those of the scene, or else the fewest that there may be, the longest
+/// delay. A segment rebuilds its arrivals from the spikes of the one before alone.
 pub fn steps_between_checkpoints(plan: &Plan, dynamics: &Dynamics) -> Result<usize> {
-    let needed = dynamics.max_delay_steps().min(plan.n_steps);
-    let steps = plan.steps_between_checkpoints;
+    let needed = dynamics.max_delay_steps.min(plan.n_steps);
     match plan.scene.checkpoint.steps_between {
-        StepsBetween::Auto => Ok(steps.max(needed) as usize),
-        StepsBetween::Steps(_) if steps >= needed => Ok(steps as usize),
-        StepsBetween::Steps(_) => {
+        StepsBetween::Auto => Ok(needed as usize),
+        StepsBetween::Steps(steps) if steps >= needed => Ok(steps as usize),
+        StepsBetween::Steps(steps) => {
             let limit = format!("must be at least the longest delay, {needed} time steps");
             Err(Error::field(&plan.scene_file, "checkpoint.steps_between", steps, limit))
         }
@@ -110,15 +103,26 @@ pub fn build(plan: &Plan, tables: &Tables, say: &mut dyn FnMut(&str)) -> Result<
             mode: CellMode::Point,
             dt_ms,
             ports: circuit.ports,
-            delay_steps: circuit.delay_steps,
+            max_delay_steps: circuit.max_delay_steps,
             surrogate: surrogate(plan),
         };
         steps_between_checkpoints(plan, &dynamics)?;
         let given = Given { inputs, start_u_mv: circuit.start_u_mv };
-        return Ok(Built { network: circuit.network, dynamics, given: Some(given) });
+        let mut network = circuit.network;
+        apply_calibration(&mut network, plan, tables, say)?;
+        return Ok(Built { network, dynamics, given: Some(given) });
     }
     let dynamics = dynamics(plan, tables);
+    if dynamics.max_delay_steps > MAX_DELAY_STEPS {
+        let limit = format!(
+            "must be longer: the longest delay is {} time steps, at most {MAX_DELAY_STEPS} fit an edge",
+            dynamics.max_delay_steps
+        );
+        return Err(Error::field(&plan.scene_file, "time.dt_ms", dynamics.dt_ms, limit));
+    }
     steps_between_checkpoints(plan, &dynamics)?;
+    // A table that does not fit is refused before the network is built, which takes long.
+    Calibration::of_plan(plan, tables, &tables.cell_models())?;
     let network = cached_network(plan, tables, &dynamics, say)?;
     Ok(Built { network, dynamics, given: None })
 }
@@ -161,6 +165,7 @@ fn network_from(
         lgn_weight_factor: v1.lgn.weight_factor,
         background_weight_factor: v1.background.weight_factor,
         recurrent_weights: v1.recurrent_weights,
+        dt_ms: dynamics.dt_ms,
     };
     let models = tables.cell_models();
     // The published LGN and background weights are for the point model with the measured kinetics.
@@ -179,7 +184,26 @@ fn network_from(
         }
     };
     match_background(&mut network, v1, tables, dynamics, &point_ports);
+    apply_calibration(&mut network, plan, tables, say)?;
     Ok(network)
+}
+
+/// Multiplies LGN and background weights by the factors of the scene's calibration, if it names one. This comes after the cache of built
+/// networks, so one entry serves all calibrations.
+fn apply_calibration(
+    network: &mut Network,
+    plan: &Plan,
+    tables: &Tables,
+    say: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let Some((calibration, said)) = Calibration::of_plan(plan, tables, &network.cell_models)? else {
+        return Ok(());
+    };
+    said.iter().for_each(|line| say(line));
+    let mut weights = std::mem::take(&mut network.rows.weights);
+    scale_inputs(network, &calibration.factors(), &mut weights);
+    network.rows.weights = weights;
+    Ok(())
 }
 
 /// Sets the background weights so that the background depolarises each cell on average as the published weights do the
@@ -218,6 +242,7 @@ fn unit_psps_mv(models: &[CellModel], mode: CellMode, ports: &Ports) -> Vec<[f64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{N_CELL_TYPES, N_SOURCE_TYPES};
 
     fn plan(settings: &[&str]) -> Plan {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
@@ -231,13 +256,16 @@ mod tests {
             let plan = plan(&[&format!("time.dt_ms={dt_ms}")]);
             let tables = Tables::read(&plan.tables_dir).unwrap();
             let dynamics = dynamics(&plan, &tables);
-            assert_eq!(dynamics.delay_steps.len(), N_SOURCE_TYPES * N_CELL_TYPES);
+            let mut longest = 0;
             for source in 0..N_SOURCE_TYPES {
                 for target in 0..N_CELL_TYPES {
-                    let (steps, ms) = (dynamics.delay_steps(source, target), tables.delay_ms(source, target));
+                    let (steps, ms) =
+                        (tables.delay_steps(source, target, dt_ms), tables.delay_ms(source, target));
                     assert!(steps >= 1 && (f64::from(steps) * dt_ms - ms).abs() <= 0.5 * dt_ms + 1e-9);
+                    longest = longest.max(steps);
                 }
             }
+            assert_eq!(dynamics.max_delay_steps, longest);
         }
     }
 
@@ -248,11 +276,9 @@ mod tests {
             let tables = Tables::read(&plan.tables_dir).unwrap();
             steps_between_checkpoints(&plan, &dynamics(&plan, &tables))
         };
-        assert_eq!(steps(&[]).unwrap(), 23);
-        assert_eq!(
-            steps(&["time.dt_ms=0.1", "time.duration_ms=10", "time.analysis_start_ms=0"]).unwrap(),
-            29
-        );
+        assert_eq!(steps(&[]).unwrap(), 3);
+        let fine = ["time.dt_ms=0.1", "time.duration_ms=10", "time.analysis_start_ms=0"];
+        assert_eq!(steps(&fine).unwrap(), 29);
         assert_eq!(steps(&["checkpoint.steps_between=Steps(3)"]).unwrap(), 3);
         let error = steps(&["checkpoint.steps_between=Steps(2)"]).unwrap_err();
         assert!(error.to_string().contains("checkpoint.steps_between = 2"), "{error}");

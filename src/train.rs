@@ -172,6 +172,9 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
     let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
+    if let Some(notice) = session.tape_notice() {
+        progress.say(&notice);
+    }
     Ok(Prepared { gpu, session, size, tables })
 }
 
@@ -180,7 +183,7 @@ fn check_budget(plan: &Plan, gpu: &Gpu) -> Result<()> {
     let (needed, budget) = (gpu.allocated_bytes(), u64::from(plan.scene.checkpoint.memory_budget_mib) << 20);
     if needed > budget {
         let mib = needed.div_ceil(1 << 20);
-        let limit = format!("the run needs {mib} MiB on the device; --dry-run shows for what");
+        let limit = format!("the run needs at least {mib} MiB on the device; --dry-run shows for what");
         let budget_mib = plan.scene.checkpoint.memory_budget_mib;
         return Err(Error::field(&plan.scene_file, "checkpoint.memory_budget_mib", budget_mib, limit));
     }

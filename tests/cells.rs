@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{golden_current_steps, published_file, tables};
+use common::{golden_current_steps, golden_file, tables};
 use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{Fit, PortCounts, Ports, SynapseKind};
 use simrun::model::psp::unit_psp_table;
@@ -14,7 +14,7 @@ use simrun::network::{CLASSES, CellModel, N_CLASSES};
 
 #[test]
 fn point_model_meets_nest_under_current_steps() {
-    let Some(runs) = golden_current_steps(&tables()) else { return };
+    let runs = golden_current_steps(&tables());
     let dt_ms = common::STEP_DT_MS;
     let n_steps = (common::STEP_DURATION_MS / dt_ms) as usize;
     let (mut n_spikes, mut worst_mv, mut n_potentials) = (0, 0.0f64, 0);
@@ -32,13 +32,13 @@ fn point_model_meets_nest_under_current_steps() {
         }
     }
     println!("{} runs, {n_spikes} spikes, {n_potentials} potentials, worst {worst_mv:.1e} mV", runs.len());
-    assert!(n_spikes > 5000 && n_potentials == 5 * runs.len());
+    assert!(n_spikes > 15 * runs.len() && n_potentials == 5 * runs.len());
 }
 
 #[test]
 fn point_unit_psps_meet_nest() {
     let tables = tables();
-    let Some(file) = published_file("golden/nest310_unit_psp.csv") else { return };
+    let file = golden_file("golden/nest310_unit_psp.csv", "nest_unit_psp.csv");
     let cells = tables.cell_models();
     let ports = Ports::exact(&tables.kinetics, SynapseKind::Current);
     let table = unit_psp_table(&cells, CellMode::Point, &ports);
@@ -57,7 +57,7 @@ fn point_unit_psps_meet_nest() {
         n += 1;
     }
     println!("{n} unit PSPs, worst {worst_mv:.1e} mV, worst relative {worst_relative:.1e}");
-    assert_eq!(n, 1000);
+    assert_eq!(n, if cfg!(published_data) { 1000 } else { 59 });
 }
 
 /// Smallest current of the 5 pA grid that makes a cell at rest spike within a step of one second.

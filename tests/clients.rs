@@ -11,10 +11,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use simrun::model::Dynamics;
 use simrun::network::{
-    CELL_TYPES, CLASS_OF_SOURCE_TYPE, Network, class_is_inhibitory, lgn_units, target_cell_type,
-    target_neuron,
+    CELL_TYPES, CLASS_OF_SOURCE_TYPE, Network, class_is_inhibitory, lgn_units, target_neuron,
 };
 use simrun::output::spikes::RecordedTrials;
 use simrun::output::{Checkpoint, read_run};
@@ -213,6 +211,7 @@ fn hold_circuit(found: &Value, network: &Network, sign: f32) {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn libsonata_and_snap_open_the_circuit_and_its_simulation() {
     let fixture = fixture();
     let dir = fixture.path("point_libsonata");
@@ -290,6 +289,7 @@ fn hold_potentials(report: &Value, network: &Network, spiked: &[usize], times_ms
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn bmtk_runs_the_point_network_in_nest_with_the_same_spikes() {
     let fixture = fixture();
     let dir = fixture.path("point_bmtk");
@@ -318,6 +318,7 @@ fn bmtk_runs_the_point_network_in_nest_with_the_same_spikes() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn the_exported_circuit_read_again_is_the_same_network() {
     let fixture = fixture();
     let dir = fixture.path("point_again");
@@ -337,22 +338,9 @@ fn the_exported_circuit_read_again_is_the_same_network() {
     assert_eq!(again.n_background, network.n_background);
     // Bit for bit, row for row.
     assert!(again.rows.offsets == network.rows.offsets, "the rows have other lengths");
-    let targets = |n: &Network| -> Vec<u32> { n.rows.targets.iter().map(|w| target_neuron(*w)).collect() };
-    assert!(targets(&again) == targets(&network), "the rows have other targets");
+    assert!(again.rows.targets == network.rows.targets, "the rows have other targets or delays");
     let bits = |n: &Network| -> Vec<u32> { n.rows.weights.iter().map(|w| w.to_bits()).collect() };
     assert!(bits(&again) == bits(&network), "the rows have other weights");
-    let own_plan = read_run(&run, &[]).unwrap().0;
-    let own = setup::dynamics(&own_plan, &tables);
-    for source in 0..network.n_sources() {
-        let first = network.rows.offsets[source] as usize;
-        if first as u64 == network.rows.offsets[source + 1] {
-            continue;
-        }
-        let delay = |dynamics: &Dynamics, n: &Network| {
-            dynamics.delay_steps(n.source_type(source), target_cell_type(n.rows.targets[first]))
-        };
-        assert_eq!(delay(&built.dynamics, &again), delay(&own, &network), "delays of source {source}");
-    }
     // The cells are the trained ones, the input spikes those of the trial.
     let moved = again.cell_models.iter().filter(|cell| {
         let measured = &tables.cells[tables.cell_ix(cell.id).unwrap()].model;
@@ -364,6 +352,7 @@ fn the_exported_circuit_read_again_is_the_same_network() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn conductances_are_exported_for_reading() {
     let fixture = fixture();
     let dir = fixture.path("conductance_libsonata");
@@ -391,6 +380,7 @@ fn conductances_are_exported_for_reading() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn pynwb_validates_the_spikes_and_elephant_computes_rates() {
     let fixture = fixture();
     let run = fixture.path("point");
@@ -432,6 +422,7 @@ fn pynwb_validates_the_spikes_and_elephant_computes_rates() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn what_cannot_be_exported_is_refused() {
     let temporary = tempfile::tempdir().unwrap();
     let run = temporary.path().join("cells");

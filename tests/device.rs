@@ -8,8 +8,12 @@ mod common;
 use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
-use simrun::gpu::Gpu;
+use sha2::{Digest, Sha256};
+use simrun::gpu::{self, Gpu};
+use simrun::plan::Plan;
+use simrun::setup;
 use simrun::sim::{LearnWeights, NeuronThreads, Probe, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::train::Session;
 
 fn settings(circuit: &Circuit, steps_between_checkpoints: usize, neuron_threads: NeuronThreads) -> Settings {
     Settings {
@@ -57,7 +61,8 @@ fn checkpoints_and_repetition_change_no_bit() {
         assert!(whole.0.iter().sum::<f32>() > 50.0, "{mode:?}: the circuit is silent");
         assert!(whole.1.iter().filter(|g| **g != 0).count() > 100, "{mode:?}: hardly any gradient");
         assert!(whole.2.iter().filter(|g| **g != 0).count() > 20, "{mode:?}: hardly any cell gradient");
-        for k in [circuit.n_steps, 23, 8] {
+        // With 33 the first segment has one step, fewer than the longest delay.
+        for k in [circuit.n_steps, 33, 23, 8] {
             assert!(
                 run(&gpu, &circuit, k, NeuronThreads::One) == whole,
                 "{mode:?}: {k} steps between checkpoints change the result"
@@ -78,6 +83,101 @@ fn checkpoints_and_repetition_change_no_bit() {
             "{mode:?}: cells"
         );
     }
+}
+
+/// Number of spikes, and the first words of the SHA-256 of (step, source, trial) of all of them in their order.
+fn spike_digest(spikes: impl Iterator<Item = [u32; 3]>) -> (usize, String) {
+    let mut hasher = Sha256::new();
+    let n = spikes.map(|spike| spike.iter().for_each(|word| hasher.update(word.to_le_bytes()))).count();
+    (n, hasher.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// No change of a kernel may change a spike: the digests below were made before the kernels were first rewritten. On software
+/// Vulkan alone, which does not fuse a product and a sum; hardware may round otherwise.
+#[test]
+fn every_spike_is_the_same_as_ever() {
+    // Point and two-compartment circuit, with a thread a neuron and a thread a trial; then V1.
+    const EXPECTED: [(usize, &str); 5] = [
+        (1842, "0ac886f80ee47137"),
+        (1842, "0ac886f80ee47137"),
+        (1475, "fdaae0359c516cc3"),
+        (1475, "fdaae0359c516cc3"),
+        (14188, "96f15400199a4359"),
+    ];
+    let adapters = gpu::list_adapters().unwrap();
+    let Some(software) = adapters.iter().find(|adapter| adapter.kind == "software") else {
+        assert!(std::env::var_os("CI").is_none(), "no software Vulkan");
+        eprintln!("no software Vulkan: NOT CHECKED that every spike is the same as ever");
+        return;
+    };
+    let gpu = Arc::new(Gpu::open(Some(&software.name)).unwrap());
+    let of_circuit = |mode, neuron_threads| {
+        let circuit = Circuit::random(mode, 11);
+        let sources = SourceSpikes::Replay(&circuit.source_masks);
+        let settings = settings(&circuit, 23, neuron_threads);
+        let mut simulation =
+            Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+        let probe = Probe { sources: true, ..Probe::default() };
+        let spikes = simulation.forward_recorded(1, 0, &probe).unwrap().1.spikes;
+        spike_digest(spikes.into_iter().map(|s| [s.step, s.neuron, s.trial]))
+    };
+    let mut digests: Vec<(usize, String)> = [Mode::Point, Mode::TwoCompartment]
+        .into_iter()
+        .flat_map(|mode| [NeuronThreads::One, NeuronThreads::Trials].map(|threads| (mode, threads)))
+        .map(|(mode, threads)| of_circuit(mode, threads))
+        .collect();
+    // A piece of mouse V1, whose LGN and background units draw their spikes.
+    let file = common::root().join("scenes/v1_4k.ron");
+    let set =
+        ["network.radius_um=50", "network.core_radius_um=25", "time.duration_ms=200", "evaluate.n_trials=1"];
+    let plan = Plan::read(&file, &set.map(str::to_owned)).unwrap();
+    let tables = common::tables();
+    let built = setup::build(&plan, &tables, &mut |_| ()).unwrap();
+    let mut session = Session::new(&plan, &gpu, &tables, built).unwrap();
+    let spikes = session.record_trial(3).unwrap().spikes;
+    digests.push(spike_digest(spikes.into_iter().map(|(step, source)| [step, source, 3])));
+    assert_eq!(digests, EXPECTED.map(|(n, digest)| (n, digest.to_owned())));
+}
+
+/// The tape takes what the budget allows, or else what the adapter has room for; neither changes a bit of the gradient.
+#[test]
+fn the_tape_is_as_long_as_memory_allows() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(Mode::TwoCompartment, 11);
+    let n_steps = circuit.n_steps;
+    let sources = SourceSpikes::Replay(&circuit.source_masks);
+    let settings = settings(&circuit, 3, NeuronThreads::ByAdapter);
+    let mut simulation =
+        Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+    let gradient = |simulation: &mut Simulation| {
+        let counts = simulation.forward(1, 0).unwrap().spike_counts;
+        simulation.adjoint(&counts).unwrap();
+        let gradient = simulation.weight_gradient().unwrap();
+        gradient.iter().map(|g| g.to_bits()).collect::<Vec<u32>>()
+    };
+    let first = gradient(&mut simulation);
+    let n_spiked = first.iter().filter(|g| **g != 0).count();
+    assert!(n_spiked > 100, "hardly any gradient");
+
+    let whole = simulation.fit_tape(1 << 40).unwrap();
+    assert_eq!((whole.n_taped, whole.n_steps, whole.refused_bytes), (n_steps, n_steps, None));
+    assert!(gradient(&mut simulation) == first, "all on the tape");
+    let whole_bytes = gpu.allocated_bytes();
+
+    let short = simulation.fit_tape(whole_bytes - 1).unwrap();
+    assert!(short.n_taped < n_steps && short.n_taped > n_steps / 2, "{short:?}");
+    assert!(gpu.allocated_bytes() < whole_bytes, "the budget is kept");
+    assert!(gradient(&mut simulation) == first, "a byte less than for all");
+
+    gpu.limit_memory(whole_bytes * 3 / 4);
+    let refused = simulation.fit_tape(1 << 40).unwrap();
+    assert!(refused.n_taped < short.n_taped && refused.n_taped > 3, "{refused:?}");
+    assert!(refused.refused_bytes.is_some_and(|bytes| bytes < whole_bytes), "{refused:?}");
+    assert!(gradient(&mut simulation) == first, "after the adapter had no room");
+
+    gpu.limit_memory(0);
+    let message = simulation.fit_tape(1 << 40).unwrap_err().to_string();
+    assert!(message.contains("has no room for") && message.contains("bytes beside the"), "{message}");
 }
 
 /// All of 2,000 neurons spike at once in all of 32 trials onto all others: more iterations of nested loops than Mesa 22.3 carries

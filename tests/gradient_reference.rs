@@ -8,10 +8,9 @@
 mod common;
 
 use common::small_network::{Case, Draws, kinds};
-use simrun::model::Dynamics;
 use simrun::model::cell::{CELL_PARAMETERS, CellMode, CellState};
 use simrun::model::real::Dual;
-use simrun::network::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, target_cell_type, target_neuron};
+use simrun::network::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, pack_target, target_delay_steps, target_neuron};
 use simrun::reference::{
     AdjointCell, AdjointPass, Constants, Mode, Parameters, PotentialSeeds, Problem, State, TapeStep, adjoint,
     adjoint_checkpointed, forward, forward_observed, record, step_forward,
@@ -365,14 +364,16 @@ fn dot_test_sees_each_spoiled_term() {
     for kind in kinds() {
         let case = Case::new(kind);
         let problem = case.problem();
-        let max_delay = case.dynamics.max_delay_steps();
-        let delay_steps = case.dynamics.delay_steps.iter().map(|d| d % max_delay + 1).collect();
-        let shifted = Dynamics { delay_steps, ..case.dynamics.clone() };
+        let max_delay = case.dynamics.max_delay_steps;
+        let mut shifted = case.network.clone();
+        for word in &mut shifted.rows.targets {
+            *word = pack_target(target_neuron(*word), target_delay_steps(*word) % max_delay + 1);
+        }
         let mut spoils: Vec<(&str, Spoil<'_>)> = vec![
             ("nothing", Box::new(|_, _| ())),
             (
                 "delay",
-                Box::new(|pass, _| pass.problem = Problem { dynamics: &shifted, ..pass.problem.clone() }),
+                Box::new(|pass, _| pass.problem = Problem { network: &shifted, ..pass.problem.clone() }),
             ),
             (
                 "asc_keep",
@@ -437,9 +438,10 @@ fn a_spike_arrives_after_its_delay() {
             let source = network.neurons.len() + unit;
             let edge = network.rows.offsets[source] as usize + 2;
             let word = network.rows.targets[edge];
-            let (target, target_type) = (target_neuron(word) as usize, target_cell_type(word));
+            let (target, target_type) =
+                (target_neuron(word) as usize, network.neurons.target_cell_type(word));
             let source_type = network.source_type(source);
-            let delay = case.dynamics.delay_steps(source_type, target_type) as usize;
+            let delay = target_delay_steps(word) as usize;
 
             let mut parameters = case.parameters.clone();
             parameters.weights.fill(0.0);

@@ -46,8 +46,9 @@ fn close(a: f64, b: f64) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn the_published_units_give_the_shipped_tables() {
-    let Some(units) = common::published_file("function/neuropixels_units.csv") else { return };
+    let units = common::published_file("function/neuropixels_units.csv");
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("recordings");
     let text = succeeded(&["import", "neuropixels", units.to_str().unwrap(), "--out", out.to_str().unwrap()]);

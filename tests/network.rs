@@ -10,7 +10,7 @@ use simrun::network::tables::Tables;
 use simrun::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, ExpectedEdges, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
     NetworkSpec, SOURCE_TYPE_BACKGROUND, UnitPsps, build, cells_only, class_is_inhibitory, expected_edges,
-    place_neurons, psp_laws, target_cell_type, target_neuron,
+    place_neurons, psp_laws, target_delay_steps, target_neuron,
 };
 use simrun::scene::RecurrentWeightsScene;
 
@@ -77,10 +77,26 @@ fn rows_are_well_formed() {
         assert!(last < Some((source, target)), "targets must ascend within a row and occur once");
         last = Some((source, target));
     });
-    for (edge, &word) in network.rows.targets.iter().enumerate() {
-        let cell_type = network.neurons.cell_type_ix[target_neuron(word) as usize] as usize;
-        assert_eq!(target_cell_type(word), cell_type, "edge {edge}");
+}
+
+#[test]
+fn every_edge_has_the_delay_of_its_pair_of_types() {
+    let (tables, network) = built(60.0);
+    let mut seen = std::collections::BTreeSet::new();
+    for source in 0..network.n_sources() {
+        let source_type = network.source_type(source);
+        for edge in network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize {
+            let word = network.rows.targets[edge];
+            let expected = tables.delay_steps(source_type, network.neurons.target_cell_type(word), 1.0);
+            assert_eq!(target_delay_steps(word), expected, "edge {edge}");
+            seen.insert(expected);
+        }
     }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    // The longest delay of the tables is 2.92 ms: 1,460 steps.
+    let short = NetworkSpec { dt_ms: 0.002, ..spec(60.0) };
+    let error = build(&short, &tables, &unit_psps(&tables)).expect_err("too long a delay").to_string();
+    assert!(error.contains("time steps of 0.002 ms") && error.contains("1023"), "{error}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
 use simrun::model::adam::AdamRule;
-use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_cell_type};
+use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES};
 use simrun::sim::optimiser::{LearnScales, Learned, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
     AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
@@ -113,7 +113,8 @@ fn a_step_follows_the_rule() {
             .flat_map(|s| {
                 let edges = network.rows.offsets[s] as usize..network.rows.offsets[s + 1] as usize;
                 edges.map(move |e| {
-                    network.source_type(s) * N_CELL_TYPES + target_cell_type(network.rows.targets[e])
+                    network.source_type(s) * N_CELL_TYPES
+                        + network.neurons.target_cell_type(network.rows.targets[e])
                 })
             })
             .collect();

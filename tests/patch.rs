@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{golden_current_steps, published_file, tables};
+use common::{golden_current_steps, golden_file, tables};
 use simrun::gpu::Gpu;
 use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
@@ -40,7 +40,7 @@ fn gpu() -> Arc<Gpu> {
 
 #[test]
 fn point_kernel_meets_nest_under_current_steps() {
-    let Some(golden) = golden_current_steps(&tables()) else { return };
+    let golden = golden_current_steps(&tables());
     // One neuron a cell, one trial a current: the golden runs come cell by cell.
     let cells: Vec<CellModel> = golden.iter().step_by(3).map(|run| run.cell.clone()).collect();
     assert!(golden.chunks(3).all(|runs| runs.iter().all(|run| run.cell.id == runs[0].cell.id)));
@@ -68,7 +68,7 @@ fn point_kernel_meets_nest_under_current_steps() {
         }
     }
     println!("{n_spikes} spikes, {n_shifted} of them one step off; worst potential {worst_mv:.1e} mV");
-    assert!(n_spikes > 5000 && n_shifted * 50 < n_spikes && worst_mv < 0.01);
+    assert!(n_spikes > 15 * golden.len() && n_shifted * 50 < n_spikes && worst_mv < 0.01);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn point_kernel_has_the_published_rheobases() {
 #[test]
 fn point_kernel_unit_psps_meet_nest() {
     let tables = tables();
-    let Some(file) = published_file("golden/nest310_unit_psp.csv") else { return };
+    let file = golden_file("golden/nest310_unit_psp.csv", "nest_unit_psp.csv");
     let (gpu, rig, cells) = (gpu(), point(0.1), tables.cell_models());
     let psps: Vec<_> = (0..N_CLASSES)
         .map(|class_ix| {
@@ -113,7 +113,7 @@ fn point_kernel_unit_psps_meet_nest() {
         n += 1;
     }
     println!("{n} unit PSPs, worst relative error {worst:.1e}");
-    assert_eq!(n, 1000);
+    assert_eq!(n, if cfg!(published_data) { 1000 } else { 59 });
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn overrides_in_use(module: &Module, n_trials: usize) -> Vec<PipelineConstants> 
             "WORKGROUP_SIZE" => BTreeSet::from([NEURON_WORKGROUP, ROW_WORKGROUPS[0], ROW_WORKGROUPS[1]]),
             "TRIAL_THREADS" => BTreeSet::from([1, n_trials as u32]),
             "WRITE_TAPE" | "CELL_GRADIENT" | "STRUCTURE" => BTreeSet::from([0, 1]),
+            "STEPS" => BTreeSet::from([1, 500]),
             other => panic!("say here which values of the override {other} are in use"),
         };
         let with = |value: u32| {
@@ -101,9 +102,9 @@ fn for_each_form(mut visit: impl FnMut(&str, &Module, &ModuleInfo)) {
             }
         }
     }
-    // 36 layouts x (2 kernels of the optimiser of 2 x 2 forms + the others for both modes of 2 forms), and 2 neuron kernels of 2 x 2 forms, twice
-    // as many where there is more than one trial (24 of the layouts).
-    assert_eq!(n_forms, 36 * (2 * 4 + (KERNELS.len() - 6) * 2) + 2 * 4 * (12 + 2 * 24));
+    // 36 layouts x (2 kernels of the optimiser and 2 of drawn sources of 2 x 2 forms + the others for both modes of 2 forms), and 2
+    // neuron kernels of 2 x 2 forms, twice as many where there is more than one trial (24 of the layouts).
+    assert_eq!(n_forms, 36 * (4 * 4 + (KERNELS.len() - 8) * 2) + 2 * 4 * (12 + 2 * 24));
 }
 
 #[test]

@@ -51,9 +51,9 @@ struct Pair {
     ours: Network,
 }
 
-fn pair() -> Option<&'static Pair> {
-    static PAIR: OnceLock<Option<Pair>> = OnceLock::new();
-    PAIR.get_or_init(|| common::published_file("sonata/v1_r100/network").map(|folder| read(&folder))).as_ref()
+fn pair() -> &'static Pair {
+    static PAIR: OnceLock<Pair> = OnceLock::new();
+    PAIR.get_or_init(|| read(&common::published_file("sonata/v1_r100/network")))
 }
 
 fn read(folder: &Path) -> Pair {
@@ -166,8 +166,9 @@ fn our_edges(network: &Network, sources: std::ops::Range<usize>) -> HashMap<(usi
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn published_edges_scatter_about_our_rule() {
-    let Some(pair) = pair() else { return };
+    let pair = pair();
     let neurons = &pair.ours.neurons;
     let expected = expected_edges(&pair.tables, neurons, 0..neurons.len(), CORE_RADIUS_UM);
     let mut drawn = [[0u32; N_CELL_TYPES]; N_CELL_TYPES];
@@ -211,8 +212,9 @@ fn published_edges_scatter_about_our_rule() {
 
 /// Between excitatory neurons a weight has no random part, so on edges that both networks drew it must be the same.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn weights_between_excitatory_neurons_are_the_published_ones() {
-    let Some(pair) = pair() else { return };
+    let pair = pair();
     let neurons = &pair.ours.neurons;
     let ours = our_edges(&pair.ours, 0..neurons.len());
     let mut n = 0;
@@ -240,8 +242,9 @@ fn weights_between_excitatory_neurons_are_the_published_ones() {
 
 /// Mean and spread of the logarithm of PSPs per pair type, over all edges.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn weights_are_distributed_as_published() {
-    let Some(pair) = pair() else { return };
+    let pair = pair();
     let neurons = &pair.ours.neurons;
     let type_of = |neuron: usize| neurons.cell_type_ix[neuron] as usize;
     let mut published = vec![Vec::new(); N_CELL_TYPES * N_CELL_TYPES];
@@ -283,8 +286,9 @@ fn weights_are_distributed_as_published() {
 
 /// The number of LGN units of a neuron follows from its synapse count; its weight a synapse from its model and count.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn lgn_edges_are_as_many_and_as_strong_as_published() {
-    let Some(pair) = pair() else { return };
+    let pair = pair();
     let n = pair.ours.neurons.len();
     let mut published: HashMap<(usize, usize), (u32, f64)> = HashMap::new();
     for edge in &pair.lgn {
@@ -321,8 +325,9 @@ fn lgn_edges_are_as_many_and_as_strong_as_published() {
 
 /// Which classes of LGN units a cell type draws from, how far they lie off, and how many synapses a unit makes.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn lgn_edges_are_distributed_as_published() {
-    let Some(pair) = pair() else { return };
+    let pair = pair();
     let n = pair.ours.neurons.len();
     let mut published: HashMap<(usize, usize), f64> = HashMap::new();
     for edge in &pair.lgn {

@@ -34,5 +34,5 @@ fn every_field_of_a_scene_is_in_the_reference() {
     }
     // Default, unit and range of one field that this test knows.
     let line = text.lines().find(|line| line.starts_with("| `memory_budget_mib` |")).unwrap();
-    assert!(line.contains("| 4096 |") && line.contains("MiB, >= 1"), "{line}");
+    assert!(line.contains("| 3800 |") && line.contains("MiB, >= 1"), "{line}");
 }

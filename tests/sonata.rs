@@ -9,7 +9,7 @@ mod sonata_circuit;
 use std::fs;
 use std::path::Path;
 
-use simrun::network::{target_cell_type, target_neuron};
+use simrun::network::{target_delay_steps, target_neuron};
 use simrun::sonata::{
     Attribute, Config, EdgePopulation, NodePopulation, NodeSets, PopulationFile, read_spikes,
 };
@@ -25,29 +25,29 @@ fn a_circuit_becomes_the_network_that_it_describes() {
     // Groups of attributes: nodes 0 and 1 are at places 1 and 0 of theirs; 2 and 3 have no tuning angle.
     assert_eq!(network.neurons.x_um, [10.0, 20.0, 30.0, 40.0]);
     assert_eq!(network.neurons.tuning_angle_deg, [45.0, 90.0, 0.0, 0.0]);
-    let edges: Vec<Vec<(u32, usize, f32)>> = (0..network.n_sources())
+    // Delays in steps of 0.5 ms.
+    let edges: Vec<Vec<(u32, u32, f32)>> = (0..network.n_sources())
         .map(|source| {
             let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
             row.map(|e| {
                 let word = network.rows.targets[e];
-                (target_neuron(word), target_cell_type(word), network.rows.weights[e])
+                (target_neuron(word), target_delay_steps(word), network.rows.weights[e])
             })
             .collect()
         })
         .collect();
-    let expected: [&[(u32, usize, f32)]; 7] = [
-        &[(1, 0, 4.0), (3, 1, 1.0)],
-        &[(0, 0, 3.0), (2, 1, 4.0)],
-        &[(0, 0, 6.0), (1, 0, 5.0)],
-        &[(0, 0, 7.0)],
-        &[(2, 1, 7.0)],
-        &[(0, 0, 3.5)],
-        &[(1, 0, 3.5)],
+    let expected: [&[(u32, u32, f32)]; 7] = [
+        &[(1, 3, 4.0), (3, 3, 1.0)],
+        &[(0, 3, 3.0), (2, 3, 4.0)],
+        &[(0, 5, 6.0), (1, 5, 5.0)],
+        &[(0, 5, 7.0)],
+        &[(2, 3, 7.0)],
+        &[(0, 3, 3.5)],
+        &[(1, 3, 3.5)],
     ];
     assert_eq!(edges, expected);
     assert!(said.iter().any(|s| s.contains("11 edges of the circuit are 10 pairs")), "{said:?}");
-    // Delays in steps of 0.5 ms, by (source type, cell type); inhibitory cells do not reach inhibitory ones.
-    assert_eq!(dynamics.delay_steps, [3, 3, 5, 1, 3, 3]);
+    assert_eq!(dynamics.max_delay_steps, 5);
     let vocabulary = &network.vocabulary;
     assert_eq!(
         vocabulary.class_of_source_type,
@@ -521,8 +521,9 @@ fn a_scene_chooses_pieces_of_recorded_spikes() {
 
 /// The public examples of BMTK and SONATA: point neurons run, other models are refused by their template.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn public_circuits_load_or_are_refused_by_template() {
-    let Some(data) = common::published_file("sonata") else { return };
+    let data = common::published_file("sonata");
     let data = fs::canonicalize(data).unwrap();
     let components = data.join("bmtk_point_components");
     let build = |config: &str, variable: &str| {
@@ -553,8 +554,10 @@ fn public_circuits_load_or_are_refused_by_template() {
         "one alpha, of either sign"
     );
     // Its external edges give no delay: NEST's 1 ms.
-    let external = point.network.vocabulary.n_cell_types();
-    assert_eq!((point.dynamics.delay_steps(0, 0), point.dynamics.delay_steps(external, 0)), (20, 10));
+    let rows = &point.network.rows;
+    let first_external = rows.offsets[point.network.neurons.len()] as usize;
+    assert_eq!(target_delay_steps(rows.targets[0]), 20);
+    assert!(rows.targets[first_external..].iter().all(|word| target_delay_steps(*word) == 10));
     let error = build("sonata_300_intfire/config.json", "$COMPONENT_DIR").map(|_| ()).unwrap_err();
     let message = error.to_string();
     for named in
@@ -565,13 +568,14 @@ fn public_circuits_load_or_are_refused_by_template() {
 }
 
 /// A file of libsonata's own tests.
-fn libsonata(name: &str) -> Option<std::path::PathBuf> {
-    common::published_file("sonata/libsonata_testdata").map(|folder| folder.join(name))
+fn libsonata(name: &str) -> std::path::PathBuf {
+    common::published_file("sonata/libsonata_testdata").join(name)
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn libsonatas_nodes_are_read_and_its_bad_ones_named() {
-    let Some(file) = libsonata("nodes1.h5") else { return };
+    let file = libsonata("nodes1.h5");
     let nodes = NodePopulation::read_one(&file, "nodes-A").unwrap();
     assert_eq!(nodes.node_id, [0, 1, 2, 3, 4, 5]);
     assert_eq!(
@@ -599,9 +603,10 @@ fn libsonatas_nodes_are_read_and_its_bad_ones_named() {
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn libsonatas_edges_are_read_with_and_without_an_index() {
     for name in ["edges1.h5", "edges-no-index.h5"] {
-        let Some(file) = libsonata(name) else { return };
+        let file = libsonata(name);
         let mut edges = EdgePopulation::open_one(&file, "edges-AB").unwrap();
         assert_eq!(
             (edges.source_population.as_str(), edges.target_population.as_str()),
@@ -609,14 +614,15 @@ fn libsonatas_edges_are_read_with_and_without_an_index() {
         );
         assert_eq!(edges.pairs().unwrap(), [(1, 1), (1, 2), (2, 1), (2, 1), (3, 0), (3, 2)], "{name}");
     }
-    let file = libsonata("edges1.h5").unwrap();
+    let file = libsonata("edges1.h5");
     let message = EdgePopulation::open_one(&file, "edges-AC").map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("edges1.h5") && message.contains("edges/edges-AC/source_node_id"), "{message}");
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn libsonatas_spikes_sets_and_configurations_are_read() {
-    let Some(folder) = libsonata("") else { return };
+    let folder = libsonata("");
     let spikes = read_spikes(&folder.join("spikes.h5"), None).unwrap();
     assert_eq!(spikes.keys().collect::<Vec<_>>(), ["All", "empty", "spikes1", "spikes2"]);
     assert_eq!(spikes["All"].node_id, [5, 2, 3, 2, 3]);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode, dynamics};
 use common::tables;
-use simrun::gpu::{Buffer, Gpu, Kernel};
+use simrun::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use simrun::model::rng::{self, Stream};
 use simrun::network::{Network, lgn_units, v1_unit_types};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
@@ -49,14 +49,15 @@ fn conditions() -> Vec<TrialCondition> {
     vec![grating(0.0), TrialCondition::Grey, grating(1.0), grating(2.0), grating(3.0), turned]
 }
 
-/// The kernel alone, with its buffers in reach.
+/// The kernels alone, with their buffers in reach: the draw of one step, and the list of its spikes.
 struct Bench {
     gpu: Arc<Gpu>,
     layout: Layout,
-    kernel: Kernel,
+    draw: (Kernel, BindGroup),
+    list: (Kernel, BindGroup),
+    masks: Buffer,
     spikes: Buffer,
     filter_sum: Buffer,
-    group: simrun::gpu::BindGroup,
 }
 
 fn bench(
@@ -77,9 +78,11 @@ fn bench(
         ..Network::default()
     };
     let layout = Layout::new(&network, &dynamics, n_trials, false);
-    let name = "source_forward";
-    let kernel =
-        Kernel::new(&gpu, name, &assemble(name, &layout).unwrap(), &[("WORKGROUP_SIZE", 64.0)]).unwrap();
+    let kernel = |name: &str| {
+        let constants = [("WORKGROUP_SIZE", 64.0), ("STEPS", 1.0)];
+        Kernel::new(&gpu, name, &assemble(name, &layout).unwrap(), &constants).unwrap()
+    };
+    let (draw, list) = (kernel("source_forward"), kernel("source_list_forward"));
     let second = |subfield: usize| filters.second_ix.get(subfield).copied().unwrap_or(u32::MAX);
     let table: Vec<[u32; 2]> =
         filters.baseline_hz.iter().enumerate().map(|(i, hz)| [hz.to_bits(), second(i)]).collect();
@@ -101,7 +104,8 @@ fn bench(
     uniform.write(0, &uniforms);
     let spikes = Buffer::storage(&gpu, "spikes", layout.spikes_words()).unwrap();
     let filter_sum = Buffer::storage(&gpu, "sums", 2 * filters.n_subfields * n_trials).unwrap();
-    let group = kernel
+    let masks = Buffer::storage(&gpu, "masks", layout.n_lgn + layout.n_background).unwrap();
+    let draw_group = draw
         .bind(&[
             ("step", &uniform),
             ("taps_hz", &Buffer::storage_of(&gpu, "taps", &filters.taps_hz).unwrap()),
@@ -110,20 +114,27 @@ fn bench(
             ("group_trials", &Buffer::storage_of(&gpu, "groups", &drive.group_trials).unwrap()),
             ("frames", &Buffer::storage_of(&gpu, "frames", &drive.frames).unwrap()),
             ("filter_sum", &filter_sum),
-            ("spikes", &spikes),
+            ("masks", &masks),
         ])
         .unwrap();
-    Bench { gpu, layout, kernel, spikes, filter_sum, group }
+    let list_group = list.bind(&[("step", &uniform), ("masks", &masks), ("spikes", &spikes)]).unwrap();
+    Bench { gpu, layout, draw: (draw, draw_group), list: (list, list_group), masks, spikes, filter_sum }
 }
 
 impl Bench {
     /// Spikes buffer and K after one step.
     fn step(&self, step: usize) -> (Vec<u32>, Vec<[f32; 2]>) {
         self.spikes.clear();
-        let workgroups = self.kernel.workgroups_for(self.layout.n_sources());
+        self.masks.clear();
         let offset = (step * UNIFORM_STRIDE) as u32;
+        let n_blocks = self.layout.n_trials.div_ceil(4);
         self.gpu
-            .submit("sources", |pass| self.kernel.dispatch(pass, &self.group, offset, workgroups))
+            .submit("sources", |pass| {
+                for ((kernel, group), n_threads) in [(&self.draw, n_blocks), (&self.list, 1)] {
+                    let n_threads = n_threads * self.layout.n_sources();
+                    kernel.dispatch(pass, group, offset, kernel.workgroups_for(n_threads));
+                }
+            })
             .unwrap();
         let n_sums = self.filter_sum.bytes() as usize / 8;
         (self.spikes.read(0, self.layout.spikes_words()).unwrap(), self.filter_sum.read(0, n_sums).unwrap())
@@ -141,13 +152,15 @@ fn rate_from_sums(
 ) -> f64 {
     let n_trials = drive.group_trials.len();
     let group = drive.group_trials.iter().position(|mask| mask >> trial & 1 == 1).unwrap();
+    // Each block of four trials has its own K of a group, in the place of the group's first trial in the block.
+    let first = (trial / 4 * 4..).find(|t| drive.group_trials[group] >> t & 1 == 1).unwrap();
     let second = filters.second_ix[unit];
     let subfields = std::iter::once(unit).chain((second != u32::MAX).then_some(second as usize));
     subfields
         .map(|subfield| {
             let [cos, sin, ..] = drive.frames[step * n_trials + group].map(f64::from);
             let d = drive.amplitude[trial * filters.n_subfields + subfield].map(f64::from);
-            let k = sums[group * filters.n_subfields + subfield].map(f64::from);
+            let k = sums[first * filters.n_subfields + subfield].map(f64::from);
             let modulation = (d[0] * cos + d[1] * sin) * k[1] + (d[1] * cos - d[0] * sin) * k[0];
             (f64::from(filters.baseline_hz[subfield]) + modulation).max(0.0)
         })
@@ -282,7 +295,8 @@ fn recomputed_segments_draw_the_same_spikes() {
     let whole = train(&gpu, &circuit, &sample, &conditions, circuit.n_steps, 0);
     assert!(whole.0.iter().sum::<f32>() > 50.0, "the circuit is silent");
     assert!(whole.1.iter().filter(|g| **g != 0).count() > 100, "hardly any gradient");
-    for k in [circuit.n_steps, 23, 8] {
+    // With 33 the first segment has one step, fewer than the longest delay.
+    for k in [circuit.n_steps, 33, 23, 8] {
         assert!(train(&gpu, &circuit, &sample, &conditions, k, 0) == whole, "{k} steps between checkpoints");
     }
     assert!(

@@ -15,7 +15,7 @@ use simrun::model::adam::AdamRule;
 use simrun::model::direction_bins::{N_DIRECTION_BINS, direction_bin, direction_middle_deg};
 use simrun::model::rng::{Stream, normal_pair, words};
 use simrun::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
-use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_cell_type, target_neuron};
+use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_neuron};
 use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
     AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
@@ -73,7 +73,10 @@ fn pairs_of(circuit: &Circuit) -> Vec<(usize, usize)> {
             let edges = network.rows.offsets[s] as usize..network.rows.offsets[s + 1] as usize;
             let source_type = network.source_type(s);
             edges.map(move |e| {
-                (source_type, source_type * N_CELL_TYPES + target_cell_type(network.rows.targets[e]))
+                (
+                    source_type,
+                    source_type * N_CELL_TYPES + network.neurons.target_cell_type(network.rows.targets[e]),
+                )
             })
         })
         .collect()

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,21 +25,12 @@ fn cell_type_ix(name: &str) -> usize {
     CELL_TYPES.iter().position(|n| *n == name).expect("a cell type")
 }
 
-/// The folder of the published files, or `None` (with a word about it) where this machine has none. In CI it must be there.
-fn published_files() -> Option<PathBuf> {
+/// The folder of the published files; tests that need it are ignored where the build found none.
+fn published_files() -> PathBuf {
     let folder =
         std::env::var_os("SIMRUN_SHARED_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    if folder.join("cells/populations.csv").exists() {
-        return Some(folder);
-    }
-    let missing = format!(
-        "{} does not hold the published files (set SIMRUN_SHARED_DATA): NOT CHECKED against them",
-        folder.display()
-    );
-    assert!(std::env::var_os("CI").is_none(), "{missing}");
-    // Written past the test harness, which would hide what a passing test prints.
-    writeln!(std::io::stderr(), "{missing}").expect("standard error is open");
-    None
+    assert!(folder.join("cells/populations.csv").exists(), "{} holds no published files", folder.display());
+    folder
 }
 
 /// Runs the tool that derives the tables: whether it succeeded, and what it said.
@@ -57,15 +47,17 @@ fn derive(data: &Path, out: &Path, flags: &[&str]) -> (bool, String) {
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn the_tables_follow_from_the_published_files() {
-    let Some(data) = published_files() else { return };
+    let data = published_files();
     let (good, said) = derive(&data, &root().join("scenes/v1"), &["--check"]);
     assert!(good && said.contains("18 tables derived, 0 differ"), "{said}");
 }
 
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn the_check_finds_a_changed_a_missing_and_a_foreign_table() {
-    let Some(data) = published_files() else { return };
+    let data = published_files();
     let folder = tempfile::tempdir().unwrap();
     let (good, said) = derive(&data, folder.path(), &[]);
     assert!(good, "{said}");
@@ -214,8 +206,9 @@ fn targets_ascend_and_the_splits_share_no_session() {
 
 /// The quantiles stand for the units: a coarse tail would shift the mean that the loss asks for.
 #[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn the_quantiles_keep_the_mean_of_the_recorded_units() {
-    let Some(data) = published_files() else { return };
+    let data = published_files();
     let t = tables();
     let targets = FunctionTargets::from_tables(&t, Split::Train).unwrap();
     let file = data.join("function/neuropixels_units.csv");

@@ -5,11 +5,11 @@
 
 use std::time::Instant;
 
+use simrun::network::Network;
 use simrun::network::tables::Tables;
 use simrun::network::{
     CELL_TYPES, N_CELL_TYPES, N_CLASSES, NetworkSpec, UnitPsps, build_or_load, cache_folder, expected_edges,
 };
-use simrun::network::{Network, target_cell_type};
 
 fn main() -> simrun::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,7 +51,7 @@ fn compare(network: &Network, tables: &Tables, core_radius_um: f64) {
     for source in 0..network.neurons.len() {
         let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
         for &word in &network.rows.targets[row] {
-            drawn[network.source_type(source)][target_cell_type(word)] += 1;
+            drawn[network.source_type(source)][network.neurons.target_cell_type(word)] += 1;
         }
     }
     let (mut sum, mut n, mut total) = (0.0, 0.0, 0.0);

@@ -31,5 +31,5 @@ fn random_words(seed_low: u32, seed_high: u32, stream: u32, source: u32, step_ix
     return philox4x32(vec4<u32>(source, step_ix, block, seed_high), vec2<u32>(seed_low, stream));
 }
 
-// Uniform in [0, 1) with 24 bits.
-fn uniform_of_word(word: u32) -> f32 { return f32(word >> 8u) * (1.0 / 16777216.0); }
+// Uniform in [0, 1) with 24 bits, of each word.
+fn uniform_of_words(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(words >> vec4<u32>(8u)) * (1.0 / 16777216.0); }

@@ -1,7 +1,7 @@
 // A shard: some whole rows of synapses. offsets = [first source, number of rows, list of the rows' kind, then the first
 // edge of each row and the end of the last].
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
-@group(0) @binding(4) var<storage, read> targets: array<u32>; // [edge] target cell type and neuron
+@group(0) @binding(4) var<storage, read> targets: array<u32>; // [edge] delay and target neuron
 
 fn shard_first() -> u32 { return offsets[0]; }
 fn shard_n_rows() -> u32 { return offsets[1]; }

@@ -10,9 +10,6 @@ fn source_type(source: u32) -> u32 {
     return tables[TABLE_UNITS + source - N_NEURONS];
 }
 fn class_of_source_type(source_type_ix: u32) -> u32 { return tables[TABLE_CLASSES + source_type_ix]; }
-fn delay_steps(source_type_ix: u32, cell_type_ix: u32) -> u32 {
-    return tables[TABLE_DELAYS + source_type_ix * N_CELL_TYPES + cell_type_ix];
-}
 fn cell(model: u32, field: u32) -> f32 {
     return bitcast<f32>(tables[TABLE_CELLS + model * CELL_STRIDE + field]);
 }
@@ -24,9 +21,15 @@ fn gain(target_type: u32, class_ix: u32, port_ix: u32) -> f32 {
     return bitcast<f32>(tables[TABLE_GAINS + (target_type * N_CLASSES + class_ix) * N_PORTS + port_ix]);
 }
 
-// An edge's target word: cell type above, neuron below.
+// An edge's target word: delay in steps above, neuron below.
 fn target_neuron(word: u32) -> u32 { return word & TARGET_NEURON_MASK; }
-fn target_cell_type(word: u32) -> u32 { return word >> TARGET_NEURON_BITS; }
+fn target_delay(word: u32) -> u32 { return word >> TARGET_NEURON_BITS; }
+fn target_cell_type(word: u32) -> u32 { return source_type(target_neuron(word)); }
+// Slot of the ring that lies `delay` steps after another, at most once round it.
+fn slot_after(slot: u32, delay: u32) -> u32 {
+    let later = slot + delay;
+    return select(later, later - N_SLOTS, later >= N_SLOTS);
+}
 
 // Index of a plane of the state, its adjoint or the tape: [plane][neuron][trial].
 fn plane_index(plane: u32, neuron: u32, trial: u32) -> u32 {

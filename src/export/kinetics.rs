@@ -56,7 +56,7 @@ mod tests {
 
     fn dynamics(mode: CellMode, ports: Ports) -> Dynamics {
         let surrogate = Surrogate { half_width: 0.5, height: 0.1 };
-        Dynamics { mode, dt_ms: 0.25, ports, delay_steps: Vec::new(), surrogate }
+        Dynamics { mode, dt_ms: 0.25, ports, max_delay_steps: 1, surrogate }
     }
 
     #[test]

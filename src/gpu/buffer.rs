@@ -63,10 +63,13 @@ impl Buffer {
         let descriptor =
             wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let raw = gpu.device.create_buffer(&descriptor);
-        if let Some(e) = pollster::block_on(scope.pop()) {
-            return Err(Error::Device {
-                context: format!("allocating {label}, {size} bytes"),
-                reason: e.to_string(),
+        let refused = pollster::block_on(scope.pop()).is_some();
+        if refused || !gpu.has_room(size) {
+            return Err(Error::NoMemory {
+                adapter: gpu.adapter().name.clone(),
+                buffer: label.to_owned(),
+                need_bytes: size,
+                allocated_bytes: gpu.allocated_bytes(),
             });
         }
         gpu.count_buffer(label, size);
@@ -95,28 +98,9 @@ impl Buffer {
 
     /// Sets every word to zero, in order with submissions.
     pub fn clear(&self) {
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.clear_buffer(&self.raw, 0, None);
-        self.gpu.queue.submit([encoder.finish()]);
-    }
-
-    /// Copies `n_words` from `source` to this buffer, in order with submissions.
-    pub fn copy_from(
-        &self,
-        offset_words: usize,
-        source: &Buffer,
-        source_offset_words: usize,
-        n_words: usize,
-    ) {
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(
-            &source.raw,
-            source_offset_words as u64 * 4,
-            &self.raw,
-            offset_words as u64 * 4,
-            n_words as u64 * 4,
-        );
-        self.gpu.queue.submit([encoder.finish()]);
+        let mut commands = self.gpu.commands("clear");
+        commands.clear(self);
+        commands.finish();
     }
 
     /// Reads `n_items` from word `offset_words` on, waiting for all that was submitted.

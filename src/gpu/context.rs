@@ -1,6 +1,7 @@
 //! The adapter and its device: choosing one, its limits, its errors.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub struct Gpu {
     is_software: bool,
     errors: Arc<Mutex<Option<String>>>,
     buffers: Mutex<BTreeMap<String, BufferGroup>>,
+    memory_bytes: AtomicU64,
 }
 
 /// The living buffers of one label.
@@ -152,7 +154,15 @@ impl Gpu {
             sink.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.to_string());
         }));
         let is_software = description.kind == "software";
-        Ok(Self { device, queue, adapter: description, is_software, errors, buffers: Mutex::default() })
+        Ok(Self {
+            device,
+            queue,
+            adapter: description,
+            is_software,
+            errors,
+            buffers: Mutex::default(),
+            memory_bytes: AtomicU64::new(u64::MAX),
+        })
     }
 
     /// The adapter in use.
@@ -163,6 +173,23 @@ impl Gpu {
     /// Whether the adapter is a processor pretending to be one.
     pub fn is_software(&self) -> bool {
         self.is_software
+    }
+
+    /// Memory that the host has free, bytes, where the adapter lives in it and the system says so (Linux).
+    pub fn free_bytes(&self) -> Option<u64> {
+        let text = self.is_software.then(|| std::fs::read_to_string("/proc/meminfo").ok())??;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib << 10)
+    }
+
+    /// Refuses buffers beyond so many bytes in all, as an adapter of that memory would. For tests.
+    pub fn limit_memory(&self, bytes: u64) {
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether a buffer of that size is within the limit of [`Gpu::limit_memory`].
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.allocated_bytes().saturating_add(bytes) <= self.memory_bytes.load(Ordering::Relaxed)
     }
 
     /// Bytes of all buffers made on this device that still live.
@@ -206,21 +233,6 @@ impl Gpu {
             None => Ok(()),
             Some(reason) => Err(Error::Device { context: context.to_owned(), reason }),
         }
-    }
-
-    /// Records one compute pass and submits it, without waiting for its end.
-    pub fn submit(&self, label: &str, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Result<()> {
-        let mut encoder =
-            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some(label),
-                timestamp_writes: None,
-            });
-            record(&mut pass);
-        }
-        self.queue.submit([encoder.finish()]);
-        self.check(label)
     }
 
     /// Waits until everything submitted is done.

@@ -26,21 +26,8 @@ pub struct Dynamics {
     pub dt_ms: f64,
     /// Synaptic ports.
     pub ports: Ports,
-    /// Transmission delay, `[n_source_types][n_cell_types]` steps, at least 1.
-    pub delay_steps: Vec<u32>,
+    /// Longest delay of an edge, time steps, at least 1: it sets the length of the rings of arrivals.
+    pub max_delay_steps: u32,
     /// Surrogate derivative of the spike.
     pub surrogate: Surrogate,
-}
-
-impl Dynamics {
-    /// Delay from a source type to a target cell type, steps.
-    pub fn delay_steps(&self, source_type_ix: usize, cell_type_ix: usize) -> u32 {
-        self.delay_steps[source_type_ix * self.ports.n_cell_types() + cell_type_ix]
-    }
-
-    /// Longest delay, steps.
-    pub fn max_delay_steps(&self) -> u32 {
-        debug_assert!(self.delay_steps.len().is_multiple_of(self.ports.n_cell_types()));
-        self.delay_steps.iter().copied().max().unwrap_or(1)
-    }
 }

@@ -14,7 +14,10 @@ use super::random::{Draws, Owner};
 use super::recurrent::{self, SourceGrid};
 use super::tables::Tables;
 use super::weights::{self, InputWeights, PooledLaw, PspLaw, UnitPsps};
-use super::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, TARGET_NEURON_BITS, pack_target};
+use super::{
+    CLASS_OF_SOURCE_TYPE, MAX_DELAY_STEPS, MAX_NEURONS, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Rows,
+    pack_target,
+};
 use crate::model::rng::Stream;
 use crate::scene::RecurrentWeightsScene;
 use crate::{Error, Result};
@@ -40,10 +43,13 @@ pub struct NetworkSpec {
     pub background_weight_factor: f64,
     /// What recurrent weights are drawn from.
     pub recurrent_weights: RecurrentWeightsScene,
+    /// Time step to whose multiples delays are rounded, ms, > 0.
+    pub dt_ms: f64,
 }
 
 impl NetworkSpec {
-    /// The published 67,000-neuron network: 400 um, all of it core, 100 background units of which 4 project to a neuron.
+    /// The published 67,000-neuron network: 400 um, all of it core, 100 background units of which 4 project to a neuron,
+    /// delays in steps of 1 ms.
     pub fn published(seed: u64) -> Self {
         Self {
             radius_um: 400.0,
@@ -55,6 +61,7 @@ impl NetworkSpec {
             lgn_weight_factor: 1.0,
             background_weight_factor: 1.0,
             recurrent_weights: RecurrentWeightsScene::Measured,
+            dt_ms: 1.0,
         }
     }
 }
@@ -107,10 +114,19 @@ fn connect_given(
     em: Option<&EmNetwork>,
 ) -> Result<Network> {
     unit_psps.check(tables.cells.len())?;
-    if neurons.len() >= 1 << TARGET_NEURON_BITS {
-        return Err(Error::Failed(format!("{} neurons are more than an edge can address", neurons.len())));
+    if neurons.len() > MAX_NEURONS {
+        let reason =
+            format!("{} neurons are more than the {MAX_NEURONS} that an edge can address", neurons.len());
+        return Err(Error::Failed(reason));
     }
-    let n_sources = neurons.len() + units.len() + spec.n_background;
+    let longest = tables.max_delay_steps(spec.dt_ms);
+    if longest > MAX_DELAY_STEPS {
+        let dt_ms = spec.dt_ms;
+        let reason = format!(
+            "the longest delay is {longest} time steps of {dt_ms} ms, an edge can hold at most {MAX_DELAY_STEPS}"
+        );
+        return Err(Error::Failed(reason));
+    }
     let builder = Builder {
         spec,
         tables,
@@ -128,9 +144,11 @@ fn connect_given(
         .par_chunks(TARGETS_PER_TASK)
         .map_init(Scratch::default, |scratch, targets| builder.incoming(targets, scratch))
         .collect();
-    let rows = rows_by_source(&incoming, &neurons, n_sources);
+    let unit_type_ix = super::v1_unit_types(units.len(), spec.n_background);
+    let source_types = [&neurons.cell_type_ix[..], &unit_type_ix].concat();
+    let rows = rows_by_source(&incoming, &neurons, &source_types, &delays_by_target_type(tables, spec.dt_ms));
     Ok(Network {
-        unit_type_ix: super::v1_unit_types(units.len(), spec.n_background),
+        unit_type_ix,
         populations: tables.populations(),
         cell_models: tables.cell_models(),
         n_lgn: units.len(),
@@ -320,8 +338,20 @@ impl Builder<'_> {
     }
 }
 
-/// Turns edges by target into rows by source. Targets are visited in ascending order, so rows come out sorted.
-fn rows_by_source(incoming: &[Incoming], neurons: &Neurons, n_sources: usize) -> Rows {
+/// Delays onto each cell type from each source type, time steps.
+fn delays_by_target_type(tables: &Tables, dt_ms: f64) -> [[u32; N_SOURCE_TYPES]; N_CELL_TYPES] {
+    std::array::from_fn(|target| std::array::from_fn(|source| tables.delay_steps(source, target, dt_ms)))
+}
+
+/// Turns edges by target into rows by source, whose types are `source_types`. Targets are visited in ascending order, so rows
+/// come out sorted.
+fn rows_by_source(
+    incoming: &[Incoming],
+    neurons: &Neurons,
+    source_types: &[u8],
+    delay_steps: &[[u32; N_SOURCE_TYPES]; N_CELL_TYPES],
+) -> Rows {
+    let n_sources = source_types.len();
     let mut offsets = vec![0u64; n_sources + 1];
     for &source in incoming.iter().flat_map(|edges| &edges.sources) {
         offsets[source as usize + 1] += 1;
@@ -336,11 +366,12 @@ fn rows_by_source(incoming: &[Incoming], neurons: &Neurons, n_sources: usize) ->
     for edges in incoming {
         let mut first = 0;
         for &count in &edges.counts {
-            let word = pack_target(target_ix as u32, neurons.cell_type_ix[target_ix]);
+            let delay_steps = &delay_steps[neurons.cell_type_ix[target_ix] as usize];
             let range = first..first + count as usize;
             for (&source, &weight) in edges.sources[range.clone()].iter().zip(&edges.weights[range]) {
                 let slot = &mut next[source as usize];
-                rows.targets[*slot as usize] = word;
+                let delay = delay_steps[usize::from(source_types[source as usize])];
+                rows.targets[*slot as usize] = pack_target(target_ix as u32, delay);
                 rows.weights[*slot as usize] = weight;
                 *slot += 1;
             }

@@ -65,10 +65,10 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     user.map(|folder| folder.join("simrun"))
 }
 
-const MAGIC: [u8; 16] = *b"simrun network 1";
+const MAGIC: [u8; 16] = *b"simrun network 2";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
-const BUILDER_SOURCE: [&str; 23] = [
+const BUILDER_SOURCE: [&str; 24] = [
     include_str!("build.rs"),
     include_str!("cache.rs"),
     include_str!("connection.rs"),
@@ -81,6 +81,7 @@ const BUILDER_SOURCE: [&str; 23] = [
     include_str!("random.rs"),
     include_str!("recurrent.rs"),
     include_str!("tables.rs"),
+    include_str!("tables/calibration.rs"),
     include_str!("tables/cells.rs"),
     include_str!("tables/curves.rs"),
     include_str!("tables/em.rs"),

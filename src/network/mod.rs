@@ -27,22 +27,28 @@ pub use crate::model::vocabulary::{
     N_SOURCE_TYPES, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, Vocabulary, class_is_inhibitory,
 };
 
-/// Bits of an edge's target word that hold the neuron index; the upper five hold the target's cell type.
-pub const TARGET_NEURON_BITS: u32 = 27;
+/// Bits of an edge's target word that hold the neuron; the upper ten hold the edge's delay.
+pub const TARGET_NEURON_BITS: u32 = 22;
 
-/// Packs a target neuron and its cell type into the word that an edge stores.
-pub const fn pack_target(neuron_ix: u32, cell_type_ix: u8) -> u32 {
-    ((cell_type_ix as u32) << TARGET_NEURON_BITS) | neuron_ix
+/// Most neurons that an edge's target word can tell apart.
+pub const MAX_NEURONS: usize = 1 << TARGET_NEURON_BITS;
+
+/// Longest delay that an edge's target word can hold, time steps.
+pub const MAX_DELAY_STEPS: u32 = u32::MAX >> TARGET_NEURON_BITS;
+
+/// Packs a target neuron, below [`MAX_NEURONS`], and a delay, 1 to [`MAX_DELAY_STEPS`] time steps, into the word that an edge stores.
+pub const fn pack_target(neuron_ix: u32, delay_steps: u32) -> u32 {
+    (delay_steps << TARGET_NEURON_BITS) | neuron_ix
 }
 
 /// Target neuron of an edge word.
 pub const fn target_neuron(word: u32) -> u32 {
-    word & ((1 << TARGET_NEURON_BITS) - 1)
+    word & (MAX_NEURONS as u32 - 1)
 }
 
-/// Target cell type of an edge word.
-pub const fn target_cell_type(word: u32) -> usize {
-    (word >> TARGET_NEURON_BITS) as usize
+/// Delay of an edge word, time steps.
+pub const fn target_delay_steps(word: u32) -> u32 {
+    word >> TARGET_NEURON_BITS
 }
 
 /// A population of the table `scenes/v1/populations.csv`.
@@ -85,6 +91,11 @@ impl Neurons {
     pub fn is_empty(&self) -> bool {
         self.model_ix.is_empty()
     }
+
+    /// Cell type of the target of an edge word ([`Rows::targets`]).
+    pub fn target_cell_type(&self, word: u32) -> usize {
+        usize::from(self.cell_type_ix[target_neuron(word) as usize])
+    }
 }
 
 /// Sparse rows of synapses by source.
@@ -92,7 +103,7 @@ impl Neurons {
 pub struct Rows {
     /// First edge of each row, `[n_sources + 1]`.
     pub offsets: Vec<u64>,
-    /// Target neuron and its cell type ([`pack_target`]), ascending within a row, `[n_edges]`.
+    /// Target neuron and delay of each edge ([`pack_target`]); targets ascend within a row, `[n_edges]`.
     pub targets: Vec<u32>,
     /// Weight >= 0, `[n_edges]`: peak synaptic conductance in nS (two-compartment mode) or peak current in pA (point
     /// mode). The sign, or the reversal potential, belongs to the class of the source.

@@ -4,6 +4,7 @@
 //! `tools/derive_tables.py` derives all of them from the published files. [`Tables::read`] reads and checks a whole
 //! folder, so nothing that uses a [`Tables`] has to check again.
 
+mod calibration;
 mod cells;
 mod curves;
 mod em;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use calibration::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz, scale_inputs};
 pub use cells::{BackgroundWeight, CellRow, LgnRule, LgnWeight, PopulationRow};
 pub use curves::{CurvePool, RecordedContrast, RecordedTuning};
 pub use em::{Covariate, EmConnections};
@@ -193,6 +195,17 @@ impl Tables {
             _ => super::CLASS_OF_SOURCE_TYPE[source_type],
         };
         self.delays_ms[row][super::CLASS_OF_SOURCE_TYPE[target_cell_type]]
+    }
+
+    /// The same in time steps of `dt_ms`, rounded; a spike arrives a step after it was fired at the earliest.
+    pub fn delay_steps(&self, source_type: usize, target_cell_type: usize, dt_ms: f64) -> u32 {
+        ((self.delay_ms(source_type, target_cell_type) / dt_ms).round() as u32).max(1)
+    }
+
+    /// Longest delay of all synapses, time steps of `dt_ms`.
+    pub fn max_delay_steps(&self, dt_ms: f64) -> u32 {
+        let longest_ms = self.delays_ms.as_flattened().iter().copied().fold(0.0, f64::max);
+        ((longest_ms / dt_ms).round() as u32).max(1)
     }
 
     /// Kinetics of the synapses of a source class on cells of a target cell type.

@@ -8,6 +8,9 @@ use crate::scene::{ModeScene, NetworkScene, PortsScene, Scene};
 
 impl Check<'_> {
     pub(super) fn network(&self, scene: &Scene) -> Result<()> {
+        if let Some(table) = scene.network.calibration() {
+            self.is_file("network.calibration", table)?;
+        }
         let v1 = match &scene.network {
             NetworkScene::CellsOnly(cells) => {
                 return self.within("network.current_pa", cells.current_pa, -1e4, 1e4, "pA");
@@ -21,11 +24,8 @@ impl Check<'_> {
         self.within("network.lgn.weight_factor", v1.lgn.weight_factor, 0.0, 1e3, "")?;
         if let Some(em) = &v1.em {
             self.within("network.em.max_faulty", em.max_faulty, 0.0, 1.0, "of the rows")?;
-            for (field, path) in [("network.em.cells", &em.cells), ("network.em.synapses", &em.synapses)] {
-                let file = self.file.parent().unwrap_or(Path::new("")).join(path);
-                let limit = || format!("there is no such file ({})", file.display());
-                self.hold(file.is_file(), field, path.display(), limit)?;
-            }
+            self.is_file("network.em.cells", &em.cells)?;
+            self.is_file("network.em.synapses", &em.synapses)?;
         }
         let background = &v1.background;
         self.within("network.background.n_units", f64::from(background.n_units), 1.0, 1e4, "units")?;
@@ -35,6 +35,13 @@ impl Check<'_> {
         let (edges, units) = (f64::from(background.edges_per_neuron), f64::from(background.n_units));
         self.within("network.background.edges_per_neuron", edges, 0.0, units, "(the background units)")?;
         self.within("network.background.weight_factor", background.weight_factor, 0.0, 1e3, "")
+    }
+
+    /// Holds a path, relative to the scene's own file, to a file that is there.
+    fn is_file(&self, field: &str, path: &Path) -> Result<()> {
+        let file = self.file.parent().unwrap_or(Path::new("")).join(path);
+        let limit = || format!("there is no such file ({})", file.display());
+        self.hold(file.is_file(), field, path.display(), limit)
     }
 
     pub(super) fn cells(&self, scene: &Scene) -> Result<()> {

@@ -2,7 +2,9 @@
 
 use super::{Check, MAX_TRIALS};
 use crate::error::Result;
-use crate::scene::{DirectionsScene, ModeScene, ReportNeuronsScene, ReportVariable, Scene};
+use crate::scene::{
+    DirectionsScene, ModeScene, NetworkScene, ReportNeuronsScene, ReportVariable, Scene, StartScene,
+};
 
 impl Check<'_> {
     /// Returns the number of time steps.
@@ -11,11 +13,8 @@ impl Check<'_> {
         self.within("time.dt_ms", time.dt_ms, 0.01, 1.0, "ms")?;
         let longest_ms = 1e5 * time.dt_ms;
         self.within("time.duration_ms", time.duration_ms, time.dt_ms, longest_ms, "ms (1 to 100000 steps)")?;
+        self.whole_steps("time.duration_ms", time.duration_ms, time.dt_ms)?;
         let n_steps = (time.duration_ms / time.dt_ms).round();
-        // A length in decimal notation is a whole number of steps only up to rounding.
-        let whole = (n_steps * time.dt_ms - time.duration_ms).abs() <= 1e-6 * time.dt_ms * n_steps;
-        let limit = || format!("must be a whole number of time steps of {} ms", time.dt_ms);
-        self.hold(whole, "time.duration_ms", time.duration_ms, limit)?;
         let counts = time.analysis_start_ms >= 0.0 && (time.analysis_start_ms / time.dt_ms).round() < n_steps;
         let limit = || format!("must be from 0 to less than the duration, {} ms", time.duration_ms);
         self.hold(counts, "time.analysis_start_ms", time.analysis_start_ms, limit)?;
@@ -29,6 +28,7 @@ impl Check<'_> {
         let limit = || format!("their sum must be from 1 to {MAX_TRIALS} trials");
         let inside = (1..=u64::from(MAX_TRIALS)).contains(&n_trials);
         self.hold(inside, "trials.n_evoked + trials.n_spontaneous", batch, limit)?;
+        self.start(scene)?;
         let grating = &trials.grating;
         if let DirectionsScene::Degrees(degrees) = &grating.directions {
             self.directions("trials.grating.directions", degrees)?;
@@ -49,6 +49,24 @@ impl Check<'_> {
         }
         let duration_ms = scene.time.duration_ms;
         self.within("trials.grating.onset_ms", grating.onset_ms, 0.0, duration_ms, "ms (the duration)")
+    }
+
+    fn start(&self, scene: &Scene) -> Result<()> {
+        let StartScene::Settled { grey_ms } = scene.trials.start else { return Ok(()) };
+        let has_screen = matches!(scene.network, NetworkScene::V1(_));
+        let limit = || "needs a network that sees a screen (network: V1); start: Rest is for all".to_owned();
+        self.hold(has_screen, "trials.start", "Settled", limit)?;
+        let (field, time) = ("trials.start.grey_ms", &scene.time);
+        self.within(field, grey_ms, time.dt_ms, time.duration_ms, "ms (a time step, time.duration_ms)")?;
+        self.whole_steps(field, grey_ms, time.dt_ms)
+    }
+
+    /// Holds a time to a whole number of steps.
+    fn whole_steps(&self, field: &str, time_ms: f64, dt_ms: f64) -> Result<()> {
+        let n_steps = (time_ms / dt_ms).round();
+        // A time in decimal notation is a whole number of steps only up to rounding.
+        let whole = (n_steps * dt_ms - time_ms).abs() <= 1e-6 * dt_ms * n_steps;
+        self.hold(whole, field, time_ms, || format!("must be a whole number of time steps of {dt_ms} ms"))
     }
 
     fn contrasts(&self, field: &str, contrasts: &[f64]) -> Result<()> {
@@ -87,10 +105,7 @@ impl Check<'_> {
         self.hold(is_new, &field("name"), &report.name, || "each report needs a name of its own".to_owned())?;
         let (dt_ms, duration_ms) = (scene.time.dt_ms, scene.time.duration_ms);
         self.within(&field("interval_ms"), report.interval_ms, dt_ms, duration_ms, "ms (step, duration)")?;
-        let n_steps = (report.interval_ms / dt_ms).round();
-        let whole = (n_steps * dt_ms - report.interval_ms).abs() <= 1e-6 * dt_ms * n_steps;
-        let limit = || format!("must be a whole number of time steps of {dt_ms} ms");
-        self.hold(whole, &field("interval_ms"), report.interval_ms, limit)?;
+        self.whole_steps(&field("interval_ms"), report.interval_ms, dt_ms)?;
         let there = report.variable == ReportVariable::SomaPotential || scene.cells.mode != ModeScene::Point;
         let limit = || "point cells have no dendrite".to_owned();
         self.hold(there, &field("variable"), "DendritePotential", limit)?;

@@ -109,7 +109,7 @@ fn rebuild_arrivals(
 ) -> Vec<f64> {
     let mut arrivals = vec![0.0; problem.ring_len()];
     let psi = vec![0.0; problem.n_cells()]; // derivatives are of no interest here
-    let first = step.saturating_sub(problem.dynamics.max_delay_steps() as usize);
+    let first = step.saturating_sub(problem.dynamics.max_delay_steps as usize);
     for (earlier, z) in transmitted.iter().enumerate().take(step).skip(first) {
         transmit(problem, &constants.weights, &mut arrivals, earlier, z, &psi);
     }

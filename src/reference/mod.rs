@@ -24,7 +24,7 @@ use crate::model::cell::{
     CellConstants, CellState, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants, resting_state,
 };
 use crate::model::real::{Dual, Real};
-use crate::network::{Network, target_cell_type, target_neuron};
+use crate::network::{Network, target_delay_steps, target_neuron};
 
 /// What is simulated and what is asked of it: everything but the learnable parameters.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ impl Problem<'_> {
 
     /// Slots of the arrivals ring: a spike of step n reaches slots up to n + max_delay, while slot n is being read.
     pub fn n_slots(&self) -> usize {
-        self.dynamics.max_delay_steps() as usize + 1
+        self.dynamics.max_delay_steps as usize + 1
     }
 
     /// Number of synaptic classes.
@@ -210,9 +210,8 @@ impl Problem<'_> {
         let row = rows.offsets[source_ix] as usize..rows.offsets[source_ix + 1] as usize;
         row.map(move |edge_ix| {
             let word = rows.targets[edge_ix];
-            let target_type = target_cell_type(word);
-            let delay = self.dynamics.delay_steps(source_type, target_type) as usize;
-            (edge_ix, target_neuron(word) as usize, delay, source_type * n_cell_types + target_type)
+            let pair_ix = source_type * n_cell_types + self.network.neurons.target_cell_type(word);
+            (edge_ix, target_neuron(word) as usize, target_delay_steps(word) as usize, pair_ix)
         })
     }
 

@@ -1,7 +1,7 @@
 //! Which network is built.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,10 +37,34 @@ pub struct V1Scene {
     /// Tables of electron microscopy in place of the builder's neurons and recurrent edges.
     #[serde(default)]
     pub em: Option<Box<EmScene>>,
+    /// Table of factors on the LGN and background weights of each cell model, relative to the scene's own file, as `simrun calibrate` writes
+    /// it. None: the weights that the tables imply.
+    #[serde(default)]
+    pub calibration: Option<PathBuf>,
     /// Input from the thalamus.
     pub lgn: LgnScene,
     /// Input from the rest of the brain.
     pub background: BackgroundScene,
+}
+
+impl NetworkScene {
+    /// The calibration table, if the network has one.
+    pub fn calibration(&self) -> Option<&Path> {
+        match self {
+            Self::V1(v1) => v1.calibration.as_deref(),
+            Self::Sonata(sonata) => sonata.calibration.as_deref(),
+            Self::CellsOnly(_) => None,
+        }
+    }
+
+    /// Names another calibration table, or none; cells without synapses have none to name.
+    pub fn set_calibration(&mut self, table: Option<PathBuf>) {
+        match self {
+            Self::V1(v1) => v1.calibration = table,
+            Self::Sonata(sonata) => sonata.calibration = table,
+            Self::CellsOnly(_) => {}
+        }
+    }
 }
 
 /// A circuit in SONATA files. `cells` must be the point model with exact ports, whose weights are the circuit's, in pA; time step and
@@ -71,6 +95,10 @@ pub struct SonataScene {
     /// Functions under `weight_function` of the edge types that mean syn_weight times nsyns, beside BMTK's defaults.
     #[serde(default)]
     pub weight_functions: Vec<String>,
+    /// Table of factors on the weights of virtual populations onto each cell model, relative to the scene's own file, as `simrun calibrate`
+    /// writes it. None: the circuit's own weights.
+    #[serde(default)]
+    pub calibration: Option<PathBuf>,
     /// What trials show, each a piece of recorded spikes. Those with a direction are taken in turn by the evoked trials, the others by the
     /// spontaneous ones. Empty: the inputs of the configuration from time 0 on, in spontaneous trials.
     #[serde(default)]

@@ -26,8 +26,26 @@ pub struct TrialsScene {
     pub n_evoked: u32,
     /// Trials that show a grey screen. With n_evoked 1..=32 in all.
     pub n_spontaneous: u32,
+    /// State in which the trials of training and evaluation start.
+    #[serde(default)]
+    pub start: StartScene,
     /// The drifting grating of the evoked trials.
     pub grating: GratingScene,
+}
+
+/// State in which trials start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum StartScene {
+    /// At rest: the leak reversal potential, without synaptic input or after-spike currents.
+    #[default]
+    Rest,
+    /// As a grey screen leaves each trial's cells, run before every batch with the weights of the moment; spikes on their way are dropped
+    /// (MODEL.md, E11). Only networks with a screen, `network: V1`.
+    Settled {
+        /// How long the grey screen is shown before, ms, a whole number of steps, at most duration_ms.
+        grey_ms: f64,
+    },
 }
 
 /// A drifting grating.

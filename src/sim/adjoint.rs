@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Simulation;
+use super::forward::SLICE_STEPS;
 use super::layout::UNIFORM_STRIDE;
 use crate::error::{Error, Result};
 use crate::model::cell::N_CELL_PARAMETERS;
@@ -59,7 +60,7 @@ impl Simulation {
             return Err(Error::Failed(reason));
         }
         let start = Instant::now();
-        self.clear_adjoint(seeds);
+        self.clear_adjoint(seeds)?;
         self.device.adj_spike.write(self.layout.adj_spike_words(), population);
         self.walk_all()?;
         self.report(start)
@@ -76,7 +77,7 @@ impl Simulation {
             return Err(Error::Failed("this simulation takes no potential seeds of that shape".to_owned()));
         };
         let start = Instant::now();
-        self.clear_adjoint(&[]);
+        self.clear_adjoint(&[])?;
         let steps: Vec<f32> = seeds.steps.iter().map(|step| *step as f32).collect();
         self.device.adj_spike.write(2 * plane, &steps);
         self.device.adj_spike.write(3 * plane, &seeds.values);
@@ -94,8 +95,7 @@ impl Simulation {
         let Some(mut on_tape) = self.segment_on_tape else {
             return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
         };
-        let n_segments = self.device.checkpoints.len();
-        for segment in (0..n_segments).rev() {
+        for segment in (0..self.n_segments()).rev() {
             if segment != on_tape {
                 self.restore_checkpoint(segment)?;
                 self.run_segment(segment, true)?;
@@ -108,41 +108,47 @@ impl Simulation {
     }
 
     /// The adjoint after the last step: nothing but the seeds.
-    pub(super) fn clear_adjoint(&self, seeds: &[f32]) {
+    pub(super) fn clear_adjoint(&self, seeds: &[f32]) -> Result<()> {
         let device = &self.device;
-        device.adj_state.clear();
-        device.adj_arrivals.clear();
-        device.adj_spike.clear();
+        let mut commands = self.gpu.commands("start of the adjoint");
+        commands.clear(&device.adj_state);
+        commands.clear(&device.adj_arrivals);
+        commands.clear(&device.adj_spike);
+        device.shards.iter().filter_map(|shard| shard.grad.as_ref()).for_each(|grad| commands.clear(grad));
+        commands.submit()?;
         device.adj_spike.write(self.layout.plane_words(), seeds);
-        for shard in &device.shards {
-            if let Some(grad) = &shard.grad {
-                grad.clear();
-            }
-        }
+        Ok(())
     }
 
     /// Walks a taped segment backwards.
     fn walk_back(&self, segment: usize) -> Result<()> {
         let device = &self.device;
         let kernels = &device.kernels;
-        let steps = self.segment_steps(segment);
-        self.gpu.submit("adjoint", |pass| {
-            for (slot_ix, step) in steps.enumerate().rev() {
-                let slot = &device.slots[slot_ix];
-                let offset = (step * UNIFORM_STRIDE) as u32;
-                for (group, shard) in slot.gather.iter().zip(&device.shards) {
-                    if let Some(group) = group {
-                        kernels.gather.dispatch(pass, group, offset, shard.n_workgroups);
+        let steps: Vec<usize> = self.segment_steps(segment).collect();
+        for (steps, slots) in steps.chunks(SLICE_STEPS).zip(device.slots.chunks(SLICE_STEPS)).rev() {
+            self.gpu.submit("adjoint", |pass| {
+                for (step, slot) in steps.iter().zip(slots).rev() {
+                    let offset = (step * UNIFORM_STRIDE) as u32;
+                    for (group, shard) in slot.gather.iter().zip(&device.shards) {
+                        if let Some(group) = group {
+                            kernels.gather.dispatch(pass, group, offset, shard.n_workgroups);
+                        }
                     }
-                }
-                for (group, shard) in slot.weight_gradient.iter().zip(&device.shards) {
-                    if let Some(group) = group {
-                        kernels.weight_gradient.dispatch(pass, group, offset, shard.n_workgroups);
+                    for (group, shard) in slot.weight_gradient.iter().zip(&device.shards) {
+                        if let Some(group) = group {
+                            kernels.weight_gradient.dispatch(pass, group, offset, shard.n_workgroups);
+                        }
                     }
+                    kernels.neuron_adjoint.dispatch(
+                        pass,
+                        &slot.neuron_adjoint,
+                        offset,
+                        device.neuron_workgroups,
+                    );
                 }
-                kernels.neuron_adjoint.dispatch(pass, &slot.neuron_adjoint, offset, device.neuron_workgroups);
-            }
-        })
+            })?;
+        }
+        Ok(())
     }
 
     /// Adds up, in f64 and in a fixed order, what each neuron and trial has of the penalty and the cell gradients.

@@ -6,6 +6,7 @@ use super::layout::{Layout, UNIFORM_STRIDE};
 use super::rows::{row_workgroup_size, row_workgroups};
 use super::shaders::{NEURON_WORKGROUP, assemble};
 use super::sources::{SourceKernel, SourceSpikes};
+use super::tape::Checkpoint;
 use super::{LearnWeights, NeuronThreads, Settings};
 use crate::error::Result;
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
@@ -41,13 +42,6 @@ pub(super) struct Slot {
     pub(super) tape: Buffer,
 }
 
-/// State at the start of a segment, and the spikes of the steps before it that are still on their way.
-#[derive(Debug)]
-pub(super) struct Checkpoint {
-    pub(super) state: Buffer,
-    pub(super) spikes: Option<Buffer>,
-}
-
 #[derive(Debug)]
 pub(super) struct Kernels {
     pub(super) neuron: Kernel,
@@ -77,12 +71,15 @@ pub(super) struct Device {
     pub(super) population: Buffer,
     pub(super) shards: Vec<Shard>,
     pub(super) slots: Vec<Slot>,
+    /// Of each segment but the first.
     pub(super) checkpoints: Vec<Checkpoint>,
     /// Spikes of the longest delay's steps before a segment, spread again when its ring is rebuilt.
     pub(super) history: Vec<(Buffer, Vec<BindGroup>)>,
     pub(super) current_pa: Vec<f32>,
     /// Somatic, then dendritic potentials at the start; empty where all start at rest.
     pub(super) start_mv: [Vec<f32>; 2],
+    /// State at the start that an earlier pass has left, in place of rest; none until it is asked for.
+    pub(super) settled: Option<Buffer>,
 }
 
 impl Device {
@@ -97,10 +94,6 @@ impl Device {
         let kernels = compile(gpu, layout, settings)?;
         let neuron_workgroups =
             kernels.neuron.workgroups_for(layout.n_neurons * trial_threads(gpu, settings));
-        let n_segments = settings.n_steps.div_ceil(settings.steps_between_checkpoints);
-        let n_history = layout.n_slots - 1;
-        let n_uniforms = settings.n_steps + n_segments * n_history;
-        let uniform = Buffer::uniform(gpu, "step uniforms", n_uniforms * UNIFORM_STRIDE)?;
         let tables = Buffer::storage_of(gpu, "tables", tables)?;
         let status = Buffer::storage(gpu, "status", 5)?;
         let state = Buffer::storage(gpu, "state", layout.state_words())?;
@@ -116,11 +109,13 @@ impl Device {
         let population = Buffer::storage(gpu, "population counts", n_population)?;
         let shards = make_shards(gpu, network, layout, settings.learn_weights)?;
 
+        let sources = SourceKernel::new(gpu, layout, network, settings, &sources)?;
         let mut device = Self {
             kernels,
             neuron_workgroups,
-            sources: None,
-            uniform,
+            sources,
+            // Made with the tape.
+            uniform: Buffer::uniform(gpu, "step uniforms", UNIFORM_STRIDE)?,
             tables,
             status,
             state,
@@ -135,30 +130,15 @@ impl Device {
             history: Vec::new(),
             current_pa: vec![0.0; layout.plane_words()],
             start_mv: [Vec::new(), Vec::new()],
+            settled: None,
         };
-        for _ in 0..settings.steps_between_checkpoints {
-            let slot = device.make_slot(gpu, layout)?;
-            device.slots.push(slot);
-        }
-        for segment in 0..n_segments {
-            let spikes = (segment > 0)
-                .then(|| Buffer::storage(gpu, "checkpoint spikes", n_history * layout.spikes_words()))
-                .transpose()?;
-            let state = Buffer::storage(gpu, "checkpoint state", layout.state_words())?;
-            device.checkpoints.push(Checkpoint { state, spikes });
-        }
-        if n_segments > 1 {
-            for _ in 0..n_history {
-                let spikes = Buffer::storage(gpu, "spikes on their way", layout.spikes_words())?;
-                let groups =
-                    device.shards.iter().map(|s| device.bind_spread(s, &spikes)).collect::<Result<_>>()?;
-                device.history.push((spikes, groups));
-            }
-        }
-        let spikes: Vec<&Buffer> = device.slots.iter().map(|s| &s.spikes).collect();
-        device.sources =
-            SourceKernel::new(gpu, layout, network, settings, &sources, &device.uniform, &spikes)?;
+        device.set_tape(gpu, layout, settings, settings.steps_between_checkpoints)?;
         Ok(device)
+    }
+
+    /// The spread of a step's spikes, bound for each shard.
+    pub(super) fn bind_spreads(&self, spikes: &Buffer) -> Result<Vec<BindGroup>> {
+        self.shards.iter().map(|shard| self.bind_spread(shard, spikes)).collect()
     }
 
     fn bind_spread(&self, shard: &Shard, spikes: &Buffer) -> Result<BindGroup> {
@@ -174,7 +154,7 @@ impl Device {
         ])
     }
 
-    fn make_slot(&self, gpu: &Arc<Gpu>, layout: &Layout) -> Result<Slot> {
+    pub(super) fn make_slot(&self, gpu: &Arc<Gpu>, layout: &Layout) -> Result<Slot> {
         let tape = Buffer::storage(gpu, "tape", layout.tape_words())?;
         let spikes = Buffer::storage(gpu, "spikes", layout.spikes_words())?;
         let common = [("step", &self.uniform), ("tables", &self.tables)];
@@ -206,7 +186,7 @@ impl Device {
             ]
             .concat(),
         )?;
-        let spread = self.shards.iter().map(|s| self.bind_spread(s, &spikes)).collect::<Result<_>>()?;
+        let spread = self.bind_spreads(&spikes)?;
         let mut gather = Vec::new();
         let mut weight_gradient = Vec::new();
         for shard in &self.shards {

@@ -1,11 +1,15 @@
-//! The forward pass: segments of steps between checkpoints, one submission each.
+//! The forward pass: segments of steps between checkpoints, in submissions of [`SLICE_STEPS`] steps.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::Simulation;
 use super::layout::{StepUniform, UNIFORM_STRIDE};
 use super::record::Recorder;
 use crate::error::Result;
+
+/// Steps of one submission: few, so that the device starts at once; many, since each submission costs the host and leaves a gap.
+pub(super) const SLICE_STEPS: usize = 32;
 
 /// What a forward pass returns.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +23,7 @@ pub struct ForwardReport {
 }
 
 impl Simulation {
-    /// Runs the batch from rest (or from [`Simulation::set_held`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
+    /// Runs the batch from rest (or from [`Simulation::set_held`], or [`Simulation::settle`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
     /// random numbers of LGN and background spikes: step n of presentation k draws as step `k * n_steps + n`.
     ///
     /// # Errors
@@ -35,30 +39,18 @@ impl Simulation {
         mut recorder: Option<&mut Recorder>,
     ) -> Result<ForwardReport> {
         let start = Instant::now();
-        self.draws = (seed, presentation);
-        self.write_uniforms();
-        self.device.state.clear();
-        self.device.arrivals.clear();
-        self.device.population.clear();
-        if let Some(sources) = &self.device.sources {
-            sources.start();
-        }
-        if let Some(plane) = self.layout.state_plane("CURRENT") {
-            self.device.state.write(plane, &self.device.current_pa);
-        }
-        for (name, start_mv) in ["U_S", "U_D"].into_iter().zip(&self.device.start_mv) {
-            if let Some(plane) = self.layout.state_plane(name) {
-                self.device.state.write(plane, start_mv);
-            }
-        }
-        let n_segments = self.device.checkpoints.len();
+        self.begin(seed, presentation)?;
+        self.start_state()?;
+        let n_segments = self.n_segments();
         for segment in 0..n_segments {
-            self.save_checkpoint(segment);
-            // The adjoint starts with the last segment: taping it here saves its recomputation.
+            // The adjoint starts with the last segment: taping it here saves running it again.
             let recorded_tape = recorder.as_ref().is_some_and(|r| r.needs_tape());
             self.run_segment(segment, recorded_tape || segment + 1 == n_segments)?;
             if let Some(recorder) = &mut recorder {
                 recorder.read(self, self.segment_steps(segment))?;
+            }
+            if segment + 1 < n_segments {
+                self.save_checkpoint(segment + 1)?;
             }
         }
         self.segment_on_tape = Some(n_segments - 1);
@@ -70,15 +62,27 @@ impl Simulation {
         Ok(ForwardReport { spike_counts, population_counts, wall_ms: start.elapsed().as_secs_f64() * 1e3 })
     }
 
-    /// Steps of a segment.
-    pub(super) fn segment_steps(&self, segment: usize) -> std::ops::Range<usize> {
-        let k = self.settings.steps_between_checkpoints;
-        segment * k..((segment + 1) * k).min(self.settings.n_steps)
+    /// Draws the spikes of the sources of a batch.
+    pub(super) fn begin(&mut self, seed: u64, presentation: u32) -> Result<()> {
+        self.draws = (seed, presentation);
+        self.write_uniforms();
+        let mut commands = self.gpu.commands("start of the trials");
+        commands.clear(&self.device.population);
+        if let Some(sources) = &self.device.sources {
+            sources.draw(&mut commands);
+        }
+        commands.submit()
     }
 
-    /// Byte offset of the uniform with which history step `j` of a segment is spread again.
+    /// Index of the uniform with which history step `j` of a segment (not the first) is spread again.
     fn history_uniform(&self, segment: usize, j: usize) -> usize {
-        self.settings.n_steps + segment * (self.layout.n_slots - 1) + j
+        self.settings.n_steps + (segment - 1) * (self.layout.n_slots - 1) + j
+    }
+
+    /// The steps whose spikes may still be on their way at the start of a segment, each with its number among them.
+    fn history_steps(&self, segment: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (start, n) = (self.segment_steps(segment).start, self.layout.n_slots - 1);
+        (0..n).filter_map(move |j| Some((j, (start + j).checked_sub(n)?)))
     }
 
     pub(super) fn write_uniforms(&self) {
@@ -103,11 +107,12 @@ impl Simulation {
             ..StepUniform::default()
         };
         let mut uniforms: Vec<StepUniform> = (0..s.n_steps).map(|step| uniform(step, 0)).collect();
-        let n_history = self.layout.n_slots - 1;
-        for segment in 0..self.device.checkpoints.len() {
+        for segment in 1..self.n_segments() {
             let start = self.segment_steps(segment).start;
-            // The first segment has no history; its entries are never used.
-            uniforms.extend((0..n_history).map(|j| uniform((start + j).saturating_sub(n_history), start)));
+            // Steps before the first are never spread.
+            let n_missing = (self.layout.n_slots - 1).saturating_sub(start);
+            uniforms.resize(uniforms.len() + n_missing, StepUniform::default());
+            uniforms.extend(self.history_steps(segment).map(|(_, step)| uniform(step, start)));
         }
         let mut bytes = vec![0_u8; uniforms.len() * UNIFORM_STRIDE];
         for (slot, uniform) in bytes.chunks_exact_mut(UNIFORM_STRIDE).zip(&uniforms) {
@@ -116,68 +121,96 @@ impl Simulation {
         self.device.uniform.write(0, &bytes);
     }
 
-    /// Keeps the state at the start of a segment and the spikes that are still on their way.
-    fn save_checkpoint(&self, segment: usize) {
-        let checkpoint = &self.device.checkpoints[segment];
-        checkpoint.state.copy_from(0, &self.device.state, 0, self.layout.state_words());
-        if let Some(sources) = &self.device.sources {
-            sources.save_checkpoint(segment);
+    /// Brings state and arrivals to the start of the trials: to the state that was settled, where one was.
+    fn start_state(&self) -> Result<()> {
+        self.rest_state();
+        let Some(settled) = &self.device.settled else { return Ok(()) };
+        let mut commands = self.gpu.commands("settled start");
+        commands.copy(&self.device.state, 0, settled, 0, self.layout.state_words());
+        commands.submit()
+    }
+
+    /// Brings the neurons to rest, or to [`Simulation::set_held`], with nothing on its way.
+    pub(super) fn rest_state(&self) {
+        let device = &self.device;
+        device.state.clear();
+        device.arrivals.clear();
+        if let Some(plane) = self.layout.state_plane("CURRENT") {
+            device.state.write(plane, &device.current_pa);
         }
-        if let Some(spikes) = &checkpoint.spikes {
-            // The segment before was a full one: its last steps lie in the last slots.
-            let n_history = self.device.history.len();
-            let first = self.device.slots.len() - n_history;
-            let words = self.layout.spikes_words();
-            for j in 0..n_history {
-                spikes.copy_from(j * words, &self.device.slots[first + j].spikes, 0, words);
+        for (name, start_mv) in ["U_S", "U_D"].into_iter().zip(&device.start_mv) {
+            if let Some(plane) = self.layout.state_plane(name) {
+                device.state.write(plane, start_mv);
             }
         }
+    }
+
+    /// Keeps the state at the start of a segment (not the first) and the spikes that are still on their way.
+    fn save_checkpoint(&self, segment: usize) -> Result<()> {
+        let (device, words) = (&self.device, self.layout.spikes_words());
+        let checkpoint = &device.checkpoints[segment - 1];
+        let mut commands = self.gpu.commands("checkpoint");
+        commands.copy(&checkpoint.state, 0, &device.state, 0, self.layout.state_words());
+        let before = self.segment_steps(segment - 1);
+        for (j, step) in self.history_steps(segment) {
+            let slot = &device.slots[step - before.start];
+            commands.copy(&checkpoint.spikes, j * words, &slot.spikes, 0, words);
+        }
+        commands.submit()
     }
 
     /// Brings state and arrivals ring back to the start of a segment.
     pub(super) fn restore_checkpoint(&self, segment: usize) -> Result<()> {
-        let device = &self.device;
-        let checkpoint = &device.checkpoints[segment];
-        device.state.copy_from(0, &checkpoint.state, 0, self.layout.state_words());
-        if let Some(sources) = &device.sources {
-            sources.restore_checkpoint(segment);
+        if segment == 0 {
+            return self.start_state();
         }
-        device.arrivals.clear();
-        let Some(spikes) = &checkpoint.spikes else { return Ok(()) };
-        let words = self.layout.spikes_words();
-        for (j, (history, _)) in device.history.iter().enumerate() {
-            history.copy_from(0, spikes, j * words, words);
+        let (device, words) = (&self.device, self.layout.spikes_words());
+        let checkpoint = &device.checkpoints[segment - 1];
+        let mut commands = self.gpu.commands("rebuild the arrivals ring");
+        commands.copy(&device.state, 0, &checkpoint.state, 0, self.layout.state_words());
+        commands.clear(&device.arrivals);
+        for (j, _) in self.history_steps(segment) {
+            commands.copy(&device.history[j].0, 0, &checkpoint.spikes, j * words, words);
         }
-        self.gpu.submit("rebuild the arrivals ring", |pass| {
-            for (j, (_, groups)) in device.history.iter().enumerate() {
+        commands.pass(|pass| {
+            for (j, _) in self.history_steps(segment) {
                 let offset = (self.history_uniform(segment, j) * UNIFORM_STRIDE) as u32;
-                for (group, shard) in groups.iter().zip(&device.shards) {
+                for (group, shard) in device.history[j].1.iter().zip(&device.shards) {
                     device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
                 }
             }
-        })
+        });
+        commands.submit()
     }
 
     /// Runs the steps of a segment; with `taped` each step leaves its tape in its slot.
     pub(super) fn run_segment(&self, segment: usize, taped: bool) -> Result<()> {
+        self.run_steps(self.segment_steps(segment), taped)
+    }
+
+    /// Runs the first steps of a segment, or all.
+    pub(super) fn run_steps(&self, steps: Range<usize>, taped: bool) -> Result<()> {
         let device = &self.device;
-        let steps = self.segment_steps(segment);
-        for slot in &device.slots[..steps.len()] {
-            slot.spikes.clear();
-        }
         let neuron = if taped { &device.kernels.neuron_taped } else { &device.kernels.neuron };
-        self.gpu.submit("forward", |pass| {
-            for (slot_ix, step) in steps.enumerate() {
-                let slot = &device.slots[slot_ix];
-                let offset = (step * UNIFORM_STRIDE) as u32;
+        let steps: Vec<usize> = steps.collect();
+        for (steps, slots) in steps.chunks(SLICE_STEPS).zip(device.slots.chunks(SLICE_STEPS)) {
+            let mut commands = self.gpu.commands("forward");
+            slots[..steps.len()].iter().for_each(|slot| commands.clear(&slot.spikes));
+            commands.pass(|pass| {
+                // First of all steps: these dispatches write different buffers and need not wait for each other.
                 if let Some(sources) = &device.sources {
-                    sources.record(pass, slot_ix, offset);
+                    steps.iter().for_each(|step| sources.record(pass, *step, (step * UNIFORM_STRIDE) as u32));
                 }
-                neuron.dispatch(pass, &slot.neuron, offset, device.neuron_workgroups);
-                for (group, shard) in slot.spread.iter().zip(&device.shards) {
-                    device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
+                for (step, slot) in steps.iter().zip(slots) {
+                    let offset = (step * UNIFORM_STRIDE) as u32;
+                    neuron.dispatch(pass, &slot.neuron, offset, device.neuron_workgroups);
+                    for (group, shard) in slot.spread.iter().zip(&device.shards) {
+                        device.kernels.spread.dispatch(pass, group, offset, shard.n_workgroups);
+                    }
                 }
-            }
-        })
+            });
+            commands.submit()?;
+        }
+        Ok(())
     }
 }

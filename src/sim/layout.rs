@@ -149,7 +149,7 @@ impl Layout {
             n_lgn: network.n_lgn,
             n_background: network.n_background,
             n_trials,
-            n_slots: dynamics.max_delay_steps() as usize + 1,
+            n_slots: dynamics.max_delay_steps as usize + 1,
             n_models: network.cell_models.len(),
             n_ports: dynamics.ports.n_ports,
             has_current,
@@ -349,11 +349,8 @@ impl Layout {
     fn table_classes(&self) -> usize {
         self.table_units() + self.n_lgn + self.n_background
     }
-    fn table_delays(&self) -> usize {
-        self.table_classes() + self.n_source_types
-    }
     fn table_gains(&self) -> usize {
-        self.table_delays() + self.n_pair_types()
+        self.table_classes() + self.n_source_types
     }
     /// First word of the constants of the cells, which learning changes.
     pub fn table_cells(&self) -> usize {
@@ -403,7 +400,6 @@ impl Layout {
         number("TABLE_NEURONS", self.table_neurons());
         number("TABLE_UNITS", self.table_units());
         number("TABLE_CLASSES", self.table_classes());
-        number("TABLE_DELAYS", self.table_delays());
         number("TABLE_GAINS", self.table_gains());
         number("TABLE_CELLS", self.table_cells());
         number("TABLE_PORTS", self.table_ports());
@@ -463,7 +459,7 @@ impl Layout {
             .collect()
     }
 
-    /// The tables for the device: neurons, units, classes, delays, gains, then cells and ports ([`Layout::cell_tables`]).
+    /// The tables for the device: neurons, units, classes, gains, then cells and ports ([`Layout::cell_tables`]).
     pub fn tables(
         &self,
         network: &Network,
@@ -473,7 +469,6 @@ impl Layout {
         let mut words = self.neuron_words(&network.neurons, &dynamics.ports);
         words.extend(network.unit_type_ix.iter().map(|source_type| u32::from(*source_type)));
         words.extend(network.vocabulary.class_of_source_type.iter().map(|c| *c as u32));
-        words.extend(&dynamics.delay_steps);
         for target_type in 0..self.n_target_types {
             for class_ix in 0..self.n_classes {
                 words.extend(

@@ -13,8 +13,10 @@ pub mod optimiser;
 mod profile;
 mod record;
 mod rows;
+mod settle;
 pub mod shaders;
 mod sources;
+mod tape;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
-use crate::network::{CellModel, Network};
+use crate::network::{CellModel, Network, target_delay_steps};
 
 pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
 use device::Device;
@@ -33,6 +35,7 @@ use layout::Layout;
 pub use profile::KernelTime;
 pub use record::{Probe, Recording, Spike};
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes, SpikeList};
+pub use tape::TapeFit;
 
 /// The voltage penalty (E5): mean over neurons, steps and trials, times the weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,7 +68,8 @@ pub struct Settings {
     pub n_steps: usize,
     /// Steps whose spikes are counted.
     pub window: Range<usize>,
-    /// Steps between checkpoints, from the longest delay to the number of steps.
+    /// Steps between checkpoints, from the longest delay to the number of steps, counted from the end: that many steps are on the tape
+    /// at once ([`Simulation::fit_tape`] chooses it by memory).
     pub steps_between_checkpoints: usize,
     /// Voltage penalty of the loss.
     pub voltage: VoltagePenalty,
@@ -132,6 +136,7 @@ impl Simulation {
         sources: SourceSpikes<'_>,
         settings: Settings,
     ) -> Result<Self> {
+        check_delays(network, dynamics)?;
         let mut layout = Layout::new(network, dynamics, settings.n_trials, settings.current.is_some());
         if settings.potential_seeds {
             layout = layout.with_potential_seeds();
@@ -260,6 +265,19 @@ impl Simulation {
             neuron: status[2],
             step: status[3],
         })
+    }
+}
+
+/// Refuses an edge whose delay the rings of arrivals have no slot for.
+fn check_delays(network: &Network, dynamics: &Dynamics) -> Result<()> {
+    let most = dynamics.max_delay_steps;
+    let beyond = |word: &&u32| !(1..=most).contains(&target_delay_steps(**word));
+    match network.rows.targets.iter().find(beyond) {
+        None => Ok(()),
+        Some(word) => {
+            let delay = target_delay_steps(*word);
+            Err(Error::Failed(format!("an edge has a delay of {delay} time steps, must be from 1 to {most}")))
+        }
     }
 }
 

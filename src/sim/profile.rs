@@ -36,13 +36,16 @@ impl Simulation {
     /// [`crate::Error::Device`] if the adapter has no timestamps.
     pub fn profile(&mut self, seeds: &[f32]) -> Result<Vec<KernelTime>> {
         self.segment_on_tape = None;
-        self.clear_adjoint(seeds);
-        let segment = self.device.checkpoints.len() - 1;
+        self.clear_adjoint(seeds)?;
+        let segment = self.n_segments() - 1;
         self.restore_checkpoint(segment)?;
         for slot in &self.device.slots {
             slot.spikes.clear();
         }
         let mut times = Vec::new();
+        if let Some(sources) = &self.device.sources {
+            self.time(sources.timed_draw(&self.gpu)?, &mut times)?;
+        }
         self.time(self.forward_dispatches(segment), &mut times)?;
         self.time(self.adjoint_dispatches(segment), &mut times)?;
         self.check_status()?;
@@ -74,7 +77,7 @@ impl Simulation {
         for (slot_ix, step) in self.segment_steps(segment).enumerate() {
             let (slot, offset) = (&device.slots[slot_ix], (step * UNIFORM_STRIDE) as u32);
             if let Some(sources) = &device.sources {
-                let record: PassRecord<'_> = Box::new(move |pass| sources.record(pass, slot_ix, offset));
+                let record: PassRecord<'_> = Box::new(move |pass| sources.record(pass, step, offset));
                 dispatches.push(Timed { name: "sources", record });
             }
             let group = &slot.neuron;

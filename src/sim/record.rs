@@ -9,7 +9,7 @@ use super::device::Slot;
 use super::forward::ForwardReport;
 use super::layout::Layout;
 use crate::error::Result;
-use crate::gpu::Buffer;
+use crate::gpu::{Buffer, Commands};
 
 /// A spike of a neuron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,9 +115,11 @@ impl Recorder {
         let step_words = self.n_masks + self.planes.len() * words;
         let slots: Vec<(usize, &Slot)> = steps.zip(&simulation.device.slots).collect();
         for slots in slots.chunks(self.n_steps_read) {
+            let mut commands = simulation.gpu.commands("recording");
             for (j, (_, slot)) in slots.iter().enumerate() {
-                self.copy_slot(slot, layout, j * step_words);
+                self.copy_slot(&mut commands, slot, layout, j * step_words);
             }
+            commands.submit()?;
             let read: Vec<u32> = self.buffer.read(0, slots.len() * step_words)?;
             for ((step, _), words_of_step) in slots.iter().zip(read.chunks_exact(step_words)) {
                 let (masks, planes) = words_of_step.split_at(self.n_masks);
@@ -131,13 +133,13 @@ impl Recorder {
     }
 
     /// Copies masks and potentials of a step to the buffer, from word `at` on.
-    fn copy_slot(&self, slot: &Slot, layout: &Layout, mut at: usize) {
-        self.buffer.copy_from(at, &slot.spikes, layout.spikes_mask(), self.n_masks);
+    fn copy_slot(&self, commands: &mut Commands<'_>, slot: &Slot, layout: &Layout, mut at: usize) {
+        commands.copy(&self.buffer, at, &slot.spikes, layout.spikes_mask(), self.n_masks);
         at += self.n_masks;
         for plane in &self.planes {
             for run in &self.runs {
                 let n_words = run.len() * layout.n_trials;
-                self.buffer.copy_from(at, &slot.tape, plane + run.start * layout.n_trials, n_words);
+                commands.copy(&self.buffer, at, &slot.tape, plane + run.start * layout.n_trials, n_words);
                 at += n_words;
             }
         }

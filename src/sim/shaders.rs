@@ -17,6 +17,7 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "gather_adjoint",
     "weight_gradient",
     "source_forward",
+    "source_list_forward",
     "source_replay_forward",
     "sample_weights_forward",
     "sample_weights_adjoint",

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::Settings;
-use super::layout::Layout;
+use super::layout::{Layout, UNIFORM_STRIDE};
+use super::profile::Timed;
 use super::shaders::{NEURON_WORKGROUP, assemble};
 use crate::error::{Error, Result};
-use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
+use crate::gpu::{BindGroup, Buffer, Commands, Gpu, Kernel, MAX_LOOP_ITERATIONS, PassRecord};
 use crate::network::Network;
 
 /// Spikes of the sources that are not neurons.
@@ -83,103 +84,147 @@ pub struct SourceDrive<'a> {
     pub frames: &'a [[f32; 4]],
 }
 
-/// The kernel that makes the sources' spikes, bound once for each slot of the tape.
+/// The kernels of the sources' spikes: where they are drawn, all of them before the first step; then each step's are handed on to
+/// its slot.
 #[derive(Debug)]
 pub(super) struct SourceKernel {
-    kernel: Kernel,
+    /// Hands the spikes of a step on.
+    list: Kernel,
+    /// By step.
     groups: Vec<BindGroup>,
     n_units: usize,
-    /// Given spikes, where they are not drawn.
-    replay: Option<Buffer>,
-    drawn: Option<Drawn>,
+    spikes: Spikes,
 }
 
-/// What drawn spikes need beside their kernel.
+#[derive(Debug)]
+enum Spikes {
+    Given(Buffer),
+    Drawn(Drawn),
+}
+
+/// The draw of the spikes, and what was drawn.
 #[derive(Debug)]
 struct Drawn {
+    kernel: Kernel,
     amplitude: Buffer,
     group_trials: Buffer,
     frames: Buffer,
-    /// The running sums K: the whole state of the LGN units.
+    /// The running sums K: the state of the LGN units between two dispatches.
     filter_sum: Buffer,
-    checkpoints: Vec<Buffer>,
+    taps: Buffer,
+    subfields: Buffer,
+    /// Steps of a dispatch, and of a buffer of masks.
+    steps_per_draw: usize,
+    /// Trials that spiked, `[n_steps][n_units]`, in one buffer for each dispatch.
+    masks: Vec<Buffer>,
+    groups: Vec<BindGroup>,
     n_amplitudes: usize,
     n_trials: usize,
-    n_frames: usize,
+    n_steps: usize,
 }
 
 impl SourceKernel {
-    /// `spikes` are the spikes buffers of the slots.
     pub(super) fn new(
         gpu: &Arc<Gpu>,
         layout: &Layout,
         network: &Network,
         settings: &Settings,
         sources: &SourceSpikes<'_>,
-        uniform: &Buffer,
-        spikes: &[&Buffer],
     ) -> Result<Option<Self>> {
         let n_units = layout.n_lgn + layout.n_background;
-        let per_source = [("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP))];
-        let compile = |name: &str| Kernel::new(gpu, name, &assemble(name, layout)?, &per_source);
-        match sources {
-            SourceSpikes::None => Ok(None),
-            SourceSpikes::Replay(_) | SourceSpikes::Listed(_) => {
-                let kernel = compile("source_replay_forward")?;
-                let n_steps = settings.n_steps;
-                let (n_words, given) = match sources {
-                    SourceSpikes::Replay(masks) => {
-                        let list = SpikeList::from_masks(masks, n_steps, n_units.max(1));
-                        (list.words.len(), list)
-                    }
-                    SourceSpikes::Listed(most) => {
-                        (n_steps + 1 + 2 * most, SpikeList::new(n_steps, std::iter::empty()))
-                    }
-                    SourceSpikes::None | SourceSpikes::Drawn(_) => return Ok(None),
-                };
-                let replay = Buffer::storage(gpu, "source replay", n_words)?;
-                replay.write(0, &given.words);
-                let groups = spikes
-                    .iter()
-                    .map(|spikes| kernel.bind(&[("step", uniform), ("replay", &replay), ("spikes", spikes)]))
-                    .collect::<Result<_>>()?;
-                Ok(Some(Self { kernel, groups, n_units, replay: Some(replay), drawn: None }))
+        let n_steps = settings.n_steps;
+        let given = |list: &SpikeList, n_words: usize| {
+            let replay = Buffer::storage(gpu, "source replay", n_words)?;
+            replay.write(0, &list.words);
+            Ok::<_, Error>(Spikes::Given(replay))
+        };
+        let spikes = match sources {
+            SourceSpikes::None => return Ok(None),
+            SourceSpikes::Replay(masks) => {
+                let list = SpikeList::from_masks(masks, n_steps, n_units.max(1));
+                given(&list, list.words.len())?
+            }
+            SourceSpikes::Listed(most) => {
+                given(&SpikeList::new(n_steps, std::iter::empty()), n_steps + 1 + 2 * most)?
             }
             SourceSpikes::Drawn(filters) => {
-                let kernel = compile("source_forward")?;
-                let taps = Buffer::storage_of(gpu, "LGN filters", filters.taps_hz)?;
-                let subfields = Buffer::storage_of(gpu, "LGN subfields", &subfield_table(network, filters))?;
-                let drawn = Drawn::new(gpu, settings, filters.baseline_hz.len())?;
-                let groups = spikes
-                    .iter()
-                    .map(|spikes| {
-                        kernel.bind(&[
-                            ("step", uniform),
-                            ("taps_hz", &taps),
-                            ("subfields", &subfields),
-                            ("amplitude", &drawn.amplitude),
-                            ("group_trials", &drawn.group_trials),
-                            ("frames", &drawn.frames),
-                            ("filter_sum", &drawn.filter_sum),
-                            ("spikes", spikes),
-                        ])
-                    })
-                    .collect::<Result<_>>()?;
-                Ok(Some(Self { kernel, groups, n_units, replay: None, drawn: Some(drawn) }))
+                Spikes::Drawn(Drawn::new(gpu, layout, network, settings, filters)?)
             }
-        }
+        };
+        let (name, steps) = match &spikes {
+            Spikes::Given(_) => ("source_replay_forward", None),
+            Spikes::Drawn(drawn) => ("source_list_forward", Some(("STEPS", drawn.steps_per_draw as f64))),
+        };
+        let constants: Vec<_> = [WORKGROUP].into_iter().chain(steps).collect();
+        let list = Kernel::new(gpu, name, &assemble(name, layout)?, &constants)?;
+        Ok(Some(Self { list, groups: Vec::new(), n_units, spikes }))
     }
 
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, slot: usize, uniform_offset: u32) {
-        let workgroups = self.kernel.workgroups_for(self.n_units);
-        self.kernel.dispatch(pass, &self.groups[slot], uniform_offset, workgroups);
+    /// Binds the kernels to the uniforms of the steps and to the spikes of the slot that each step has.
+    pub(super) fn bind_steps<'a>(
+        &mut self,
+        uniform: &Buffer,
+        slots: impl Iterator<Item = &'a Buffer>,
+    ) -> Result<()> {
+        let step = ("step", uniform);
+        let bind = |(step_ix, spikes): (usize, &Buffer)| {
+            let given = match &self.spikes {
+                Spikes::Given(replay) => ("replay", replay),
+                Spikes::Drawn(drawn) => ("masks", &drawn.masks[step_ix / drawn.steps_per_draw]),
+            };
+            self.list.bind(&[step, given, ("spikes", spikes)])
+        };
+        self.groups = slots.enumerate().map(bind).collect::<Result<_>>()?;
+        if let Spikes::Drawn(drawn) = &mut self.spikes {
+            drawn.groups =
+                drawn.masks.iter().map(|masks| drawn.bind(uniform, masks)).collect::<Result<_>>()?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the slots.
+    pub(super) fn unbind_steps(&mut self) {
+        self.groups.clear();
+    }
+
+    /// Draws the spikes of all steps, where they are drawn.
+    pub(super) fn draw(&self, commands: &mut Commands<'_>) {
+        let Spikes::Drawn(drawn) = &self.spikes else { return };
+        self.start_draw(commands);
+        commands.pass(|pass| (0..drawn.groups.len()).for_each(|part| drawn.record(pass, part, self.n_units)));
+    }
+
+    fn start_draw(&self, commands: &mut Commands<'_>) {
+        let Spikes::Drawn(drawn) = &self.spikes else { return };
+        commands.clear(&drawn.filter_sum);
+        drawn.masks.iter().for_each(|masks| commands.clear(masks));
+    }
+
+    /// The dispatches of [`SourceKernel::draw`], to be timed; what comes before them is done.
+    pub(super) fn timed_draw<'a>(&'a self, gpu: &Gpu) -> Result<Vec<Timed<'a>>> {
+        let Spikes::Drawn(drawn) = &self.spikes else { return Ok(Vec::new()) };
+        let mut commands = gpu.commands("draw");
+        self.start_draw(&mut commands);
+        commands.submit()?;
+        let part = |part: usize| {
+            let record: PassRecord<'a> = Box::new(move |pass| drawn.record(pass, part, self.n_units));
+            Timed { name: "draw sources", record }
+        };
+        Ok((0..drawn.groups.len()).map(part).collect())
+    }
+
+    /// Hands the spikes of a step on to its slot.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: usize, uniform_offset: u32) {
+        self.list.dispatch(pass, &self.groups[step], uniform_offset, self.list.workgroups_for(self.n_units));
     }
 
     /// Sets what the units see in each trial.
     pub(super) fn set_stimulus(&self, drive: &SourceDrive<'_>) -> Result<()> {
         let lengths = [drive.amplitude.len(), drive.group_trials.len(), drive.frames.len()];
-        match &self.drawn {
-            Some(drawn) if lengths == [drawn.n_amplitudes, drawn.n_trials, drawn.n_frames] => {
+        match &self.spikes {
+            Spikes::Drawn(drawn)
+                if lengths == [drawn.n_amplitudes, drawn.n_trials, drawn.n_steps * drawn.n_trials] =>
+            {
                 drawn.amplitude.write(0, drive.amplitude);
                 drawn.group_trials.write(0, drive.group_trials);
                 drawn.frames.write(0, drive.frames);
@@ -191,53 +236,80 @@ impl SourceKernel {
 
     /// Sets the spikes of the units in every batch to come.
     pub(super) fn set_spikes(&self, list: &SpikeList) -> Result<()> {
-        match &self.replay {
-            Some(replay) if 4 * list.words.len() as u64 <= replay.bytes() => {
+        match &self.spikes {
+            Spikes::Given(replay) if 4 * list.words.len() as u64 <= replay.bytes() => {
                 replay.write(0, &list.words);
                 Ok(())
             }
             _ => Err(Error::Failed("this simulation takes no list of so many spikes".to_owned())),
         }
     }
-
-    /// Brings the units to rest, for the start of the trials.
-    pub(super) fn start(&self) {
-        if let Some(drawn) = &self.drawn {
-            drawn.filter_sum.clear();
-        }
-    }
-
-    /// Keeps the state of the units at the start of a segment.
-    pub(super) fn save_checkpoint(&self, segment: usize) {
-        if let Some(drawn) = &self.drawn {
-            drawn.checkpoints[segment].copy_from(0, &drawn.filter_sum, 0, 2 * drawn.n_amplitudes);
-        }
-    }
-
-    /// Brings the units back to the start of a segment.
-    pub(super) fn restore_checkpoint(&self, segment: usize) {
-        if let Some(drawn) = &self.drawn {
-            drawn.filter_sum.copy_from(0, &drawn.checkpoints[segment], 0, 2 * drawn.n_amplitudes);
-        }
-    }
 }
 
+/// Trials that share the words of the generator, and a thread of the draw.
+const TRIALS_PER_DRAW: usize = 4;
+/// Most iterations of loops that a thread of the draw spends on a step: of four groups at most the step, the rounds of the
+/// generator and the loops of one turn, each with the test that ends it.
+const ITERATIONS_PER_STEP: usize = 4 * 20;
+const WORKGROUP: (&str, f64) = ("WORKGROUP_SIZE", NEURON_WORKGROUP as f64);
+
 impl Drawn {
-    fn new(gpu: &Arc<Gpu>, settings: &Settings, n_subfields: usize) -> Result<Self> {
-        let n_trials = settings.n_trials;
-        let (n_amplitudes, n_frames) = (n_trials * n_subfields, settings.n_steps * n_trials);
-        let n_segments = settings.n_steps.div_ceil(settings.steps_between_checkpoints);
-        let checkpoint = |_| Buffer::storage(gpu, "LGN checkpoint", 2 * n_amplitudes);
+    fn new(
+        gpu: &Arc<Gpu>,
+        layout: &Layout,
+        network: &Network,
+        settings: &Settings,
+        filters: &SourceFilters<'_>,
+    ) -> Result<Self> {
+        let (n_trials, n_steps) = (settings.n_trials, settings.n_steps);
+        let n_units = (layout.n_lgn + layout.n_background).max(1);
+        let n_amplitudes = n_trials * filters.baseline_hz.len();
+        let most_mask_bytes = gpu.adapter().max_binding_bytes.min(gpu.adapter().max_buffer_bytes);
+        let steps_per_draw = n_steps
+            .min(MAX_LOOP_ITERATIONS as usize / ITERATIONS_PER_STEP)
+            .min(most_mask_bytes as usize / (4 * n_units))
+            .max(1);
+        let masks = (0..n_steps.div_ceil(steps_per_draw))
+            .map(|i| (n_steps - i * steps_per_draw).min(steps_per_draw) * n_units)
+            .map(|n_words| Buffer::storage(gpu, "spikes of all sources", n_words))
+            .collect::<Result<_>>()?;
+        let name = "source_forward";
+        let constants = [WORKGROUP, ("STEPS", steps_per_draw as f64)];
         Ok(Self {
+            kernel: Kernel::new(gpu, name, &assemble(name, layout)?, &constants)?,
             amplitude: Buffer::storage(gpu, "LGN amplitudes", 2 * n_amplitudes)?,
             group_trials: Buffer::storage(gpu, "groups of trials", n_trials)?,
-            frames: Buffer::storage(gpu, "stimulus frames", 4 * n_frames)?,
+            frames: Buffer::storage(gpu, "stimulus frames", 4 * n_steps * n_trials)?,
             filter_sum: Buffer::storage(gpu, "LGN state", 2 * n_amplitudes)?,
-            checkpoints: (0..n_segments).map(checkpoint).collect::<Result<_>>()?,
+            taps: Buffer::storage_of(gpu, "LGN filters", filters.taps_hz)?,
+            subfields: Buffer::storage_of(gpu, "LGN subfields", &subfield_table(network, filters))?,
+            steps_per_draw,
+            masks,
+            groups: Vec::new(),
             n_amplitudes,
             n_trials,
-            n_frames,
+            n_steps,
         })
+    }
+
+    /// Records the dispatch that fills buffer `part` of the masks.
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, part: usize, n_units: usize) {
+        let offset = part * self.steps_per_draw * UNIFORM_STRIDE;
+        let workgroups = self.kernel.workgroups_for(n_units * self.n_trials.div_ceil(TRIALS_PER_DRAW));
+        self.kernel.dispatch(pass, &self.groups[part], offset as u32, workgroups);
+    }
+
+    fn bind(&self, uniform: &Buffer, masks: &Buffer) -> Result<BindGroup> {
+        self.kernel.bind(&[
+            ("step", uniform),
+            ("taps_hz", &self.taps),
+            ("subfields", &self.subfields),
+            ("amplitude", &self.amplitude),
+            ("group_trials", &self.group_trials),
+            ("frames", &self.frames),
+            ("filter_sum", &self.filter_sum),
+            ("masks", masks),
+        ])
     }
 }
 

@@ -6,7 +6,10 @@ use super::cells::{Kind, Members};
 use super::links::Types;
 use super::nodes::NodePopulation;
 use crate::error::Result;
-use crate::network::{CellModel, Network, Neurons, Population, Rows, pack_target};
+use crate::network::{CellModel, Network, Neurons, Population, Rows, TARGET_NEURON_BITS, pack_target};
+
+/// Bits of the delay in an edge's target word.
+const DELAY_BITS: u32 = u32::BITS - TARGET_NEURON_BITS;
 
 /// Edges of all populations, one entry each in the order of the files.
 #[derive(Default)]
@@ -68,7 +71,6 @@ pub(super) fn network(
         .filter(|m| m.is_virtual && background.contains(&m.population))
         .map(|m| m.node_id.len())
         .sum();
-    let n_sources = neurons.len() + unit_type_ix.len();
     let cell_models = kinds.iter().zip(&types.type_of_kind).filter_map(|(kind, cell_type)| {
         let cell = kind.cell.as_ref()?;
         Some(CellModel {
@@ -91,16 +93,18 @@ pub(super) fn network(
         cell_models: cell_models.collect(),
         n_lgn: unit_type_ix.len() - n_background,
         n_background,
+        rows: rows(edges, &[&neurons.cell_type_ix[..], &unit_type_ix].concat(), types),
         unit_type_ix,
-        rows: rows(edges, &neurons, n_sources),
         neurons,
         vocabulary: types.vocabulary.clone(),
         core: None,
     })
 }
 
-/// Sorts the edges by source and target; weights of a pair are added.
-fn rows(edges: Edges, neurons: &Neurons, n_sources: usize) -> Rows {
+/// Sorts the edges by source, target and delay; weights of equals are added. The sources are of the given types.
+fn rows(edges: Edges, source_types: &[u8], types: &Types) -> Rows {
+    let n_sources = source_types.len();
+    let n_cell_types = types.vocabulary.n_cell_types();
     let mut starts = vec![0_usize; n_sources + 1];
     for source in &edges.source {
         starts[*source as usize + 1] += 1;
@@ -108,11 +112,13 @@ fn rows(edges: Edges, neurons: &Neurons, n_sources: usize) -> Rows {
     for source in 0..n_sources {
         starts[source + 1] += starts[source];
     }
-    // Target word above, bits of the weight below.
+    // Target, then delay, then bits of the weight.
     let mut packed = vec![0_u64; edges.source.len()];
     let mut next = starts.clone();
     for ((source, target), weight) in edges.source.iter().zip(&edges.target).zip(&edges.weight) {
-        let word = pack_target(*target, neurons.cell_type_ix[*target as usize]);
+        let [from, onto] = [*source, *target].map(|i| usize::from(source_types[i as usize]));
+        let word =
+            pack_target(*target, types.delay_steps[from * n_cell_types + onto]).rotate_left(DELAY_BITS);
         let at = &mut next[*source as usize];
         packed[*at] = u64::from(word) << 32 | u64::from(weight.to_bits());
         *at += 1;
@@ -137,7 +143,7 @@ fn rows(edges: Edges, neurons: &Neurons, n_sources: usize) -> Rows {
             while let Some(again) = row.next_if(|again| **again >> 32 == *edge >> 32) {
                 sum += weight(*again);
             }
-            rows.targets.push((*edge >> 32) as u32);
+            rows.targets.push(((*edge >> 32) as u32).rotate_right(DELAY_BITS));
             rows.weights.push(sum as f32);
         }
         rows.offsets.push(rows.targets.len() as u64);

@@ -16,7 +16,7 @@ use super::nodes::NodePopulation;
 use super::types::TypeTable;
 use crate::error::{Error, Result};
 use crate::model::kinetics::Ports;
-use crate::network::{Network, TARGET_NEURON_BITS};
+use crate::network::{MAX_DELAY_STEPS, MAX_NEURONS, Network};
 
 /// What a scene says about a circuit beside its configuration.
 pub struct CircuitOptions<'a> {
@@ -42,8 +42,8 @@ pub struct Circuit {
     pub network: Network,
     /// Synaptic ports.
     pub ports: Ports,
-    /// Delays, `[n_source_types][n_cell_types]` steps.
-    pub delay_steps: Vec<u32>,
+    /// Longest delay, time steps.
+    pub max_delay_steps: u32,
     /// Potential above E_L at which each neuron starts, mV.
     pub start_u_mv: Vec<f32>,
     /// The populations in the order of the sources: simulated, then LGN, then background.
@@ -100,11 +100,8 @@ impl Circuit {
         }
         let all = in_order(all, options.background);
         let n_neurons: usize = all.iter().filter(|m| !m.is_virtual).map(|m| m.node_id.len()).sum();
-        if n_neurons == 0 || n_neurons > 1 << TARGET_NEURON_BITS {
-            let reason = format!(
-                "{n_neurons} nodes are to be simulated, must be from 1 to {}",
-                1 << TARGET_NEURON_BITS
-            );
+        if n_neurons == 0 || n_neurons > MAX_NEURONS {
+            let reason = format!("{n_neurons} nodes are to be simulated, must be from 1 to {MAX_NEURONS}");
             return Err(Error::file(&config.file, reason));
         }
         if kinds.len() > MAX_KINDS {
@@ -147,7 +144,7 @@ impl Circuit {
         Ok(Self {
             network: Network { core, ..network },
             ports: types.ports,
-            delay_steps: types.delay_steps,
+            max_delay_steps: types.delay_steps.iter().copied().max().unwrap_or(1),
             start_u_mv,
             members: all,
             node_sets,
@@ -360,8 +357,11 @@ fn edge(block: &Block, i: usize, of_type: &EdgeType, dt_ms: f64) -> std::result:
     }
     let delay_ms = own(2).or(of_type.delay_ms).unwrap_or(DEFAULT_DELAY_MS);
     let delay = (delay_ms / dt_ms).round();
-    if !(1.0..=65_535.0).contains(&delay) {
-        return Err(format!("its delay of {delay_ms} ms must be from 1 to 65535 time steps of {dt_ms} ms"));
+    if !(1.0..=f64::from(MAX_DELAY_STEPS)).contains(&delay) {
+        let reason = format!(
+            "its delay of {delay_ms} ms must be from 1 to {MAX_DELAY_STEPS} time steps of {dt_ms} ms"
+        );
+        return Err(reason);
     }
     let is_negative = (weight != 0.0).then_some(weight < 0.0);
     Ok(Edge {

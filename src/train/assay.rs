@@ -22,7 +22,7 @@ use crate::model::psp::{holding_potential_mv, unit_psp};
 use crate::model::rng::{Stream, uniform_f64, words};
 use crate::network::tables::{PROBABILITIES, Tables};
 use crate::network::{
-    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, Network, Neurons, Rows, pack_target, target_cell_type,
+    CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, Network, Neurons, Rows, pack_target, target_delay_steps,
     target_neuron,
 };
 use crate::plan::Plan;
@@ -312,7 +312,7 @@ impl Assay {
         let targets: Vec<u32> = recorded
             .iter()
             .enumerate()
-            .map(|(i, r)| pack_target((n_pairs + i) as u32, self.neuron_cell_type_ix[r.target]))
+            .map(|(i, r)| pack_target((n_pairs + i) as u32, target_delay_steps(self.targets[r.edge_ix])))
             .collect();
         self.rig.exchange_neurons(&neurons, &targets)?;
         let mut rig_theta = theta.to_vec();
@@ -364,7 +364,7 @@ fn measured_pairs(
         let of_source = &tables.psp_pair_ix[usize::from(network.neurons.cell_type_ix[source])];
         let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
         for edge in row {
-            edges[of_source[target_cell_type(network.rows.targets[edge])]].push(edge as u32);
+            edges[of_source[network.neurons.target_cell_type(network.rows.targets[edge])]].push(edge as u32);
         }
     }
     let mut pairs = Vec::new();
@@ -408,7 +408,7 @@ fn rig_settings(of_network: &Settings, dynamics: &Dynamics) -> Settings {
         n_trials: N_TRIALS,
         n_steps,
         window: 0..n_steps,
-        steps_between_checkpoints: SEGMENT_STEPS.max(dynamics.max_delay_steps() as usize).min(n_steps),
+        steps_between_checkpoints: SEGMENT_STEPS.max(dynamics.max_delay_steps as usize).min(n_steps),
         voltage: VoltagePenalty::default(),
         learn_weights: LearnWeights { recurrent: true, ..LearnWeights::default() },
         learn_cells: of_network.learn_cells,
@@ -445,7 +445,7 @@ fn rig_network(network: &Network, n_pairs: usize) -> Network {
         vocabulary: network.vocabulary.clone(),
         rows: Rows {
             offsets: (0..=n).map(|source| source.min(n_pairs) as u64).collect(),
-            targets: (n_pairs..n).map(|target| pack_target(target as u32, 0)).collect(),
+            targets: (n_pairs..n).map(|target| pack_target(target as u32, 1)).collect(),
             weights: vec![0.0; n_pairs],
         },
         ..Network::default()

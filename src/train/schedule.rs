@@ -12,6 +12,8 @@ enum Draw {
     EvaluationPhase = 2,
     EvaluationSeed = 3,
     StimulusSeed = 4,
+    SettlingSeed = 5,
+    CalibrationSeed = 6,
 }
 
 /// Directions in which an evaluation shows gratings of other contrasts, deg: those of the recordings.
@@ -96,6 +98,16 @@ pub fn evaluation_seed(seed: u64) -> u64 {
 /// Seed of the spikes of LGN and background units under images and movies.
 pub fn stimulus_seed(seed: u64) -> u64 {
     derived_seed(seed, Draw::StimulusSeed)
+}
+
+/// Seed of the spikes of LGN and background units under the grey screen before a batch of trials whose own seed is `seed`.
+pub fn settling_seed(seed: u64) -> u64 {
+    derived_seed(seed, Draw::SettlingSeed)
+}
+
+/// Seed of the spikes of LGN and background units in a calibration.
+pub fn calibration_seed(seed: u64) -> u64 {
+    derived_seed(seed, Draw::CalibrationSeed)
 }
 
 fn derived_seed(seed: u64, draw: Draw) -> u64 {

@@ -22,19 +22,18 @@ use crate::gpu::Gpu;
 use crate::loss::selectivity::update_rate_mean;
 use crate::loss::targets::FunctionTargets;
 use crate::loss::{self, FunctionLosses, LossValues, Responses, TrialKind};
-use crate::model::Dynamics;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::lgn_units;
 use crate::network::tables::{Split, Tables};
 use crate::network::{Network, Vocabulary};
 use crate::output::{PhaseMs, StepMetrics};
 use crate::plan::Plan;
-use crate::scene::{ElectrophysiologyLossScene, NetworkScene, StepsBetween};
+use crate::scene::{CheckpointScene, ElectrophysiologyLossScene, NetworkScene, StepsBetween};
 use crate::setup::Built;
 use crate::sim::layout::Layout;
 use crate::sim::optimiser::Optimiser;
 use crate::sim::{
-    AdjointReport, ForwardReport, KernelTime, Simulation, SourceDrive, SourceFilters, SourceSpikes,
+    AdjointReport, ForwardReport, KernelTime, Simulation, SourceDrive, SourceFilters, SourceSpikes, TapeFit,
 };
 use crate::stimulus::TrialCondition;
 use crate::stimulus::drive::{self, Filters};
@@ -50,6 +49,8 @@ pub struct Session {
     plan: Plan,
     gpu: Arc<Gpu>,
     simulation: Simulation,
+    /// How long the tape became where that was left open.
+    tape: Option<TapeFit>,
     optimiser: Optimiser,
     /// What LGN and background see; none in a network without them.
     stimulus: Option<Stimulus>,
@@ -84,15 +85,6 @@ struct Stimulus {
     filters: Filters,
     /// Whether each LGN unit has a synapse.
     has_synapses: Vec<bool>,
-}
-
-/// Whether the tape of all steps takes at most half of the scene's memory budget. Then nothing is recomputed, which saves
-/// about a fifth of a training step.
-fn whole_tape_fits(plan: &Plan, network: &Network, dynamics: &Dynamics) -> bool {
-    let layout = Layout::new(network, dynamics, plan.n_trials as usize, false);
-    let step_bytes = 4 * (layout.tape_words() + layout.spikes_words());
-    let budget_bytes = u64::from(plan.scene.checkpoint.memory_budget_mib) << 20;
-    2 * plan.n_steps as u64 * step_bytes as u64 <= budget_bytes
 }
 
 impl Session {
@@ -130,9 +122,6 @@ impl Session {
         let recorded = given_inputs.map(|inputs| Recorded::new(plan, inputs));
         let stimulus = stimulus(plan, tables, &network)?;
         let mut settings = settings(plan, dynamics)?;
-        if scene.checkpoint.steps_between == StepsBetween::Auto && whole_tape_fits(plan, &network, dynamics) {
-            settings.steps_between_checkpoints = settings.n_steps;
-        }
         let populations = Populations::new(plan, tables, &core, &network.vocabulary, network.neurons.len());
         let n_trials = match &recorded {
             Some(recorded) => recorded.batches().iter().map(Vec::len).sum(),
@@ -148,6 +137,9 @@ impl Session {
             (None, None) => SourceSpikes::None,
         };
         let mut simulation = Simulation::new(gpu, &network, dynamics, sources, settings)?;
+        if plan.n_settling_steps > 0 {
+            simulation.reserve_settled()?;
+        }
         if start_u_mv.iter().any(|u| *u != 0.0) {
             simulation.set_start(&start_u_mv)?;
         }
@@ -167,12 +159,14 @@ impl Session {
         let like_pairs = like_pairs(scene.losses.structure.as_ref(), tables);
         let optimiser =
             Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models, like_pairs))?;
+        let tape = fit_tape(plan, &mut simulation)?;
         let structure =
             scene.losses.structure.map(|terms| Structure::new(&terms, tables, optimiser.weight_counts()));
         Ok(Self {
             plan: plan.clone(),
             gpu: Arc::clone(gpu),
             simulation,
+            tape,
             optimiser,
             stimulus,
             recorded,
@@ -194,6 +188,16 @@ impl Session {
     /// Time steps between two kept states.
     pub fn steps_between_checkpoints(&self) -> usize {
         self.simulation.settings().steps_between_checkpoints
+    }
+
+    /// What the user should know of the tape: that the adapter had no room for the one that the budget allows.
+    pub fn tape_notice(&self) -> Option<String> {
+        let TapeFit { n_taped, n_steps, refused_bytes } = self.tape?;
+        let mib = refused_bytes?.div_ceil(1 << 20);
+        Some(format!(
+            "the adapter had no room for a tape of {mib} MiB, as the budget allows: {n_taped} of {n_steps} time steps are on \
+             the tape, the others run twice"
+        ))
     }
 
     /// Sets what each term is multiplied by in training.
@@ -284,9 +288,22 @@ impl Session {
                 Shown::Screen(schedule::conditions(&scene.trials, scene.seed, training_step))
             }
         };
+        let seed = self.plan.scene.seed;
+        self.settle(seed, training_step)?;
         let trials = self.show(&shown)?;
-        let forward = self.simulation.forward(self.plan.scene.seed, training_step)?;
+        let forward = self.simulation.forward(seed, training_step)?;
         Ok((trials, forward))
+    }
+
+    /// Brings the start of the batch that follows to what grey leaves, where the scene asks for that. It is a function of the weights, so a
+    /// run that is continued starts its trials as it would have.
+    fn settle(&mut self, seed: u64, presentation: u32) -> Result<()> {
+        let n_steps = self.plan.n_settling_steps as usize;
+        if n_steps == 0 {
+            return Ok(());
+        }
+        self.set_stimulus(&vec![TrialCondition::Grey; self.plan.n_trials as usize])?;
+        self.simulation.settle(schedule::settling_seed(seed), presentation, n_steps)
     }
 
     /// Takes a training step (from 1).
@@ -475,6 +492,14 @@ fn mean_rate_hz(responses: &Responses<'_, f32>, evoked: bool) -> f64 {
         return 0.0;
     }
     (0..n_neurons).map(|n| responses.mean_rate_hz(n, &trials)).sum::<f64>() / n_neurons as f64
+}
+
+/// Makes the tape as long as the scene's memory budget and the adapter allow, where the scene leaves it open. Everything else is on
+/// the device already.
+fn fit_tape(plan: &Plan, simulation: &mut Simulation) -> Result<Option<TapeFit>> {
+    let CheckpointScene { steps_between, memory_budget_mib } = plan.scene.checkpoint;
+    let open = steps_between == StepsBetween::Auto;
+    open.then(|| simulation.fit_tape(u64::from(memory_budget_mib) << 20)).transpose()
 }
 
 /// What a batch shows, one entry a trial.

@@ -278,9 +278,7 @@ impl<'a> Stage<'a> {
             n_trials,
             n_steps,
             window: first_counted..n_steps,
-            steps_between_checkpoints: steps_between
-                .max(self.dynamics.max_delay_steps() as usize)
-                .min(n_steps),
+            steps_between_checkpoints: steps_between.max(self.dynamics.max_delay_steps as usize).min(n_steps),
             voltage: VoltagePenalty::default(),
             learn_weights: LearnWeights::default(),
             learn_cells: false,

@@ -9,7 +9,7 @@ use crate::loss::structure::{
 };
 use crate::model::weight_bins::N_WEIGHT_BINS;
 use crate::network::tables::{Covariate, EmConnections, PROBABILITIES, Tables};
-use crate::network::{CELL_TYPES, N_CELL_TYPES, target_cell_type, target_neuron};
+use crate::network::{CELL_TYPES, N_CELL_TYPES, target_neuron};
 use crate::scene::{StructureLossScene, WeightTargetScene};
 use crate::sim::Simulation;
 use crate::sim::layout::MAX_LIKE_GROUPS;
@@ -187,7 +187,7 @@ pub(super) fn like_to_like(
     let rows: Vec<_> = slopes_by_direction(tables).collect();
     let mut points: Vec<Vec<(f64, f64)>> = vec![Vec::new(); rows.len()];
     simulation.visit_recurrent_edges(|source, word, weight| {
-        let pair = (simulation.source_type(source), target_cell_type(word));
+        let pair = (simulation.source_type(source), simulation.source_type(target_neuron(word) as usize));
         for (row, points) in rows.iter().zip(&mut points) {
             if weight > 0.0 && (row.source_cell_type, row.target_cell_type) == pair {
                 let [a, b] = [source, target_neuron(word) as usize].map(|i| f64::from(tuning_angle_deg[i]));

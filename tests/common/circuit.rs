@@ -7,11 +7,11 @@ use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
 use simrun::model::rng::{Stream, uniform, word};
 use simrun::model::surrogate::Surrogate;
 use simrun::network::{
-    CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Rows, SOURCE_TYPE_LGN,
-    class_is_inhibitory, pack_target, v1_unit_types,
+    CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, SOURCE_TYPE_LGN, class_is_inhibitory,
+    pack_target, v1_unit_types,
 };
 
-use super::tables;
+use super::{set_delays, tables};
 
 /// Which membrane, with which ports.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +32,7 @@ pub(crate) struct Circuit {
     pub(crate) source_masks: Vec<u32>,
 }
 
+const DT_MS: f64 = 1.0;
 const N_PER_TYPE: usize = 3;
 const N_LGN: usize = 14;
 const N_BACKGROUND: usize = 9;
@@ -63,14 +64,14 @@ impl Circuit {
         neurons.model_ix = (0..n).map(|i| neurons.model_ix[model(i)]).collect();
         neurons.population_ix = (0..n).map(|i| neurons.population_ix[model(i)]).collect();
         neurons.cell_type_ix = (0..n).map(|i| neurons.cell_type_ix[model(i)]).collect();
-        let targets: Vec<u32> =
-            (0..n).map(|i| pack_target(i as u32, network.neurons.cell_type_ix[i])).collect();
+        let targets: Vec<u32> = (0..n as u32).map(|target| pack_target(target, 1)).collect();
         let n_sources = n + N_LGN + N_BACKGROUND;
         network.rows = Rows {
             offsets: (0..=n_sources).map(|source| (source.min(n) * n) as u64).collect(),
             targets: targets.repeat(n),
             weights: vec![1e-3; n * n],
         };
+        set_table_delays(&mut network);
         let source_masks = vec![0; n_steps * (N_LGN + N_BACKGROUND)];
         Self { network, dynamics, n_trials, n_steps, source_masks }
     }
@@ -88,12 +89,9 @@ pub(crate) fn dynamics(mode: Mode) -> Dynamics {
             (mode, Ports::fitted(&tables.kinetics, counts, synapses).0)
         }
     };
-    let delay_steps = (0..N_SOURCE_TYPES)
-        .flat_map(|source| (0..N_CELL_TYPES).map(move |target| (source, target)))
-        .map(|(source, target)| (tables.delay_ms(source, target).round() as u32).max(1))
-        .collect();
+    let max_delay_steps = tables.max_delay_steps(DT_MS);
     let surrogate = Surrogate { half_width: 0.6, height: 0.4 };
-    Dynamics { mode: cell_mode, dt_ms: 1.0, ports, delay_steps, surrogate }
+    Dynamics { mode: cell_mode, dt_ms: DT_MS, ports, max_delay_steps, surrogate }
 }
 
 fn network(mode: Mode, seed: u64) -> Network {
@@ -127,13 +125,13 @@ fn network(mode: Mode, seed: u64) -> Network {
         for target in (0..n).filter(|t| *t != source) {
             let draw = |trial| uniform(seed, Stream::Connections, source as u32, target as u32, trial);
             if draw(0) < 0.25 {
-                rows.targets.push(pack_target(target as u32, neurons.cell_type_ix[target]));
+                rows.targets.push(pack_target(target as u32, 1));
                 rows.weights.push(base * (0.3 + 1.4 * draw(1)) * if source >= n { 2.0 } else { 1.0 });
             }
         }
         rows.offsets.push(rows.targets.len() as u64);
     }
-    Network {
+    let mut network = Network {
         populations: tables.populations(),
         cell_models,
         neurons,
@@ -142,7 +140,15 @@ fn network(mode: Mode, seed: u64) -> Network {
         unit_type_ix: v1_unit_types(N_LGN, N_BACKGROUND),
         rows,
         ..Network::default()
-    }
+    };
+    set_table_delays(&mut network);
+    network
+}
+
+/// Gives every edge the delay that the shipped tables have for it.
+pub(crate) fn set_table_delays(network: &mut Network) {
+    let tables = tables();
+    set_delays(network, |source, target| tables.delay_steps(source, target, DT_MS));
 }
 
 impl Circuit {

@@ -17,7 +17,7 @@ use simrun::sim::{
 };
 
 use super::common;
-use super::common::circuit::{Mode, dynamics};
+use super::common::circuit::{Mode, dynamics, set_table_delays};
 
 pub(crate) const N_EXCITATORY: usize = 48;
 pub(crate) const N_INHIBITORY: usize = 12;
@@ -87,13 +87,13 @@ impl Bench {
                 };
                 let drawn = uniform(1, Stream::Connections, source as u32, target as u32, 0);
                 if source >= n || drawn < 0.3 {
-                    rows.targets.push(pack_target(target as u32, neurons.cell_type_ix[target]));
+                    rows.targets.push(pack_target(target as u32, 1));
                     rows.weights.push(weight);
                 }
             }
             rows.offsets.push(rows.targets.len() as u64);
         }
-        let network = Network {
+        let mut network = Network {
             populations: tables.populations(),
             cell_models,
             neurons,
@@ -103,6 +103,7 @@ impl Bench {
             rows,
             ..Network::default()
         };
+        set_table_delays(&mut network);
         let gpu = Arc::new(Gpu::open(None).unwrap());
         let dynamics = dynamics(Mode::TwoCompartment);
         Self { gpu, network, dynamics, trials: trials.to_vec(), source_masks: source_masks(trials) }

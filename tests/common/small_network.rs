@@ -13,6 +13,8 @@ use simrun::network::{
 };
 use simrun::reference::{Current, Parameters, PopulationSeeds, Problem, VoltagePenalty};
 
+use super::set_delays;
+
 /// A sequence of uniform random numbers.
 pub(crate) struct Draws {
     seed: u64,
@@ -96,15 +98,18 @@ const DT_MS: f64 = 0.5;
 impl Case {
     pub(crate) fn new(kind: Kind) -> Self {
         let mut draws = Draws::new(kind.seed);
-        let network = network(&kind, &mut draws);
+        let mut network = network(&kind, &mut draws);
         let n_cells = network.neurons.len() * N_TRIALS;
+        let ports = ports(&kind, &mut draws);
+        let delays: Vec<u32> = (0..N_SOURCE_TYPES * N_CELL_TYPES)
+            .map(|_| draws.between(1.0, f64::from(kind.max_delay) + 1.0) as u32)
+            .collect();
+        set_delays(&mut network, |source, target| delays[source * N_CELL_TYPES + target]);
         let dynamics = Dynamics {
             mode: kind.mode,
             dt_ms: DT_MS,
-            ports: ports(&kind, &mut draws),
-            delay_steps: (0..N_SOURCE_TYPES * N_CELL_TYPES)
-                .map(|_| draws.between(1.0, f64::from(kind.max_delay) + 1.0) as u32)
-                .collect(),
+            ports,
+            max_delay_steps: kind.max_delay,
             surrogate: Surrogate { half_width: draws.between(0.3, 0.6), height: 0.3 },
         };
         let n_units = (N_LGN + N_BACKGROUND) as u32;
@@ -222,7 +227,7 @@ fn network(kind: &Kind, draws: &mut Draws) -> Network {
     for _ in 0..n + N_LGN + N_BACKGROUND {
         for target in 0..n {
             if draws.between(0.0, 1.0) < 0.33 {
-                rows.targets.push(pack_target(target as u32, neurons.cell_type_ix[target]));
+                rows.targets.push(pack_target(target as u32, 1));
                 rows.weights.push(draws.between(0.05, 1.0).powi(2) as f32 * largest);
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Export, SOURCE_POPULATIONS, sonata_root};
 use crate::error::Result;
 use crate::network::{
-    CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, N_CELL_TYPES, target_cell_type, target_neuron,
+    CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, N_CELL_TYPES, target_delay_steps, target_neuron,
 };
 use crate::output::h5::{self, Group};
 use crate::output::spikes::POPULATION;
@@ -80,7 +80,7 @@ impl Export<'_> {
                     source += 1;
                 }
                 let source_type = network.source_type(source);
-                let cell_type_ix = target_cell_type(network.rows.targets[edge]);
+                let cell_type_ix = network.neurons.target_cell_type(network.rows.targets[edge]);
                 ids.push((source - sources.start) as u64);
                 block_types.push(edge_type(source_type, first_type, cell_type_ix) as u32);
                 signed.push(network.rows.weights[edge] * self.weight_scale(source_type, cell_type_ix));
@@ -185,10 +185,11 @@ impl Export<'_> {
             "delay",
         ];
         let template = if self.receptors.is_some() { "static_synapse" } else { "simrun:alpha_ports" };
+        let delays = self.delays_of_types(population_ix);
         let mut rows = Vec::new();
         for source_type in types.clone() {
             for (cell_type_ix, target_name) in CELL_TYPES.iter().enumerate() {
-                let delay_steps = self.trained.dynamics.delay_steps(source_type, cell_type_ix);
+                let delay_steps = delays[edge_type(source_type, types.start, cell_type_ix) - FIRST_TYPE];
                 rows.push(vec![
                     edge_type(source_type, types.start, cell_type_ix).to_string(),
                     CELL_TYPES.get(source_type).unwrap_or(&source).to_string(),
@@ -203,6 +204,22 @@ impl Export<'_> {
             }
         }
         self.write_types(&format!("network/{source}_{POPULATION}_edge_types.csv"), &header, &rows)
+    }
+
+    /// Delay of the edges of each type, time steps; 1 where a type has no edge.
+    fn delays_of_types(&self, population_ix: usize) -> Vec<u32> {
+        let network = &self.trained.network;
+        let types = self.source_types(population_ix);
+        let mut delays = vec![1; types.len() * N_CELL_TYPES];
+        for source in self.sources(population_ix) {
+            let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
+            for word in &network.rows.targets[row] {
+                let cell_type_ix = network.neurons.target_cell_type(*word);
+                let of_type = edge_type(network.source_type(source), types.start, cell_type_ix) - FIRST_TYPE;
+                delays[of_type] = target_delay_steps(*word);
+            }
+        }
+        delays
     }
 
     /// File of the synaptic model of a class of sources on a class of targets.

@@ -44,7 +44,8 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    fn parse(file: PathBuf, bytes: &[u8], columns: &[&str]) -> Result<Self> {
+    /// A table of these bytes, which must have the named columns.
+    pub(super) fn parse(file: PathBuf, bytes: &[u8], columns: &[&str]) -> Result<Self> {
         let malformed = |e: csv::Error| {
             // A row of the wrong length is the likely mistake; csv's own words for it name line and counts.
             Error::file(&file, format!("malformed CSV: {e}"))

@@ -4,7 +4,7 @@ use super::Optimiser;
 use crate::error::{Error, Result};
 use crate::model::direction_bins::{N_DIRECTION_BINS, direction_bin};
 use crate::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
-use crate::network::{target_cell_type, target_neuron};
+use crate::network::target_neuron;
 use crate::sim::Simulation;
 use crate::sim::layout::MAX_LIKE_GROUPS;
 
@@ -101,7 +101,7 @@ impl Optimiser {
 impl Simulation {
     /// Pair type of an edge: (source type, target cell type).
     fn pair_type(&self, source: usize, word: u32) -> usize {
-        self.source_type(source) * self.layout.n_cell_types + target_cell_type(word)
+        self.source_type(source) * self.layout.n_cell_types + self.source_type(target_neuron(word) as usize)
     }
 
     /// Reads all edges between neurons back and visits each: source, target word ([`crate::network::Rows::targets`]), weight.

@@ -104,7 +104,7 @@ fn peaks_are_those_of_the_cell_model_in_f64() {
             let weight = f64::from(bench.network.rows.weights[r.edge_ix]);
             let synapse = Synapse { class_ix, weight, hold_mv: holding_potential_mv(class_ix) };
             let Dynamics { mode, ports, dt_ms, .. } = &bench.dynamics;
-            let delay = bench.dynamics.delay_steps(r.source_type, cell.cell_type_ix) as usize;
+            let delay = target_delay_steps(bench.assay.targets[r.edge_ix]) as usize;
             // What has not peaked within the recording is cut off there as well.
             let n_steps = bench.assay.rig.settings().n_steps - 1 - delay;
             let pair = record_pair(cell, *mode, ports, synapse, *dt_ms, n_steps);
@@ -179,7 +179,7 @@ fn a_perturbed_pair_is_found_and_undone() {
             let of_source = &tables.psp_pair_ix[usize::from(network.neurons.cell_type_ix[source])];
             let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
             for edge in row {
-                if Some(of_source[target_cell_type(network.rows.targets[edge])]) == ix {
+                if Some(of_source[network.neurons.target_cell_type(network.rows.targets[edge])]) == ix {
                     network.rows.weights[edge] *= 3.0;
                 }
             }

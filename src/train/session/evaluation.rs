@@ -97,8 +97,9 @@ impl Session {
         let batches = schedule::evaluation_batches(&self.plan.scene);
         let (presentation, trial) =
             (trial / self.plan.n_trials as usize, trial % self.plan.n_trials as usize);
-        self.set_stimulus(&batches[presentation])?;
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
+        self.settle(seed, presentation as u32)?;
+        self.set_stimulus(&batches[presentation])?;
         let probe = Probe { sources: true, ..Probe::default() };
         let (_, recording) = self.simulation.forward_recorded(seed, presentation as u32, &probe)?;
         let own = recording.spikes.iter().filter(|spike| spike.trial as usize == trial);
@@ -186,6 +187,7 @@ impl Session {
         let mut reports = Vec::new();
         let mut fano = FanoSums::default();
         for (presentation, shown) in batches.iter().enumerate() {
+            self.settle(seed, presentation as u32)?;
             let trials = self.show(shown)?;
             let (first_trial, n_trials) = (spikes.trials.len(), trials.len());
             let probe = Probe { neurons: self.reports.neurons(first_trial, n_trials), sources: false };

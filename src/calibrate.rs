@@ -1,0 +1,364 @@
+//! Calibration: factors on the LGN and background weights of every cell model with which the network fires as recorded under a grey screen.
+//!
+//! The published weights are tuned in the point model and without recurrent input; carried over to other cells and to the whole network they
+//! leave some types silent and others too fast. They are found anew in two phases, by simulation of the network itself, recurrent edges on:
+//!
+//! 1. *Background alone.* LGN units are silent; each cell model's background weight moves until it fires at a share of its target. What is left
+//!    of the recorded rate without thalamus is about 27 % (Reinhold, Lien and Scanziani 2015, Nature Neuroscience 18:1789), the share that the
+//!    published network gives its background.
+//! 2. *With LGN.* Each cell model's LGN weight moves until it fires at its target; where the LGN weight has reached its limit, its background
+//!    weight moves on.
+//!
+//! The target of a cell model is the recorded median of its cell type (grey screen, training sessions). MODEL.md, "Calibration".
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::network::tables::{CalibratedModel, Calibration, InputFactors, MadeFor, Tables, recorded_grey_hz};
+use crate::network::{Network, Vocabulary};
+use crate::output::{Progress, replace_file};
+use crate::plan::Plan;
+use crate::setup;
+use grey::GreyNetwork;
+use rule::{Knob, Way, log_error};
+
+mod grey;
+mod rule;
+
+/// Share of the recorded grey rate that background alone gives.
+const BACKGROUND_SHARE: f64 = 0.27;
+/// Least and largest factor on LGN weights.
+const LGN_LIMITS: [f64; 2] = [0.1, 6.0];
+/// Least and largest factor on background weights.
+const BACKGROUND_LIMITS: [f64; 2] = [0.02, 20.0];
+/// Largest change of the logarithm of a factor in a round, at first: from scratch, and from an earlier calibration.
+const FIRST_STEP: f64 = 0.5;
+const LATER_STEP: f64 = 0.1;
+/// Error beyond which a target counts as missed, e-folds: a factor of 1.5.
+const MISSED: f64 = 0.405;
+
+/// What a calibration is told beside its plan.
+#[derive(Clone, Debug)]
+pub struct CalibrationOptions {
+    /// Where the table goes; it must not exist.
+    pub out: PathBuf,
+    /// A table from whose factors the second phase goes on; none: both phases, from the weights that the tables imply.
+    pub from: Option<PathBuf>,
+    /// Rounds of each phase, at least 1.
+    pub n_rounds: u32,
+    /// Grey trials of a round, 1 to 32; a circuit that was read shows its own.
+    pub n_trials: u32,
+    /// Part of the adapter's name.
+    pub adapter: Option<String>,
+    /// Whether progress is not shown.
+    pub quiet: bool,
+}
+
+/// Calibrates the network of a plan, writes the table, and returns what was reached as text. A calibration that the scene names is not applied.
+///
+/// # Errors
+/// Bad input for a network without LGN and background, cell types that were not recorded, a recorded median of zero, or a table that exists or
+/// is of other cells; a failed run otherwise.
+pub fn calibrate(plan: &Plan, options: &CalibrationOptions) -> Result<String> {
+    if options.out.exists() {
+        let limit = "exists; a calibration overwrites nothing: name another file";
+        return Err(Error::field("command line", "--out", options.out.display(), limit));
+    }
+    let mut plan = plan.clone();
+    let progress = Progress::new(options.quiet);
+    let gpu = Gpu::open_tested(options.adapter.as_deref())?;
+    let tables = Tables::of_plan(&plan)?;
+    plan.scene.network.set_calibration(None);
+    let built = setup::build(&plan, &tables, &mut |text| progress.say(text))?;
+    let targets_hz = targets(&plan, &tables, &built.network)?;
+    let start = options.from.as_ref().map(|from| start(&plan, from, &tables, &built.network)).transpose()?;
+    let grey = GreyNetwork::new(&plan, &gpu, &tables, built, options)?;
+    let mut search = Search::new(grey, targets_hz, progress);
+    let models = search.run(options.n_rounds, start)?;
+    let calibration = Calibration {
+        made_for: MadeFor::scene(&plan.scene),
+        notes: notes(&plan, options, &tables, &search),
+        models,
+    };
+    replace_file(&options.out, calibration.to_text()?.as_bytes())?;
+    Ok(outcome(&calibration, options))
+}
+
+/// Recorded grey median of each cell model's type, Hz; none where none was recorded.
+fn targets(plan: &Plan, tables: &Tables, network: &Network) -> Result<Vec<Option<f64>>> {
+    let Vocabulary { cell_types, .. } = &network.vocabulary;
+    if !network.vocabulary.has_v1_cell_types() {
+        let limit = format!(
+            "rates were recorded by cell type of mouse V1 (L2/3_Exc, L4_PV, ..), but the circuit's are {}; network.cell_types can say which \
+             stands for which",
+            cell_types.join(", ")
+        );
+        return Err(Error::field(&plan.scene_file, "network.cell_types", "{}", limit));
+    }
+    let of_type: Vec<Option<f64>> = (0..cell_types.len()).map(|ix| recorded_grey_hz(tables, ix)).collect();
+    if let Some(silent) = of_type.iter().position(|hz| *hz == Some(0.0)) {
+        let folder = plan.recordings_dir.as_ref().unwrap_or(&plan.tables_dir);
+        let field = format!("{} spontaneous_rate_hz train, q050", cell_types[silent]);
+        let limit = "must be above 0 Hz: nothing can be calibrated to silence";
+        return Err(Error::field(folder.join("neuropixels_targets.csv"), field, 0, limit));
+    }
+    Ok(network.cell_models.iter().map(|model| of_type[model.cell_type_ix]).collect())
+}
+
+/// Where the second phase goes on: each model's factor with background alone, and its factors.
+fn start(plan: &Plan, from: &std::path::Path, tables: &Tables, network: &Network) -> Result<Vec<Started>> {
+    let earlier = Calibration::read(from)?;
+    earlier.fit(from, &plan.scene, tables, &network.cell_models)?;
+    let started = |model: &CalibratedModel| Started {
+        background_alone: model.background_alone,
+        background_hz: model.background_hz,
+        factors: model.factors,
+    };
+    Ok(earlier.models.iter().map(started).collect())
+}
+
+/// A cell model between the phases.
+#[derive(Clone, Copy)]
+struct Started {
+    background_alone: f64,
+    background_hz: f64,
+    factors: InputFactors,
+}
+
+/// A calibration under way.
+struct Search {
+    grey: GreyNetwork,
+    targets_hz: Vec<Option<f64>>,
+    /// Whether each cell model has input from LGN and from background.
+    inputs: Vec<[bool; 2]>,
+    /// Neurons that stand for each cell model.
+    n_read: Vec<usize>,
+    progress: Progress,
+    n_shown: u32,
+    notes: Vec<String>,
+}
+
+impl Search {
+    fn new(grey: GreyNetwork, targets_hz: Vec<Option<f64>>, progress: Progress) -> Self {
+        let (inputs, n_read) = (grey.has_inputs(), grey.n_read());
+        Self { grey, targets_hz, inputs, n_read, progress, n_shown: 0, notes: Vec::new() }
+    }
+
+    /// Both phases, or the second alone from where an earlier calibration ended.
+    fn run(&mut self, n_rounds: u32, from: Option<Vec<Started>>) -> Result<Vec<CalibratedModel>> {
+        let has_both = [0, 1].map(|kind| self.inputs.iter().any(|has| has[kind])) == [true; 2];
+        let untouched = Started { background_alone: 1.0, background_hz: 0.0, factors: InputFactors::ONE };
+        let (started, step) = match from {
+            Some(started) => (started, LATER_STEP),
+            None if has_both => (self.background_alone(n_rounds)?, FIRST_STEP),
+            None => (vec![untouched; self.targets_hz.len()], FIRST_STEP),
+        };
+        let ways: Vec<Way> = started.iter().zip(&self.inputs).map(|(s, has)| way(s, *has)).collect();
+        let mut knobs: Vec<Knob> =
+            ways.iter().zip(&started).map(|(way, s)| Knob::new(way.place_of(s.factors), step)).collect();
+        for round in 1..=n_rounds {
+            let factors: Vec<InputFactors> =
+                ways.iter().zip(&knobs).map(|(way, k)| way.factors(k.at)).collect();
+            let rates_hz = self.round(&format!("with LGN, round {round} of {n_rounds}"), &factors, 1.0)?;
+            for (((knob, way), rate_hz), target_hz) in
+                knobs.iter_mut().zip(&ways).zip(&rates_hz).zip(&self.targets_hz)
+            {
+                if let Some(target_hz) = target_hz {
+                    knob.turn(*rate_hz, *target_hz, way.limits());
+                }
+            }
+        }
+        let factors: Vec<InputFactors> = ways.iter().zip(&knobs).map(|(way, k)| way.factors(k.at)).collect();
+        let rates_hz = self.measure("reached, in trials of its own", &factors, 1.0)?;
+        Ok(self.models(&started, &factors, &rates_hz))
+    }
+
+    /// The first phase.
+    fn background_alone(&mut self, n_rounds: u32) -> Result<Vec<Started>> {
+        let limits = BACKGROUND_LIMITS.map(f64::ln);
+        let mut knobs = vec![Knob::new(0.0, FIRST_STEP); self.targets_hz.len()];
+        let factors_of = |knobs: &[Knob]| -> Vec<InputFactors> {
+            knobs.iter().map(|knob| InputFactors { lgn: 0.0, background: knob.at.exp() }).collect()
+        };
+        for round in 1..=n_rounds {
+            let what = format!("background alone, round {round} of {n_rounds}");
+            let rates_hz = self.round(&what, &factors_of(&knobs), BACKGROUND_SHARE)?;
+            for ((knob, rate_hz), target_hz) in knobs.iter_mut().zip(&rates_hz).zip(&self.targets_hz) {
+                if let Some(target_hz) = target_hz {
+                    knob.turn(*rate_hz, BACKGROUND_SHARE * target_hz, limits);
+                }
+            }
+        }
+        let rates_hz = self.measure("background alone, reached", &factors_of(&knobs), BACKGROUND_SHARE)?;
+        let started = |(knob, background_hz): (&Knob, f64)| {
+            let background_alone = knob.at.exp();
+            let factors = InputFactors { lgn: 1.0, background: background_alone };
+            Started { background_alone, background_hz, factors }
+        };
+        Ok(knobs.iter().zip(rates_hz).map(started).collect())
+    }
+
+    /// Rates of one batch of trials, shown beside `share` of the targets.
+    fn round(&mut self, what: &str, factors: &[InputFactors], share: f64) -> Result<Vec<f64>> {
+        let start = Instant::now();
+        let rates_hz = self.grey.rates_hz(factors, self.n_shown)?;
+        self.n_shown += 1;
+        let text = self.rates_text(what, &rates_hz, share);
+        self.progress.say(&format!("{text}  ({:.0} s)", start.elapsed().as_secs_f64()));
+        Ok(rates_hz)
+    }
+
+    /// Mean of two batches, shown alike.
+    fn measure(&mut self, what: &str, factors: &[InputFactors], share: f64) -> Result<Vec<f64>> {
+        let [first, second] =
+            [self.n_shown, self.n_shown + 1].map(|presentation| self.grey.rates_hz(factors, presentation));
+        self.n_shown += 2;
+        let rates_hz: Vec<f64> = first?.iter().zip(second?).map(|(a, b)| 0.5 * (a + b)).collect();
+        let text = self.rates_text(what, &rates_hz, share);
+        self.progress.say(&text);
+        self.notes.push(text.lines().next().unwrap_or_default().to_owned());
+        Ok(rates_hz)
+    }
+
+    /// Rate and target of every cell type, the cell models by their neurons, and how far off the models are.
+    fn rates_text(&self, what: &str, rates_hz: &[f64], share: f64) -> String {
+        let network = self.grey.network();
+        let errors: Vec<f64> = rates_hz
+            .iter()
+            .zip(&self.targets_hz)
+            .filter_map(|(rate, target)| target.map(|t| log_error(*rate, share * t)))
+            .collect();
+        let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len().max(1) as f64).sqrt();
+        let mut text =
+            format!("{what}: rms error {rms:.2} e-folds over {} cell models; Hz (target):", errors.len());
+        for (ix, name) in network.vocabulary.cell_types.iter().enumerate() {
+            let of_type = (0..rates_hz.len()).filter(|m| network.cell_models[*m].cell_type_ix == ix);
+            let (mut n, mut sum, mut target) = (0.0, 0.0, None);
+            for model_ix in of_type {
+                n += self.n_read[model_ix] as f64;
+                sum += self.n_read[model_ix] as f64 * rates_hz[model_ix];
+                target = self.targets_hz[model_ix];
+            }
+            if let (Some(target), true) = (target, n > 0.0) {
+                text += if text.lines().last().is_some_and(|line| line.len() > 100)
+                    || text.lines().count() == 1
+                {
+                    "\n  "
+                } else {
+                    ", "
+                };
+                let _ = write!(text, "{name} {:.2} ({:.2})", sum / n, share * target);
+            }
+        }
+        text
+    }
+
+    fn models(
+        &self,
+        started: &[Started],
+        factors: &[InputFactors],
+        rates_hz: &[f64],
+    ) -> Vec<CalibratedModel> {
+        let network = self.grey.network();
+        let model = |ix: usize| {
+            let target_hz = self.targets_hz[ix];
+            CalibratedModel {
+                model_id: network.cell_models[ix].id,
+                cell_type: network.vocabulary.cell_types[network.cell_models[ix].cell_type_ix].clone(),
+                n_neurons: self.n_read[ix],
+                factors: factors[ix],
+                background_alone: started[ix].background_alone,
+                background_hz: started[ix].background_hz,
+                target_hz,
+                rate_hz: rates_hz[ix],
+                remark: remark(target_hz, rates_hz[ix], factors[ix], self.inputs[ix]),
+            }
+        };
+        (0..rates_hz.len()).map(model).collect()
+    }
+}
+
+/// The way of a cell model with background of its own share, and with what input it has.
+fn way(started: &Started, [has_lgn, has_background]: [bool; 2]) -> Way {
+    Way {
+        background: started.background_alone.ln(),
+        lgn: if has_lgn { LGN_LIMITS.map(f64::ln) } else { [0.0; 2] },
+        background_limits: if has_background { BACKGROUND_LIMITS.map(f64::ln) } else { [0.0; 2] },
+    }
+}
+
+/// What could not be met, in a few words.
+fn remark(target_hz: Option<f64>, rate_hz: f64, factors: InputFactors, inputs: [bool; 2]) -> String {
+    let Some(target_hz) = target_hz else { return "no rate was recorded".to_owned() };
+    let error = log_error(rate_hz, target_hz);
+    if error.abs() <= MISSED {
+        return String::new();
+    }
+    let at_end = |factor: f64, limit: f64| (factor / limit).ln().abs() < 1e-6;
+    let [least, most] = BACKGROUND_LIMITS;
+    match (inputs, rate_hz) {
+        ([false, false], _) => "no input to calibrate".to_owned(),
+        (_, 0.0) if at_end(factors.background, most) => "silent at the largest weights".to_owned(),
+        _ if error < 0.0 && at_end(factors.background, most) => "too slow at the largest weights".to_owned(),
+        _ if error > 0.0 && at_end(factors.background, least) => "too fast at the least weights".to_owned(),
+        (_, 0.0) => "silent".to_owned(),
+        _ if error < 0.0 => "too slow".to_owned(),
+        _ => "too fast".to_owned(),
+    }
+}
+
+/// How the table was made.
+fn notes(plan: &Plan, options: &CalibrationOptions, tables: &Tables, search: &Search) -> Vec<String> {
+    let scene = plan.scene_file.file_name().unwrap_or_default().to_string_lossy();
+    let begun = match &options.from {
+        Some(from) => format!(" --from {}", from.file_name().unwrap_or_default().to_string_lossy()),
+        None => String::new(),
+    };
+    let revision = option_env!("SIMRUN_GIT_REVISION").unwrap_or("unknown");
+    let mut notes = vec![
+        format!(
+            "simrun {} (revision {revision}): simrun calibrate {scene}{begun} --rounds {} --trials {}",
+            env!("CARGO_PKG_VERSION"),
+            options.n_rounds,
+            options.n_trials
+        ),
+        format!("sha256 of the tables {}", tables.digest()),
+        format!("sha256 of the network {}", network_digest(search.grey.network())),
+    ];
+    notes.extend(search.notes.iter().cloned());
+    notes
+}
+
+/// Hexadecimal SHA-256 of the edges and their weights.
+fn network_digest(network: &Network) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(bytemuck::cast_slice::<u64, u8>(&network.rows.offsets));
+    hasher.update(bytemuck::cast_slice::<u32, u8>(&network.rows.targets));
+    hasher.update(bytemuck::cast_slice::<f32, u8>(&network.rows.weights));
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What was reached, as text.
+fn outcome(calibration: &Calibration, options: &CalibrationOptions) -> String {
+    let missed: Vec<&CalibratedModel> = calibration.models.iter().filter(|m| !m.remark.is_empty()).collect();
+    let n = calibration.models.len();
+    let mut text = format!(
+        "{}: {} of {n} cell models within a factor of 1.5 of their target\n",
+        options.out.display(),
+        n - missed.len()
+    );
+    for m in missed {
+        let target_hz = m.target_hz.unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {} ({}, {} neurons): {:.2} Hz for {target_hz:.2}, {}; LGN x {:.2}, background x {:.2}",
+            m.model_id, m.cell_type, m.n_neurons, m.rate_hz, m.remark, m.factors.lgn, m.factors.background
+        );
+    }
+    text
+}

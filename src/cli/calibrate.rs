@@ -1,0 +1,62 @@
+//! `simrun calibrate SCENE`: a table of factors with which the scene's network fires as recorded.
+
+use std::path::PathBuf;
+
+use simrun::Result;
+use simrun::calibrate::{CalibrationOptions, calibrate as find};
+use simrun::plan::{MAX_TRIALS, Plan};
+use simrun::scene::Scene;
+
+use super::print;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  simrun calibrate scenes/v1_4k.ron --out my_calibration.csv
+  simrun scenes/v1_4k.ron --set 'network.calibration=\"../my_calibration.csv\"'
+  simrun calibrate scenes/v1_67k.ron --from scenes/v1/calibration_17k.csv --rounds 2 --trials 2")]
+pub(super) struct CalibrateArguments {
+    /// Scene file; a calibration that it names is not applied
+    scene: PathBuf,
+    /// Table to write [default: SCENE_calibration.csv beside the scene]
+    #[arg(long, value_name = "TABLE")]
+    out: Option<PathBuf>,
+    /// Goes on from the factors of an earlier table
+    #[arg(long, value_name = "TABLE")]
+    from: Option<PathBuf>,
+    /// Rounds of each of the two phases: background alone, then with LGN
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Grey trials of 700 ms in a round
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TRIALS)))]
+    trials: u32,
+    /// Replaces a value of the scene, e.g. network.radius_um=60 (RON)
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    settings: Vec<String>,
+    /// Part of the name of the adapter to use
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Shows no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(super) fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
+    // The table that the scene names need not be there yet.
+    let scene = Scene::read(&arguments.scene)?;
+    let mut settings = arguments.settings.clone();
+    if scene.network.calibration().is_some() {
+        settings.push("network.calibration=None".to_owned());
+    }
+    let plan = Plan::read(&arguments.scene, &settings)?;
+    let stem = arguments.scene.file_stem().unwrap_or_default().to_string_lossy();
+    let beside = arguments.scene.with_file_name(format!("{stem}_calibration.csv"));
+    let options = CalibrationOptions {
+        out: arguments.out.clone().unwrap_or(beside),
+        from: arguments.from.clone(),
+        n_rounds: arguments.rounds,
+        n_trials: arguments.trials,
+        adapter: arguments.adapter.clone(),
+        quiet: arguments.quiet,
+    };
+    print(&find(&plan, &options)?)
+}
