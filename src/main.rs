@@ -1,5 +1,7 @@
 //! The `simrun` program: reads the command line, runs one command, turns its error into one line and an exit code.
 
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -15,12 +15,13 @@ use sha2::{Digest, Sha256};
 use super::tables::Tables;
 use super::{Network, NetworkSpec, Neurons, Rows, UnitPsps, build};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Builds the network, or reads it from `folder` if it was built before; `None` does without a cache. `say` gets a
 /// sentence for the user where a file is broken or cannot be written; neither stops the run.
 ///
 /// # Errors
-/// Those of [`build`].
+/// Those of [`build`], and [`Error::OutOfMemory`].
 pub fn build_or_load(
     spec: &NetworkSpec,
     tables: &Tables,
@@ -31,7 +32,8 @@ pub fn build_or_load(
     let Some(folder) = folder else { return build(spec, tables, unit_psps) };
     let key = key(spec, tables, unit_psps);
     let file = folder.join(format!("{}.network", hexadecimal(&key)));
-    if file.exists() {
+    if let Ok(metadata) = fs::metadata(&file) {
+        memory::require("the network as it was built before", metadata.len())?;
         match load(&file, &key, tables) {
             Ok(network) => {
                 mark_used(&file);
@@ -277,7 +279,8 @@ fn put<T: Pod>(out: &mut impl Write, values: &[T]) -> std::io::Result<()> {
 }
 
 fn take<T: Pod>(input: &mut impl Read, n: usize) -> std::io::Result<Vec<T>> {
-    let mut values = vec![T::zeroed(); n];
+    let mut values = memory::filled("the network as it was built before", n, T::zeroed())
+        .map_err(|e| std::io::Error::other(e.to_string()))?;
     input.read_exact(bytemuck::cast_slice_mut(&mut values))?;
     Ok(values)
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::replace_open;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::plan::Plan;
 use crate::scene::{NetworkScene, Scene, first_difference};
 
@@ -116,6 +117,10 @@ impl Checkpoint {
 
     /// Reads a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
+        if let Ok(metadata) = fs::metadata(path) {
+            // The file, and its tensors.
+            memory::require("the checkpoint", 2 * metadata.len())?;
+        }
         let bytes = fs::read(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::file(path, "there is no such checkpoint to resume from"),
             _ => Error::io(path)(source),

@@ -6,6 +6,7 @@ use super::cells::{Kind, Members};
 use super::links::Types;
 use super::nodes::NodePopulation;
 use crate::error::Result;
+use crate::memory;
 use crate::network::{CellModel, Network, Neurons, Population, Rows, TARGET_NEURON_BITS, pack_target};
 
 /// Bits of the delay in an edge's target word.
@@ -66,6 +67,7 @@ pub(super) fn network(
             values.extend(members.node_ix.iter().map(value));
         }
     }
+    memory::require("the circuit's edges by source", 16 * edges.source.len() as u64)?;
     let n_background: usize = all
         .iter()
         .filter(|m| m.is_virtual && background.contains(&m.population))
