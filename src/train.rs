@@ -124,15 +124,10 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
     let left = plan.scene.optimiser.training_steps.saturating_sub(last_step);
     let n_steps = options.n_steps.map_or(left, |n| n.min(left));
     // A term that no training would change is refused before anything is written.
-    let gradients = (last_step == 0 && n_steps > 0)
+    let gradients = (last_step == 0 && n_steps > 0 && !stop.load(Ordering::Relaxed))
         .then(|| Gradients::weigh(plan, session.term_gradients()?))
         .transpose()?;
     let folder = match opened {
-        Opened::New(_) if stop.load(Ordering::Relaxed) => {
-            return Err(Error::Failed(
-                "stopped before the first training step; nothing was written".to_owned(),
-            ));
-        }
         Opened::New(folder) => RunFolder::create(folder, plan, &provenance(plan, &gpu)?)?,
         Opened::Earlier(earlier) => {
             let (folder, said) = earlier.go_on(last_step)?;
@@ -224,6 +219,7 @@ impl Run<'_> {
         let every = self.plan.scene.evaluate.every_steps;
         let last_step = step + n_steps;
         self.progress.start(n_steps);
+        self.stop_where_told(step, stop)?;
         if every > 0 && step == 0 && n_steps > 0 {
             self.evaluate_between(0)?;
         }

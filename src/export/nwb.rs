@@ -31,7 +31,7 @@ pub fn write_nwb(run: &Path, file: &Path, quiet: bool) -> Result<()> {
         return Err(Error::field("command line", "--nwb", file.display(), "exists; name another file"));
     }
     let recorded = RecordedTrials::read(run)?;
-    if !recorded.are_of_one_evaluation() {
+    if !recorded.is_whole {
         let reason = "is of another evaluation than trials.csv: let the run go on, which evaluates it again";
         return Err(Error::file(run.join("spikes.h5"), reason));
     }

@@ -140,7 +140,7 @@ fn connect_given(
         em: em.map(GivenEdges::new),
         input_weights: weights::input_weights(tables, unit_psps)?,
     };
-    memory::require("the network's edges", builder.need_bytes())?;
+    memory::require("building the network", builder.need_bytes())?;
     let incoming: Vec<Incoming> = (0..neurons.len())
         .collect::<Vec<_>>()
         .par_chunks(TARGETS_PER_TASK)
@@ -379,7 +379,7 @@ fn rows_by_source(
         offsets[i + 1] += offsets[i];
     }
     let n_edges = offsets[n_sources] as usize;
-    let what = "the network's edges by source";
+    let what = "sorting the network's edges";
     let targets = memory::filled(what, n_edges, 0)?;
     let mut rows = Rows { offsets: Vec::new(), targets, weights: memory::filled(what, n_edges, 0.0)? };
     let mut next = offsets.clone();

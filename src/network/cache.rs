@@ -33,7 +33,7 @@ pub fn build_or_load(
     let key = key(spec, tables, unit_psps);
     let file = folder.join(format!("{}.network", hexadecimal(&key)));
     if let Ok(metadata) = fs::metadata(&file) {
-        memory::require("the network as it was built before", metadata.len())?;
+        memory::require("reading the network as it was built before", metadata.len())?;
         match load(&file, &key, tables) {
             Ok(network) => {
                 mark_used(&file);
@@ -279,7 +279,7 @@ fn put<T: Pod>(out: &mut impl Write, values: &[T]) -> std::io::Result<()> {
 }
 
 fn take<T: Pod>(input: &mut impl Read, n: usize) -> std::io::Result<Vec<T>> {
-    let mut values = memory::filled("the network as it was built before", n, T::zeroed())
+    let mut values = memory::filled("reading the network as it was built before", n, T::zeroed())
         .map_err(|e| std::io::Error::other(e.to_string()))?;
     input.read_exact(bytemuck::cast_slice_mut(&mut values))?;
     Ok(values)

@@ -119,7 +119,7 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self> {
         if let Ok(metadata) = fs::metadata(path) {
             // The file, and its tensors.
-            memory::require("the checkpoint", 2 * metadata.len())?;
+            memory::require("reading the checkpoint", 2 * metadata.len())?;
         }
         let bytes = fs::read(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::file(path, "there is no such checkpoint to resume from"),

@@ -145,7 +145,8 @@ impl TrialSpikes {
             root.number("training_step", training_step)?;
             root.number("dt_ms", self.dt_ms)?;
             let times_ms = write_population(&root.group("spikes")?, POPULATION, &nodes, &times)?;
-            times_ms.number("training_step", training_step)
+            times_ms.number("training_step", training_step)?;
+            times_ms.number("n_trials", self.trials.len() as u32)
         })
     }
 
@@ -181,6 +182,8 @@ pub struct RecordedTrials {
     pub times_ms: Vec<f64>,
     /// Training steps behind the network of the spikes; None in a file of an earlier version.
     pub training_step: Option<u32>,
+    /// Whether both files are of one evaluation: a process may have been killed between the two.
+    pub is_whole: bool,
 }
 
 impl RecordedTrials {
@@ -203,18 +206,15 @@ impl RecordedTrials {
         let nodes: Vec<u64> = column("node_ids").and_then(|d| d.read_raw()).map_err(broken)?;
         let times_ms: Vec<f64> = column("timestamps").and_then(|d| d.read_raw()).map_err(broken)?;
         // A file of an earlier version has the step in its root alone.
-        let training_step =
-            column("timestamps").and_then(|d| d.attr("training_step")?.read_numeric::<u32>()).ok();
+        let number = |name: &str| column("timestamps").and_then(|d| d.attr(name)?.read_numeric::<u32>()).ok();
+        let (training_step, n_trials) = (number("training_step"), number("n_trials"));
         if nodes.len() != times_ms.len() {
             return Err(Error::file(&path, "has another number of node_ids than of timestamps"));
         }
-        Ok(Self { trials, nodes, times_ms, training_step })
-    }
-
-    /// Whether both files are of one evaluation: a process may have been killed between the two.
-    pub fn are_of_one_evaluation(&self) -> bool {
-        let of_trials = self.trials.first().and_then(|trial| trial.training_step);
-        self.training_step.is_none() || of_trials.is_none() || self.training_step == of_trials
+        let of_trials = trials.first().and_then(|trial| trial.training_step);
+        let is_whole = training_step.is_none()
+            || (training_step, n_trials) == (of_trials.or(training_step), Some(trials.len() as u32));
+        Ok(Self { trials, nodes, times_ms, training_step, is_whole })
     }
 }
 
@@ -269,9 +269,9 @@ mod tests {
         later.add(&[grating(0.0)], vec![]);
         later.write(dir.path(), "later_", 7).unwrap();
         fs::rename(dir.path().join("later_trials.csv"), dir.path().join("trials.csv")).unwrap();
-        assert!(!RecordedTrials::read(dir.path()).unwrap().are_of_one_evaluation());
+        assert!(!RecordedTrials::read(dir.path()).unwrap().is_whole);
         later.write(dir.path(), "", 7).unwrap();
-        assert!(RecordedTrials::read(dir.path()).unwrap().are_of_one_evaluation());
+        assert!(RecordedTrials::read(dir.path()).unwrap().is_whole);
         fs::write(dir.path().join("spikes.h5"), "no HDF5").unwrap();
         let error = RecordedTrials::read(dir.path()).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("spikes.h5"), "{error}");

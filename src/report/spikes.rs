@@ -24,7 +24,7 @@ pub(super) fn first_trial(dir: &Path) -> Result<Option<Trial>> {
         return Ok(None);
     }
     let recorded = RecordedTrials::read(dir)?;
-    if !recorded.are_of_one_evaluation() {
+    if !recorded.is_whole {
         return Ok(None);
     }
     let Some(trial) = recorded.trials.first() else { return Ok(None) };

@@ -67,7 +67,7 @@ pub(super) fn network(
             values.extend(members.node_ix.iter().map(value));
         }
     }
-    memory::require("the circuit's edges by source", 16 * edges.source.len() as u64)?;
+    memory::require("sorting the circuit's edges", 16 * edges.source.len() as u64)?;
     let n_background: usize = all
         .iter()
         .filter(|m| m.is_virtual && background.contains(&m.population))
