@@ -25,7 +25,7 @@ use crate::output::{Progress, replace_file};
 use crate::plan::Plan;
 use crate::setup;
 use grey::GreyNetwork;
-use rule::{Knob, Way, log_error};
+use rule::{FIRST_GAIN, Knob, Way, log_error};
 
 mod grey;
 mod rule;
@@ -36,9 +36,8 @@ const BACKGROUND_SHARE: f64 = 0.27;
 const LGN_LIMITS: [f64; 2] = [0.1, 6.0];
 /// Least and largest factor on background weights.
 const BACKGROUND_LIMITS: [f64; 2] = [0.02, 20.0];
-/// Largest change of the logarithm of a factor in a round, at first: from scratch, and from an earlier calibration.
-const FIRST_STEP: f64 = 0.5;
-const LATER_STEP: f64 = 0.1;
+/// Gain of the rule at first where an earlier calibration is only mended.
+const LATER_GAIN: f64 = 0.06;
 /// Error beyond which a target counts as missed, e-folds: a factor of 1.5.
 const MISSED: f64 = 0.405;
 
@@ -153,14 +152,14 @@ impl Search {
     fn run(&mut self, n_rounds: u32, from: Option<Vec<Started>>) -> Result<Vec<CalibratedModel>> {
         let has_both = [0, 1].map(|kind| self.inputs.iter().any(|has| has[kind])) == [true; 2];
         let untouched = Started { background_alone: 1.0, background_hz: 0.0, factors: InputFactors::ONE };
-        let (started, step) = match from {
-            Some(started) => (started, LATER_STEP),
-            None if has_both => (self.background_alone(n_rounds)?, FIRST_STEP),
-            None => (vec![untouched; self.targets_hz.len()], FIRST_STEP),
+        let (started, gain) = match from {
+            Some(started) => (started, LATER_GAIN),
+            None if has_both => (self.background_alone(n_rounds)?, FIRST_GAIN),
+            None => (vec![untouched; self.targets_hz.len()], FIRST_GAIN),
         };
         let ways: Vec<Way> = started.iter().zip(&self.inputs).map(|(s, has)| way(s, *has)).collect();
         let mut knobs: Vec<Knob> =
-            ways.iter().zip(&started).map(|(way, s)| Knob::new(way.place_of(s.factors), step)).collect();
+            ways.iter().zip(&started).map(|(way, s)| Knob::new(way.place_of(s.factors), gain)).collect();
         for round in 1..=n_rounds {
             let factors: Vec<InputFactors> =
                 ways.iter().zip(&knobs).map(|(way, k)| way.factors(k.at)).collect();
@@ -181,7 +180,7 @@ impl Search {
     /// The first phase.
     fn background_alone(&mut self, n_rounds: u32) -> Result<Vec<Started>> {
         let limits = BACKGROUND_LIMITS.map(f64::ln);
-        let mut knobs = vec![Knob::new(0.0, FIRST_STEP); self.targets_hz.len()];
+        let mut knobs = vec![Knob::new(0.0, FIRST_GAIN); self.targets_hz.len()];
         let factors_of = |knobs: &[Knob]| -> Vec<InputFactors> {
             knobs.iter().map(|knob| InputFactors { lgn: 0.0, background: knob.at.exp() }).collect()
         };

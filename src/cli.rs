@@ -18,6 +18,7 @@ use calibrate::CalibrateArguments;
 use evaluate::EvaluateArguments;
 use export::ExportArguments;
 use import::ImportCommand;
+use measure::MeasureArguments;
 use new::NewArguments;
 use recordings::{CellArguments, PairArguments};
 use report::ReportArguments;
@@ -27,6 +28,7 @@ mod calibrate;
 mod evaluate;
 mod export;
 mod import;
+mod measure;
 mod new;
 mod recordings;
 mod report;
@@ -69,6 +71,8 @@ enum Command {
     Export(ExportArguments),
     /// Lists the graphics adapters that can be used
     Adapters(AdaptersArguments),
+    /// Measures the adapter, every kernel beside what bounds it, and training steps
+    Measure(MeasureArguments),
     /// Injects a current step into one cell and prints its spike times
     Cell(CellArguments),
     /// Lets one synapse act on one cell and prints the postsynaptic potential
@@ -133,6 +137,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         (Some(Command::Man(arguments)), _) => man(&arguments),
         (Some(Command::Export(arguments)), _) => export::export(&arguments),
         (Some(Command::Adapters(arguments)), _) => adapters(&arguments),
+        (Some(Command::Measure(arguments)), _) => measure::measure(arguments),
         (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
         (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),
         (None, Some(arguments)) => run::run(arguments),

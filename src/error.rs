@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 2 when the input is at fault (scene, table, flag, missing adapter), 1 when the run failed.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Result of anything in simrun that can fail.
@@ -161,6 +163,15 @@ impl Error {
         move |source| Self::Io { file, source }
     }
 
+    /// [`Error::File`] for a file that the system does not let be read, made for `map_err(Error::unreadable(path))`.
+    pub fn unreadable(file: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let file = file.as_ref().to_path_buf();
+        move |e| match e.kind() {
+            std::io::ErrorKind::NotFound => Self::file(file, "there is no such file"),
+            _ => Self::file(file, format!("cannot be read: {e}")),
+        }
+    }
+
     /// Exit code of the process: 2 for bad input, 1 for a failed run.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -172,4 +183,24 @@ impl Error {
             _ => 1,
         }
     }
+}
+
+thread_local! {
+    static CATCHES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread is caught: the program's hook then leaves it alone.
+pub fn catches_panics() -> bool {
+    CATCHES.get()
+}
+
+/// Runs a reader of another crate on a file. If it panics the file is damaged: what it declares is not so.
+///
+/// # Errors
+/// Those of the reader.
+pub fn catch_panics<T>(file: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = CATCHES.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(read));
+    CATCHES.set(before);
+    done.unwrap_or_else(|_| Err(Error::file(file, "is damaged: what it says of itself does not hold")))
 }

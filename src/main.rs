@@ -23,6 +23,9 @@ fn main() -> ExitCode {
 /// A panic is a fault of the program, but it is no reason for a backtrace or an exit code of its own.
 fn report_panics_in_one_line() {
     std::panic::set_hook(Box::new(|panic| {
+        if simrun::error::catches_panics() {
+            return;
+        }
         let place = panic.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
         let reason = panic.payload_as_str().unwrap_or("no reason given");
         say(format_args!("error: simrun is at fault: {reason}{place}; please report it"));

@@ -103,10 +103,9 @@ impl RunFolder {
         if let Some(recordings) = &plan.recordings_dir {
             scene.recordings = Some(fs::canonicalize(recordings).map_err(Error::io(recordings))?);
         }
-        if let Some(table) = scene.network.calibration() {
+        if let Some(table) = plan.scene.network.calibration() {
             let file = plan.scene_file.parent().unwrap_or(Path::new("")).join(table);
-            let whole = fs::canonicalize(&file).map_err(Error::io(&file))?;
-            scene.network.set_calibration(Some(whole));
+            scene.network.set_calibration(Some(fs::canonicalize(&file).map_err(Error::io(&file))?));
         }
         if let NetworkScene::V1(V1Scene { em: Some(em), .. }) = &mut scene.network {
             for path in [&mut em.cells, &mut em.synapses] {

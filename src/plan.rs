@@ -167,7 +167,7 @@ mod tests {
             ("losses.tuning=(weight: NaN)", "losses.tuning.weight"),
             ("evaluate.contrasts=[-0.1]", "evaluate.contrasts[0]"),
             ("trials.grating.onset_ms=501", "trials.grating.onset_ms"),
-            ("trials.start=Settled(grey_ms: 501)", "trials.start.grey_ms"),
+            ("trials.start=Settled(grey_ms: 5001)", "trials.start.grey_ms"),
             ("trials.start=Settled(grey_ms: 0)", "trials.start.grey_ms"),
             ("trials.start=Settled(grey_ms: 0.5)", "trials.start.grey_ms"),
             ("network.calibration=\"v1/none.csv\"", "network.calibration"),

@@ -3,6 +3,7 @@
 //! Unknown fields are refused everywhere. A field has a default only where leaving it out cannot change a result in
 //! a way that would surprise. `Option` fields take a bare value or `None`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ron::extensions::Extensions;
@@ -24,8 +25,8 @@ pub use losses::{
     WeightingScene,
 };
 pub use network::{
-    BackgroundScene, CellsOnlyScene, EmColumnsScene, EmScene, LgnScene, NetworkScene, RecurrentWeightsScene,
-    SonataInputScene, SonataScene, V1Scene,
+    BackgroundScene, CellsOnlyScene, EarlySpikesScene, EmColumnsScene, EmScene, LgnScene, NetworkScene,
+    RecurrentWeightsScene, SonataInputScene, SonataScene, V1Scene,
 };
 pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, StartScene, TimeScene, TrialsScene};
 
@@ -189,8 +190,10 @@ pub enum ReportVariable {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum ReportNeuronsScene {
-    /// These, by index, at least one.
+    /// These, by number in the order of the network, from 0, at least one.
     Listed(Vec<u32>),
+    /// These, by population and node id, as the outputs name them, at least one, e.g. `{"v1": [8, 55]}`.
+    Nodes(BTreeMap<String, Vec<u64>>),
     /// A share of the neurons of each cell type, evenly spaced among them, at least one.
     Share {
         /// The share, in (0, 1].

@@ -287,8 +287,8 @@ mod tests {
     #[test]
     fn both_modes_start_from_equal_psps() {
         let network_of = |mode: &str| {
-            let plan =
-                plan(&["network.radius_um=40", "network.core_radius_um=20", mode, "cells.ports=Exact"]);
+            let small = ["network.radius_um=40", "network.core_radius_um=20", "network.calibration=None"];
+            let plan = plan(&[&small[..], &[mode, "cells.ports=Exact"]].concat());
             let tables = Tables::read(&plan.tables_dir).unwrap();
             let dynamics = dynamics(&plan, &tables);
             let models = tables.cell_models();

@@ -28,7 +28,7 @@ mod structure;
 mod validation;
 pub mod weighting;
 
-pub use dry_run::{NetworkSize, dry_run};
+pub use dry_run::{NetworkSize, PopulationSize, dry_run};
 use weighting::Gradients;
 
 pub use assay::PairErrors;
@@ -79,6 +79,9 @@ pub struct Summary {
     /// The network; it and what else has a default is missing in a file of an earlier version.
     #[serde(default)]
     pub network: NetworkSize,
+    /// The populations of the neurons, in the order of the neurons, as they are called in the user's own files.
+    #[serde(default)]
+    pub populations: Vec<PopulationSize>,
     /// The cell types of the neurons, in the order of the neurons.
     #[serde(default)]
     pub neurons: Vec<NeuronRange>,
@@ -166,6 +169,11 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
     let tables = Tables::of_plan(plan)?;
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
+    let (n_edges, adapter) = (size.n_edges.iter().sum::<u64>(), &gpu.adapter().name);
+    progress.say(&format!(
+        "{} neurons and {n_edges} edges go to {adapter}; its kernels are compiled",
+        size.n_neurons
+    ));
     let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
     if let Some(notice) = session.tape_notice() {
         progress.say(&notice);
@@ -278,17 +286,20 @@ impl Run<'_> {
 
     /// Evaluates, writes summary and spikes, and returns the table beside the held-out sessions.
     fn evaluate(&mut self, training_step: u32) -> Result<String> {
+        self.progress.say(&format!("evaluation after training step {training_step}"));
         let evaluation = self.session.evaluate()?;
         let table = format!(
             "after training step {training_step}, beside held-out sessions:\n{}",
             evaluate::table(&evaluation.held_out)
         ) + &evaluate::rate_misses_text(&evaluation.held_out);
         evaluation.spikes.write(self.folder.dir(), "", training_step)?;
-        evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir(), training_step))?;
+        let (dir, names) = (self.folder.dir(), self.session.names());
+        evaluation.reports.iter().try_for_each(|report| report.write(dir, names, training_step))?;
         let summary = Summary {
             training_step,
             n_trials: self.plan.scene.evaluate.n_trials,
             network: self.size,
+            populations: PopulationSize::of(self.session.names()),
             neurons: self.session.neurons_by_type(),
             train: evaluation.train,
             held_out: evaluation.held_out,

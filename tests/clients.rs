@@ -113,6 +113,7 @@ fn train(run: &Path, n_steps: u32, settings: &[&str]) {
     let all = [
         "network.radius_um=40",
         "network.core_radius_um=30",
+        "network.calibration=None",
         "network.lgn.weight_factor=1.5",
         "network.background.weight_factor=1.5",
         "time.duration_ms=150",
@@ -233,7 +234,7 @@ fn libsonata_and_snap_open_the_circuit_and_its_simulation() {
     let shown = &recorded.trials[TRIAL as usize];
     assert_eq!(shown.direction_deg, Some(135.0));
     let inside = recorded
-        .nodes
+        .neurons
         .iter()
         .zip(&recorded.times_ms)
         .filter(|(_, t)| **t > shown.start_ms && **t <= shown.stop_ms);
@@ -249,7 +250,7 @@ fn libsonata_and_snap_open_the_circuit_and_its_simulation() {
     let spikes = fixture.check("spikes", &run.join("spikes.h5"));
     assert_eq!(
         (indices(&spikes["nodes"]).len(), &spikes["sorting"]),
-        (recorded.nodes.len(), &Value::from("by_time"))
+        (recorded.neurons.len(), &Value::from("by_time"))
     );
     assert_eq!(numbers(&spikes["times"]), recorded.times_ms);
     hold_potentials(&simulation["reports"]["soma"], &network, &nodes, &times);
@@ -398,7 +399,7 @@ fn pynwb_validates_the_spikes_and_elephant_computes_rates() {
     assert!(texts(&found["location"]).contains(&"VisL4"));
     let recorded = RecordedTrials::read(&run).unwrap();
     let mut counts = vec![0; neurons.len()];
-    recorded.nodes.iter().for_each(|node| counts[*node as usize] += 1);
+    recorded.neurons.iter().for_each(|node| counts[*node as usize] += 1);
     assert_eq!(indices(&found["n_spikes"]), counts);
     // Three trials of 0.15 s; Elephant counts what lies in them, which is everything.
     let n_trials = recorded.trials.len();

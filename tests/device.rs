@@ -128,8 +128,16 @@ fn every_spike_is_the_same_as_ever() {
         .collect();
     // A piece of mouse V1, whose LGN and background units draw their spikes.
     let file = common::root().join("scenes/v1_4k.ron");
-    let set =
-        ["network.radius_um=50", "network.core_radius_um=25", "time.duration_ms=200", "evaluate.n_trials=1"];
+    let set = [
+        "network.radius_um=50",
+        "network.core_radius_um=25",
+        "network.calibration=None",
+        "network.lgn.weight_factor=1.8",
+        "network.background.weight_factor=2",
+        "trials.start=Rest",
+        "time.duration_ms=200",
+        "evaluate.n_trials=1",
+    ];
     let plan = Plan::read(&file, &set.map(str::to_owned)).unwrap();
     let tables = common::tables();
     let built = setup::build(&plan, &tables, &mut |_| ()).unwrap();
@@ -178,6 +186,55 @@ fn the_tape_is_as_long_as_memory_allows() {
     gpu.limit_memory(0);
     let message = simulation.fit_tape(1 << 40).unwrap_err().to_string();
     assert!(message.contains("has no room for") && message.contains("bytes beside the"), "{message}");
+}
+
+/// A pass that starts settled goes on where the settling pass stopped: with input that no synapse carries, spike for spike. Segments are
+/// recomputed from the same start.
+#[test]
+fn a_settled_start_is_the_state_that_was_left() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    for mode in [Mode::Point, Mode::TwoCompartment] {
+        let mut circuit = Circuit::random(mode, 11);
+        let pass = |circuit: &Circuit, k: usize, n_settling: usize| {
+            let settings =
+                Settings { current: Some(0..circuit.n_steps), ..settings(circuit, k, NeuronThreads::One) };
+            let sources = SourceSpikes::Replay(&circuit.source_masks);
+            let mut simulation =
+                Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
+            simulation.set_current(&vec![400.0; circuit.network.neurons.len() * circuit.n_trials]).unwrap();
+            if n_settling > 0 {
+                simulation.reserve_settled().unwrap();
+                simulation.settle(1, 0, n_settling).unwrap();
+            }
+            let (forward, recording) = simulation.forward_recorded(1, 0, &Probe::default()).unwrap();
+            let seeds: Vec<f32> = forward.spike_counts.iter().map(|c| c - 3.0).collect();
+            let report = simulation.adjoint(&seeds).unwrap();
+            let cells: Vec<u64> = report.cell_gradient.iter().flatten().map(|g| g.to_bits()).collect();
+            (forward.spike_counts, recording.spikes, cells)
+        };
+        let n = 25;
+        let whole = pass(&circuit, circuit.n_steps, n);
+        assert!(pass(&circuit, 8, n) == whole, "{mode:?}: 8 steps between checkpoints change the result");
+        assert!(pass(&circuit, 8, 0).1 != whole.1, "{mode:?}: the start makes no difference");
+        // Without synapses nothing is on its way, so nothing is lost.
+        circuit.network.rows.weights.fill(0.0);
+        let rest = pass(&circuit, 8, 0).1;
+        let later =
+            rest.iter().filter(|s| s.step as usize >= n).map(|s| (s.step - n as u32, s.neuron, s.trial));
+        let settled = pass(&circuit, 8, n).1;
+        let first = settled.iter().filter(|s| (s.step as usize) < circuit.n_steps - n);
+        let (later, first): (Vec<_>, Vec<_>) =
+            (later.collect(), first.map(|s| (s.step, s.neuron, s.trial)).collect());
+        assert!(later.len() > 50, "{mode:?}: {} spikes", later.len());
+        assert_eq!(later, first, "{mode:?}");
+        // Longer than a batch.
+        let longer = pass(&circuit, 8, circuit.n_steps + n).1;
+        let again = pass(&circuit, 8, circuit.n_steps).1;
+        let later =
+            again.iter().filter(|s| s.step as usize >= n).map(|s| (s.step - n as u32, s.neuron, s.trial));
+        let first = longer.iter().filter(|s| (s.step as usize) < circuit.n_steps - n);
+        assert_eq!(later.collect::<Vec<_>>(), first.map(|s| (s.step, s.neuron, s.trial)).collect::<Vec<_>>());
+    }
 }
 
 /// All of 2,000 neurons spike at once in all of 32 trials onto all others: more iterations of nested loops than Mesa 22.3 carries

@@ -75,7 +75,12 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error` and `memory`.
-const MAY_KNOW: [(&str, &[&str]); 23] = [
+const MAY_KNOW: [(&str, &[&str]); 25] = [
+    (
+        "calibrate",
+        &["train", "setup", "sim", "stimulus", "network", "plan", "scene", "model", "gpu", "output"],
+    ),
+    ("measure", &["train", "setup", "sim", "network", "plan", "gpu"]),
     ("report", &["figures", "train", "output", "evaluate", "scene"]),
     ("figures", &["train", "output", "evaluate", "network"]),
     ("experiment", &["train", "plan", "scene", "output", "evaluate", "report"]),

@@ -595,7 +595,7 @@ fn libsonatas_nodes_are_read_and_its_bad_ones_named() {
     let bad = nodes.attribute("E-mapping-bad").unwrap_err().to_string();
     assert!(bad.contains("nodes1.h5") && bad.contains("E-mapping-bad"), "{bad}");
     // Two groups in a population; every one that is named is there.
-    let all = NodePopulation::read_file(&PopulationFile { h5: file.clone(), types: None });
+    let all = NodePopulation::read_file(&PopulationFile { h5: file.clone(), ..PopulationFile::default() });
     let message = all.map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("nodes1.h5") && message.contains("nodes/nodes-B/node_type_id"), "{message}");
     let none = NodePopulation::read_one(&file, "nodes-C").unwrap_err().to_string();
@@ -623,14 +623,14 @@ fn libsonatas_edges_are_read_with_and_without_an_index() {
 #[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
 fn libsonatas_spikes_sets_and_configurations_are_read() {
     let folder = libsonata("");
-    let spikes = read_spikes(&folder.join("spikes.h5"), None).unwrap();
+    let spikes = read_spikes(&folder.join("spikes.h5"), None, None).unwrap();
     assert_eq!(spikes.keys().collect::<Vec<_>>(), ["All", "empty", "spikes1", "spikes2"]);
     assert_eq!(spikes["All"].node_id, [5, 2, 3, 2, 3]);
     assert_eq!(spikes["All"].time_ms, [0.1, 0.2, 0.3, 0.7, 1.3]);
     assert!(spikes["empty"].time_ms.is_empty());
     // Reports of compartments are no spikes.
     for name in ["elements.h5", "somas.h5", "nodes1.h5"] {
-        let message = read_spikes(&folder.join(name), None).unwrap_err().to_string();
+        let message = read_spikes(&folder.join(name), None, None).unwrap_err().to_string();
         assert!(message.contains(name) && message.contains("no spikes"), "{message}");
     }
     let config = Config::read(&folder.join("config/circuit_config.json"), &[].into()).unwrap();
@@ -639,12 +639,14 @@ fn libsonatas_spikes_sets_and_configurations_are_read() {
     let message =
         Config::read(&folder.join("config/simulation_config.json"), &[].into()).map(|_| ()).unwrap_err();
     assert!(message.to_string().contains("names no nodes"), "{message}");
-    let sets = NodeSets::read(Some(&folder.join("node_sets.json")), Path::new("")).unwrap();
-    let nodes = NodePopulation::read_one(&folder.join("nodes1.h5"), "nodes-A").unwrap();
-    let select = |set: serde_json::Value| sets.select(&set, &nodes, &["nodes-A", "biophysical"]);
-    // Its sets are of another population or of attributes that these nodes do not have.
-    assert_eq!(select("V1_point_prime".into()).unwrap(), [false; 6]);
-    assert!(select("bio_layer45".into()).unwrap_err().to_string().contains("node_sets.json"));
+    let sets = NodeSets::read(Some(&folder.join("node_sets.json")), Path::new(""), &[].into_iter().collect())
+        .unwrap();
+    let nodes = [NodePopulation::read_one(&folder.join("nodes1.h5"), "nodes-A").unwrap()];
+    let select = |set: serde_json::Value| sets.select(&set, &nodes).map(|all| all.concat());
+    // Its sets are of other populations or of attributes that these nodes do not have.
+    for set in ["V1_point_prime", "bio_layer45"] {
+        assert!(select(set.into()).unwrap_err().to_string().contains("node_sets.json"));
+    }
     // Its operators, on attributes that they have.
     let of = |json: &str| select(serde_json::from_str(json).unwrap()).unwrap();
     assert_eq!(of(r#"{"attr-X": {"$gt": 12, "$lte": 14}}"#), [false, false, true, true, false, false]);

@@ -65,13 +65,13 @@ fn run(data: &Path, duration_ms: u32) -> BTreeSet<(u32, u32)> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let recorded = RecordedTrials::read(&out).unwrap();
     assert_eq!(recorded.trials.len(), 1);
-    let spikes = recorded.nodes.iter().zip(&recorded.times_ms);
+    let spikes = recorded.neurons.iter().zip(&recorded.times_ms);
     spikes.map(|(node, time_ms)| ((time_ms / DT_MS).round() as u32, *node as u32)).collect()
 }
 
 fn golden(until_ms: f64) -> BTreeSet<(u32, u32)> {
     let file = common::published_file("golden/nest310_v1_net_r100_grating3000_spikes.h5");
-    let spikes = read_spikes(&file, None).unwrap().remove("v1").unwrap();
+    let spikes = read_spikes(&file, None, None).unwrap().remove("v1").unwrap();
     let pairs = spikes.node_id.iter().zip(&spikes.time_ms).filter(|(_, t)| **t <= until_ms);
     pairs.map(|(id, t)| ((t / DT_MS).round() as u32, *id as u32)).collect()
 }

@@ -150,7 +150,7 @@ fn a_circuit_trains_resumes_and_is_evaluated() {
     assert_eq!(metrics.lines().count(), 2, "{metrics}");
     assert!(metrics.contains(r#""voltage""#) && metrics.contains(r#""exc""#), "{metrics}");
     let recorded = RecordedTrials::read(&folder.path().join("run")).unwrap();
-    assert!(recorded.nodes.len() > 10, "{} spikes", recorded.nodes.len());
+    assert!(recorded.neurons.len() > 10, "{} spikes", recorded.neurons.len());
     assert!(recorded.trials.iter().all(|trial| trial.condition == "recorded_spikes"));
     let provenance = std::fs::read_to_string(folder.path().join("run/provenance.json")).unwrap();
     assert!(provenance.contains("v1_edges.h5") && provenance.contains("cell.json"), "{provenance}");

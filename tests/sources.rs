@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode, dynamics};
@@ -14,7 +15,7 @@ use simrun::network::{Network, lgn_units, v1_unit_types};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
 use simrun::sim::{
-    LearnWeights, NeuronThreads, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
+    LearnWeights, NeuronThreads, Probe, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
     VoltagePenalty,
 };
 use simrun::stimulus::drive::{Drive, Filters, drive, filters};
@@ -238,15 +239,14 @@ fn check_background(counts: &[f64], p: f64, n_steps: f64) {
     assert!((fano / (1.0 - p) - 1.0).abs() < 4.0 * (2.0 / n).sqrt(), "background: Fano factor {fano}");
 }
 
-/// Counts and bits of the weight gradient of one training step whose LGN and background spikes are drawn on the device.
-fn train(
+/// A simulation whose LGN and background spikes are drawn on the device, under these conditions.
+fn drawing(
     gpu: &Arc<Gpu>,
     circuit: &Circuit,
     sample: &[LgnUnit],
     conditions: &[TrialCondition],
     steps_between_checkpoints: usize,
-    presentation: u32,
-) -> (Vec<f32>, Vec<u32>) {
+) -> Simulation {
     let n_background = circuit.network.n_background;
     let filters = filters(sample, n_background, BACKGROUND_HZ);
     let sources = SourceSpikes::Drawn(SourceFilters {
@@ -274,10 +274,60 @@ fn train(
     let drive = drive(sample, n_background, conditions, filters.n_taps, 1.0, circuit.n_steps, SCREEN_DEG);
     let Drive { amplitude, group_trials, frames } = &drive;
     simulation.set_stimulus(&SourceDrive { amplitude, group_trials, frames }).unwrap();
+    simulation
+}
+
+/// Counts and bits of the weight gradient of one training step of such a simulation.
+fn train(
+    gpu: &Arc<Gpu>,
+    circuit: &Circuit,
+    sample: &[LgnUnit],
+    conditions: &[TrialCondition],
+    steps_between_checkpoints: usize,
+    presentation: u32,
+) -> (Vec<f32>, Vec<u32>) {
+    let mut simulation = drawing(gpu, circuit, sample, conditions, steps_between_checkpoints);
     let counts = simulation.forward(SEED, presentation).unwrap().spike_counts;
     let seeds: Vec<f32> = counts.iter().map(|c| c - 2.0).collect();
     simulation.adjoint(&seeds).unwrap();
     (counts, simulation.weight_gradient().unwrap().iter().map(|g| g.to_bits()).collect())
+}
+
+/// More steps than one dispatch draws, and more trials than one thread: every spike is the host's, unless its random number lies close to
+/// the probability.
+#[test]
+fn long_trials_are_drawn_in_parts() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut circuit = Circuit::random(Mode::TwoCompartment, 5);
+    let conditions = conditions();
+    (circuit.n_steps, circuit.n_trials) = (1800, conditions.len());
+    let n_lgn = circuit.network.n_lgn;
+    let sample: Vec<LgnUnit> = sample_units().into_iter().step_by(11).take(n_lgn).collect();
+    assert_eq!(sample.len(), n_lgn);
+    let mut simulation = drawing(&gpu, &circuit, &sample, &conditions, 200);
+    let probe = Probe { sources: true, ..Probe::default() };
+    let (_, recording) = simulation.forward_recorded(SEED, 2, &probe).unwrap();
+    let n = circuit.network.neurons.len() as u32;
+    let drawn: HashSet<(u32, u32, u32)> =
+        recording.spikes.iter().filter(|s| s.neuron >= n).map(|s| (s.neuron - n, s.step, s.trial)).collect();
+    assert!(drawn.iter().any(|(_, step, _)| *step >= 1700), "no spikes in the last part");
+    let mut n_near = 0;
+    for (unit_ix, unit) in sample.iter().enumerate() {
+        for (trial, condition) in conditions.iter().enumerate() {
+            let rates = rates_hz(unit, condition, 1.0, circuit.n_steps, SCREEN_DEG);
+            let peak = rates.iter().copied().fold(0.0, f64::max);
+            for (step, rate_hz) in rates.iter().enumerate() {
+                let at = (unit_ix as u32, step as u32, trial as u32);
+                let draw_step = (2 * circuit.n_steps + step) as u32;
+                let u = rng::uniform(SEED, Stream::SourceSpikes, n + at.0, draw_step, at.2);
+                if drawn.contains(&at) != (f64::from(u) < rate_hz * 1e-3) {
+                    assert!((f64::from(u) - rate_hz * 1e-3).abs() < 1e-7 * peak, "{at:?}");
+                    n_near += 1;
+                }
+            }
+        }
+    }
+    assert!(n_near < 10, "{n_near} draws decided by rounding");
 }
 
 /// The weight gradient sees every LGN spike of the recomputed segments: equal bits mean equal spikes.

@@ -1,17 +1,22 @@
-//! How a factor follows a rate: small steps in its logarithm against the logarithm of the rate, smaller whenever they turn.
+//! How a factor follows a rate: steps in its logarithm against the logarithm of the rate, smaller whenever they turn, larger while they do not.
 //!
 //! Rates of few spikes are noisy and all models move at once through their recurrent connections, so no step tries to reach the target:
 //!
 //! ```text
-//! ln w <- ln w - clamp(0.12 ln((r + 0.05)/(target + 0.05)), +-step)        step <- 0.6 step whenever the sign turns
+//! ln w <- ln w - clamp(gain ln((r + 0.05)/(target + 0.05)), +-0.5)      gain <- 0.6 gain where the sign has turned, else 1.25 gain
 //! ```
 
 use crate::network::tables::InputFactors;
 
-/// Change of ln w for a rate off by one e-fold: rates grow with about the eighth power of a weight.
-const GAIN: f64 = 0.12;
-/// Factor on it whenever the direction turns.
-const SHRINK: f64 = 0.6;
+/// Change of ln w for a rate off by one e-fold, at first: rates grow with about the eighth power of the background weights.
+pub(super) const FIRST_GAIN: f64 = 0.12;
+/// Least and largest gain: with the largest, LGN weights of cells that have few LGN synapses still follow.
+const GAIN_LIMITS: [f64; 2] = [0.02, 0.6];
+/// Factors on the gain where the direction turns, and where it does not.
+const TURNED: f64 = 0.6;
+const KEPT: f64 = 1.25;
+/// Largest change of ln w in a round.
+const LARGEST_STEP: f64 = 0.5;
 /// Added to rates, Hz, so that a silent model has a logarithm.
 const RATE_FLOOR_HZ: f64 = 0.05;
 
@@ -25,24 +30,26 @@ pub(super) fn log_error(rate_hz: f64, target_hz: f64) -> f64 {
 pub(super) struct Knob {
     /// Where it is.
     pub(super) at: f64,
-    step: f64,
+    gain: f64,
+    /// Change of the round before, as wanted.
     last: f64,
 }
 
 impl Knob {
-    /// Starts at a factor's logarithm; `step` is the largest change of a round, at first.
-    pub(super) fn new(at: f64, step: f64) -> Self {
-        Self { at, step, last: 0.0 }
+    /// Starts at a factor's logarithm, with a gain.
+    pub(super) fn new(at: f64, gain: f64) -> Self {
+        Self { at, gain, last: 0.0 }
     }
 
     /// Moves towards the target, within the limits.
     pub(super) fn turn(&mut self, rate_hz: f64, target_hz: f64, [low, high]: [f64; 2]) {
-        let wanted = -GAIN * log_error(rate_hz, target_hz);
-        if wanted * self.last < 0.0 {
-            self.step *= SHRINK;
+        let error = log_error(rate_hz, target_hz);
+        if self.last != 0.0 {
+            self.gain *= if error * self.last > 0.0 { TURNED } else { KEPT };
+            self.gain = self.gain.clamp(GAIN_LIMITS[0], GAIN_LIMITS[1]);
         }
-        self.last = wanted;
-        self.at = (self.at + wanted.clamp(-self.step, self.step)).clamp(low, high);
+        self.last = -self.gain * error;
+        self.at = (self.at + self.last.clamp(-LARGEST_STEP, LARGEST_STEP)).clamp(low, high);
     }
 }
 
@@ -112,14 +119,14 @@ mod tests {
             (0.2 * f64::from(u - 0.5)).exp()
         };
         for (model, start, target_hz) in [(0, -1.0, 0.6), (1, 1.0, 5.0), (2, 0.0, 9.0), (3, 0.0, 0.17)] {
-            let mut knob = Knob::new(start, 0.5);
+            let mut knob = Knob::new(start, FIRST_GAIN);
             for round in 0..25 {
                 knob.turn((8.0 * knob.at).exp() * noise(round, model), target_hz, [-3.0, 3.0]);
             }
             let error = log_error((8.0 * knob.at).exp(), target_hz);
             assert!(error.abs() < 0.15, "model {model}: {error}");
         }
-        let mut knob = Knob::new(0.0, 0.5);
+        let mut knob = Knob::new(0.0, FIRST_GAIN);
         (0..40).for_each(|_| knob.turn(0.0, 5.0, [-1.0, 1.0]));
         assert_eq!(knob.at, 1.0);
     }

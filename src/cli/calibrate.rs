@@ -13,7 +13,7 @@ use super::print;
 #[command(after_help = "Examples:
   simrun calibrate scenes/v1_4k.ron --out my_calibration.csv
   simrun scenes/v1_4k.ron --set 'network.calibration=\"../my_calibration.csv\"'
-  simrun calibrate scenes/v1_67k.ron --from scenes/v1/calibration_17k.csv --rounds 2 --trials 2")]
+  simrun calibrate scenes/v1_67k.ron --from scenes/calibration/v1_17k.csv --rounds 2 --trials 2")]
 pub(super) struct CalibrateArguments {
     /// Scene file; a calibration that it names is not applied
     scene: PathBuf,

@@ -35,6 +35,9 @@ enum Template {
 
 /// Stands in the templates for the folder of the tables.
 const TABLES: &str = "TABLES_FOLDER";
+/// Stands for the calibration of the column's network, beside the tables of the project.
+const CALIBRATION: &str = "CALIBRATION";
+const CALIBRATION_FILE: &str = "../calibration/v1_4k.csv";
 
 impl Template {
     const fn text(self) -> &'static str {
@@ -56,7 +59,12 @@ pub(super) fn new(arguments: &NewArguments) -> Result<()> {
         }
     };
     let tables = tables(&arguments.tables)?;
-    let text = arguments.template.text().replace(TABLES, &tables);
+    let calibration = match fs::canonicalize(arguments.tables.join(CALIBRATION_FILE)) {
+        Ok(file) => format!("\"{}\"", quoted(&file)?),
+        // Tables of the user's own come without.
+        Err(_) => "None".to_owned(),
+    };
+    let text = arguments.template.text().replace(TABLES, &tables).replace(CALIBRATION, &calibration);
     let mut out = fs::File::create_new(&file).map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => {
             Error::field("command line", "NAME", file.display(), "exists; name another scene")
@@ -70,9 +78,12 @@ pub(super) fn new(arguments: &NewArguments) -> Result<()> {
 /// The folder of the tables in full, as RON writes it: the scene may lie anywhere.
 fn tables(dir: &Path) -> Result<String> {
     Tables::read(dir)?;
-    let dir = fs::canonicalize(dir).map_err(Error::io(dir))?;
-    let Some(name) = dir.to_str() else {
-        return Err(Error::field("command line", "--tables", dir.display(), "must be UTF-8 text"));
+    quoted(&fs::canonicalize(dir).map_err(Error::io(dir))?)
+}
+
+fn quoted(path: &Path) -> Result<String> {
+    let Some(name) = path.to_str() else {
+        return Err(Error::field("command line", "--tables", path.display(), "must be UTF-8 text"));
     };
     Ok(name.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -30,6 +30,32 @@ pub struct TuningCurve {
     pub rate_hz: Vec<Option<f64>>,
     /// Recorded curve, the mean over the same responses, Hz; None where nothing was recorded.
     pub target_hz: Option<Vec<Option<f64>>>,
+    /// Selectivity of the crowd for direction and orientation about the assigned direction ([`crowd_selectivity`]); None without gratings, and
+    /// in a file of an earlier version.
+    #[serde(default)]
+    pub crowd: Option<[f64; 2]>,
+}
+
+/// Rate, Hz, below which a neuron's say in the crowd falls: by default that of the selectivity loss.
+const CROWD_FLOOR_HZ: f64 = 0.5;
+
+/// Re z_1 and Re z_2 of a crowd, `z_k = sum w e^{k i (theta - phi)}/sum w` over its neurons (assigned direction phi) and the directions theta
+/// shown, w a neuron's mean rate at a direction over its mean rate or 0.5 Hz, whichever is larger (L2 of MODEL.md). Unlike OSI and DSI they are
+/// not raised by noise. None without a spike.
+fn crowd_selectivity(tuning: &Tuning, tuning_angle_deg: &[f32], neurons: &[usize]) -> Option<[f64; 2]> {
+    let (mut sums, mut whole) = ([0.0; 2], 0.0);
+    for &neuron_ix in neurons {
+        let norm_hz = tuning.evoked_hz(neuron_ix)?.max(CROWD_FLOOR_HZ);
+        for (direction_deg, rate_hz) in tuning.directions_deg().iter().zip(tuning.rates_hz(neuron_ix)) {
+            let delta = (direction_deg - f64::from(tuning_angle_deg[neuron_ix])).to_radians();
+            let w = rate_hz / norm_hz;
+            whole += w;
+            for (sum, k) in sums.iter_mut().zip([1.0, 2.0]) {
+                *sum += w * (k * delta).cos();
+            }
+        }
+    }
+    (whole > 0.0).then(|| sums.map(|sum| sum / whole))
 }
 
 /// Contrast-response curve of a cell type and the classes of its neurons' curves.
@@ -102,6 +128,7 @@ pub fn tuning_curves(
             delta_deg: (0..N_BINS).map(|bin| 360.0 * bin as f64 / N_BINS as f64).collect(),
             rate_hz: means(&|bin| bin.1),
             target_hz: target.map(|_| means(&|bin| bin.2)),
+            crowd: crowd_selectivity(tuning, tuning_angle_deg, &neurons),
         }
     };
     groups(&targets.cell_types, core, recorded).into_iter().map(curve).collect()

@@ -37,12 +37,12 @@ pub fn write_nwb(run: &Path, file: &Path, quiet: bool) -> Result<()> {
     }
     let progress = Progress::new(quiet);
     let trained = Trained::read(run, &mut |text| progress.say(text))?;
-    let n_neurons = trained.network.neurons.len() as u64;
-    if let Some(node) = recorded.nodes.iter().find(|node| **node >= n_neurons) {
+    let n_neurons = trained.network.neurons.len() as u32;
+    if let Some(neuron) = recorded.neurons.iter().find(|neuron| **neuron >= n_neurons) {
         let spikes = run.join("spikes.h5");
         return Err(Error::file(
             spikes,
-            format!("has a spike of neuron {node}; the run has {n_neurons} neurons"),
+            format!("has a spike of neuron {neuron}; the run has {n_neurons} neurons"),
         ));
     }
     let spikes = run.join("spikes.h5");
@@ -96,8 +96,10 @@ impl Session {
         let population = |i: usize| &tables.populations[usize::from(neurons.population_ix[i])];
         let all = 0..neurons.len();
         let texts = |of: &dyn Fn(usize) -> String| -> Vec<String> { all.clone().map(of).collect() };
-        let mut table =
-            Table::new(self, root, "units", "Units", "the neurons of the network", neurons.len())?;
+        let names = self.trained.network.node_names();
+        let ids: Vec<i64> =
+            names.populations().flat_map(|(_, named)| named.ids.iter().map(|id| *id as i64)).collect();
+        let mut table = Table::new(self, root, "units", "Units", "the neurons of the network", &ids)?;
         table.texts(
             "cell_type",
             "layer and class",
@@ -140,17 +142,17 @@ impl Session {
     fn spikes_by_neuron(&self) -> (Vec<u64>, Vec<f64>) {
         let n = self.trained.network.neurons.len();
         let mut next = vec![0_usize; n + 1];
-        for node in &self.recorded.nodes {
-            next[*node as usize + 1] += 1;
+        for neuron in &self.recorded.neurons {
+            next[*neuron as usize + 1] += 1;
         }
         for i in 0..n {
             next[i + 1] += next[i];
         }
         let ends = next[1..].iter().map(|end| *end as u64).collect();
         let mut times_s = vec![0.0; self.recorded.times_ms.len()];
-        for (node, time_ms) in self.recorded.nodes.iter().zip(&self.recorded.times_ms) {
-            times_s[next[*node as usize]] = 1e-3 * time_ms;
-            next[*node as usize] += 1;
+        for (neuron, time_ms) in self.recorded.neurons.iter().zip(&self.recorded.times_ms) {
+            times_s[next[*neuron as usize]] = 1e-3 * time_ms;
+            next[*neuron as usize] += 1;
         }
         (ends, times_s)
     }
@@ -216,7 +218,8 @@ impl Session {
         trials: &[&Trial],
         onset_ms: impl Fn(&Trial) -> f64,
     ) -> Result<Table<'a>> {
-        let mut table = Table::new(self, parent, name, "TimeIntervals", description, trials.len())?;
+        let ids: Vec<i64> = (0..trials.len() as i64).collect();
+        let mut table = Table::new(self, parent, name, "TimeIntervals", description, &ids)?;
         let starts: Vec<f64> = trials.iter().map(|t| 1e-3 * (t.start_ms + onset_ms(t))).collect();
         let stops: Vec<f64> = trials.iter().map(|t| 1e-3 * t.stop_ms).collect();
         table.numbers("start_time", "start of the interval, in seconds", &starts)?;
@@ -254,14 +257,13 @@ impl<'a> Table<'a> {
         name: &'a str,
         kind: &str,
         description: &str,
-        n_rows: usize,
+        ids: &[i64],
     ) -> Result<Self> {
         let group = parent.group(name)?;
         session.identify(&group, "core", kind, name)?;
         group.text("description", description)?;
         let table = Self { session, group, name, colnames: Vec::new() };
-        let ids: Vec<i64> = (0..n_rows as i64).collect();
-        let id = table.group.column("id", &ids)?;
+        let id = table.group.column("id", ids)?;
         table.identify(&id, "ElementIdentifiers", "id")?;
         Ok(table)
     }

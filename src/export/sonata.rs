@@ -18,9 +18,11 @@ use super::kinetics::{Receptor, nest_receptors};
 use super::{Trained, refuse_other_networks};
 use crate::error::{Error, Result};
 use crate::model::kinetics::N_TARGET_TYPES;
-use crate::network::N_CLASSES;
+use crate::network::BUILT_POPULATION as POPULATION;
+use crate::network::{N_CLASSES, NodeNames};
 use crate::output::h5::{self, Storage};
-use crate::output::spikes::{POPULATION, write_population};
+use crate::output::reports::PotentialReport;
+use crate::output::spikes::write_population;
 use crate::output::{NewFolder, Progress, read_run};
 use crate::scene::ReportScene;
 use crate::train::{TrialRecording, record_trial};
@@ -119,7 +121,7 @@ impl Export<'_> {
             };
             h5::write(&file, self.storage, |root| {
                 sonata_root(root)?;
-                write_population(&root.group("spikes")?, name, &nodes, &times).map(drop)
+                write_population(&root.group("spikes")?, name, &nodes, &times)
             })?;
         }
         Ok(())
@@ -130,12 +132,14 @@ impl Export<'_> {
         self.trained.plan.scene.evaluate.reports.iter().filter(|report| report.trial == self.trial_ix)
     }
 
+    /// The reports of the run on this trial, by the node ids of the circuit that is written.
     fn copy_reports(&self, run: &Path) -> Result<()> {
+        let network = &self.trained.network;
+        let exported = NodeNames::built(network.neurons.len());
         self.reports().try_for_each(|report| {
-            let file = format!("{}.h5", report.name);
-            let from = run.join("reports").join(&file);
-            let missing = |e| Error::file(&from, format!("a report that the run should have: {e}"));
-            fs::copy(&from, self.dir.join("output").join(&file)).map(|_| ()).map_err(missing)
+            let file = self.dir.join("output").join(format!("{}.h5", report.name));
+            let potentials = PotentialReport::read(run, &report.name, &network.node_names())?;
+            potentials.write_file(&file, &exported, self.trained.training_step)
         })
     }
 

@@ -138,7 +138,7 @@ impl Gpu {
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("simrun"),
             required_limits,
-            // Only benches use it.
+            // Only `simrun measure` uses it.
             required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()

@@ -1,4 +1,4 @@
-//! Time that single passes take on the device, by its timestamps. For benches; a run never asks for it.
+//! Time that single passes take on the device, by its timestamps. For `simrun measure`; a run never asks for it.
 
 use std::sync::Arc;
 

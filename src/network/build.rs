@@ -15,8 +15,8 @@ use super::recurrent::{self, SourceGrid};
 use super::tables::Tables;
 use super::weights::{self, InputWeights, PooledLaw, PspLaw, UnitPsps};
 use super::{
-    CLASS_OF_SOURCE_TYPE, MAX_DELAY_STEPS, MAX_NEURONS, N_CELL_TYPES, N_SOURCE_TYPES, Network, Neurons, Rows,
-    pack_target,
+    BUILT_POPULATION, CLASS_OF_SOURCE_TYPE, MAX_DELAY_STEPS, MAX_NEURONS, N_CELL_TYPES, N_SOURCE_TYPES,
+    NamedNodes, Network, Neurons, NodeNames, Rows, pack_target,
 };
 use crate::memory;
 use crate::model::rng::Stream;
@@ -88,7 +88,9 @@ pub fn build_em(
     em: &EmNetwork,
 ) -> Result<Network> {
     let units = lgn_units::place(&tables.lgn_units, spec.seed);
-    connect_given(spec, tables, unit_psps, em.neurons.clone(), &units, Some(em))
+    let network = connect_given(spec, tables, unit_psps, em.neurons.clone(), &units, Some(em))?;
+    let named = NamedNodes { population: BUILT_POPULATION.to_owned(), ids: em.cell_ids.clone() };
+    Ok(Network { names: Some(NodeNames::new(vec![named])), ..network })
 }
 
 /// Connects neurons and LGN units that are already placed; neurons lie within `spec.radius_um`.

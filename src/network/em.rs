@@ -91,6 +91,8 @@ pub struct EmEdge {
 pub struct EmNetwork {
     /// The neurons.
     pub neurons: Neurons,
+    /// Id of each neuron's cell in the table.
+    pub cell_ids: Vec<u64>,
     /// The edges.
     pub edges: Vec<EmEdge>,
     /// Counts.
@@ -135,7 +137,8 @@ pub fn read_em(
     let edges = read_edges(scene, &synapses_file, &index, &mut report)?;
     refuse_faulty(scene, &synapses_file, report.dangling + report.bad_sizes, report.n_synapses, &report)?;
     report.n_edges = edges.len();
-    Ok(EmNetwork { neurons, edges, report })
+    let cell_ids = cells.iter().map(|cell| cell.id).collect();
+    Ok(EmNetwork { neurons, cell_ids, edges, report })
 }
 
 fn refuse_faulty(

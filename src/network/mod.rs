@@ -10,6 +10,7 @@ mod connection;
 pub mod em;
 mod lgn_edges;
 pub mod lgn_units;
+mod names;
 mod positions;
 mod random;
 mod recurrent;
@@ -19,6 +20,7 @@ mod weights;
 pub use build::{NetworkSpec, build, build_em, cells_only, connect};
 pub use cache::{build_or_load, cache_folder};
 pub use connection::{EdgeCount, ExpectedEdges, expected_edges};
+pub use names::{BUILT_POPULATION, NamedNodes, NodeNames};
 pub use positions::place_neurons;
 pub use weights::{PspLaw, UnitPsps, normal_quantile, psp_laws};
 
@@ -145,12 +147,19 @@ pub struct Network {
     /// The neurons that losses and evaluation read, `[n_neurons]`, where the network says so itself; none: those within the
     /// scene's core radius.
     pub core: Option<Vec<bool>>,
+    /// What the neurons are called, where the network is from files of the user's; none: as in a built network.
+    pub names: Option<NodeNames>,
 }
 
 impl Network {
     /// Number of sources: neurons, LGN units and background units.
     pub fn n_sources(&self) -> usize {
         self.neurons.len() + self.n_lgn + self.n_background
+    }
+
+    /// What the neurons are called.
+    pub fn node_names(&self) -> NodeNames {
+        self.names.clone().unwrap_or_else(|| NodeNames::built(self.neurons.len()))
     }
 
     /// Source type of a source: its cell type, or that of the unit.

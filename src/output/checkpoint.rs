@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
@@ -17,9 +17,10 @@ use crate::scene::{NetworkScene, Scene, first_difference};
 
 /// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
 /// step computes. A longer schedule continues on the new schedule.
-const MAY_DIFFER: [&str; 9] = [
+const MAY_DIFFER: [&str; 10] = [
     "tables",
     "recordings",
+    "network.calibration",
     "network.em.cells",
     "network.em.synapses",
     "optimiser.training_steps",
@@ -189,11 +190,9 @@ pub(super) fn refuse_other_scene(scene: &Scene, file: &Path, plan: &Plan) -> Res
     }
 }
 
-/// A scene with the files of its circuit and its calibration by name alone: where they lie may differ, as that of the tables may.
+/// A scene with the files of its circuit by name alone: where they lie may differ, as that of the tables may.
 fn by_name(scene: &Scene) -> Scene {
     let mut scene = scene.clone();
-    let calibration = scene.network.calibration().and_then(Path::file_name).map(PathBuf::from);
-    scene.network.set_calibration(calibration);
     if let NetworkScene::Sonata(sonata) = &mut scene.network {
         sonata.manifest.clear();
         let inputs = sonata.inputs.iter_mut().flat_map(|input| input.spikes.values_mut());

@@ -45,6 +45,9 @@ pub struct Provenance {
     pub seed: u64,
     /// The tables, by file name.
     pub tables: BTreeMap<String, Table>,
+    /// The calibration of the network's input, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Table>,
     /// SHA-256 of every file of the circuit, hexadecimal, where the network is one that was read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub circuit: BTreeMap<String, String>,
@@ -70,9 +73,15 @@ impl Provenance {
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             seed: plan.scene.seed,
             tables: tables_of(plan)?,
+            calibration: calibration(plan)?,
             circuit: circuit(plan)?,
         })
     }
+}
+
+fn calibration(plan: &Plan) -> Result<Option<Table>> {
+    let Some(path) = plan.scene.network.calibration() else { return Ok(None) };
+    table(&plan.scene_file.parent().unwrap_or(Path::new("")).join(path)).map(Some)
 }
 
 fn circuit(plan: &Plan) -> Result<BTreeMap<String, String>> {
@@ -105,14 +114,18 @@ fn tables(dir: &Path) -> Result<BTreeMap<String, Table>> {
         if !path.extension().is_some_and(|e| e == "csv" || e == "json" || e == "ron") {
             continue;
         }
-        let bytes = fs::read(&path).map_err(Error::io(&path))?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = String::from_utf8_lossy(&bytes);
-        let source = text.lines().map_while(|l| l.strip_prefix('#')).map(|l| l.trim().to_owned()).collect();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        tables.insert(name, Table { sha256, source });
+        tables.insert(name, table(&path)?);
     }
     Ok(tables)
+}
+
+fn table(path: &Path) -> Result<Table> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = String::from_utf8_lossy(&bytes);
+    let source = text.lines().map_while(|l| l.strip_prefix('#')).map(|l| l.trim().to_owned()).collect();
+    Ok(Table { sha256, source })
 }
 
 #[cfg(test)]

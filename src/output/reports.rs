@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::files::make_folder;
 use super::h5::{self, Storage};
-use super::spikes::POPULATION;
 use crate::error::Result;
+use crate::hdf5::Hdf5;
+use crate::network::NodeNames;
 
 /// Potentials of some neurons in one trial.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,26 +24,117 @@ pub struct PotentialReport {
 }
 
 impl PotentialReport {
-    /// Replaces `reports/NAME.h5` in a run folder; `training_step` is that of the network.
-    pub fn write(&self, dir: &Path, training_step: u32) -> Result<()> {
+    /// Replaces `reports/NAME.h5` in a run folder; neurons go by `names`, `training_step` is that of the network.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write(&self, dir: &Path, names: &NodeNames, training_step: u32) -> Result<()> {
         let folder = dir.join("reports");
         make_folder(&folder)?;
+        self.write_file(&folder.join(format!("{}.h5", self.name)), names, training_step)
+    }
+
+    /// Replaces a file: one group for each population with a neuron in the report.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write_file(&self, file: &Path, names: &NodeNames, training_step: u32) -> Result<()> {
         let n = self.neurons.len();
         let n_samples = self.potential_mv.len() / n.max(1);
-        h5::write(&folder.join(format!("{}.h5", self.name)), Storage::Plain, |root| {
+        h5::write(file, Storage::Plain, |root| {
             root.number("training_step", training_step)?;
-            let population = root.group("report")?.group(POPULATION)?;
-            let mut data = population.dataset::<f32>("data", &[n_samples, n])?;
-            data.append(&self.potential_mv)?;
-            data.text("units", "mV")?;
-            let mapping = population.group("mapping")?;
-            let ids: Vec<u64> = self.neurons.iter().map(|n| u64::from(*n)).collect();
-            mapping.column("node_ids", &ids)?.number("sorted", 1_u8)?;
-            mapping.column("index_pointers", &(0..=n as u64).collect::<Vec<u64>>())?;
-            // A neuron has one element: its soma, 0, or its dendrite, 1.
-            mapping.column("element_ids", &vec![u32::from(self.of_dendrites); n])?;
-            let stop_ms = (n_samples + 1) as f64 * self.interval_ms;
-            mapping.column("time", &[self.interval_ms, stop_ms, self.interval_ms])?.text("units", "ms")
+            let report = root.group("report")?;
+            for (first, named) in names.populations() {
+                let own = |neuron: &u32| {
+                    let place = neuron.checked_sub(first)?;
+                    named.ids.get(place as usize).copied()
+                };
+                let (places, ids): (Vec<usize>, Vec<u64>) =
+                    self.neurons.iter().enumerate().filter_map(|(i, n)| Some((i, own(n)?))).unzip();
+                if ids.is_empty() {
+                    continue;
+                }
+                let samples = self.potential_mv.chunks_exact(n);
+                let values: Vec<f32> =
+                    samples.flat_map(|sample| places.iter().map(|place| sample[*place])).collect();
+                let population = report.group(&named.population)?;
+                let mut data = population.dataset::<f32>("data", &[n_samples, ids.len()])?;
+                data.append(&values)?;
+                data.text("units", "mV")?;
+                let mapping = population.group("mapping")?;
+                mapping.column("node_ids", &ids)?.number("sorted", u8::from(ids.is_sorted()))?;
+                mapping.column("index_pointers", &(0..=ids.len() as u64).collect::<Vec<u64>>())?;
+                // A neuron has one element: its soma, 0, or its dendrite, 1.
+                mapping.column("element_ids", &vec![u32::from(self.of_dendrites); ids.len()])?;
+                let stop_ms = (n_samples + 1) as f64 * self.interval_ms;
+                mapping
+                    .column("time", &[self.interval_ms, stop_ms, self.interval_ms])?
+                    .text("units", "ms")?;
+            }
+            Ok(())
         })
+    }
+
+    /// Reads `reports/NAME.h5` of a run folder whose neurons go by `names`, one population of them.
+    ///
+    /// # Errors
+    /// A file that is missing or broken, or of another network.
+    pub fn read(dir: &Path, name: &str, names: &NodeNames) -> Result<Self> {
+        let h5 = Hdf5::open(&dir.join("reports").join(format!("{name}.h5")))?;
+        let populations = h5.groups("report")?;
+        let [population] = &populations[..] else {
+            return Err(h5.error("report", format!("has {} populations, must have one", populations.len())));
+        };
+        let at = |dataset: &str| format!("report/{population}/{dataset}");
+        let neurons_of = names.neurons_of(population).unwrap_or_default();
+        let ids = h5.column(&at("mapping/node_ids"))?.all_ids()?;
+        let neuron = |id: &u64| {
+            let unknown = || h5.error(&at("mapping/node_ids"), format!("the run has no node {id}"));
+            neurons_of.get(id).copied().ok_or_else(unknown)
+        };
+        let interval_ms = h5.column_of(&at("mapping/time"), 3)?.all_numbers()?[2];
+        let elements = h5.column_of(&at("mapping/element_ids"), ids.len())?.all_ids()?;
+        let ([_, n], potential_mv) = h5.matrix(&at("data"))?;
+        if n != ids.len() {
+            return Err(h5.error(&at("data"), format!("has {n} columns for {} nodes", ids.len())));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            neurons: ids.iter().map(neuron).collect::<Result<_>>()?,
+            of_dendrites: elements.iter().any(|element| *element == 1),
+            interval_ms,
+            potential_mv: potential_mv.into_iter().map(|mv| mv as f32).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::NamedNodes;
+
+    #[test]
+    fn a_report_has_a_group_for_each_population_with_the_circuits_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let named =
+            |population: &str, ids: &[u64]| NamedNodes { population: population.into(), ids: ids.into() };
+        let names = NodeNames::new(vec![named("a", &[90, 8, 55]), named("b", &[7]), named("c", &[5])]);
+        let report = PotentialReport {
+            name: "v".into(),
+            neurons: vec![0, 2, 3],
+            of_dendrites: false,
+            interval_ms: 0.5,
+            potential_mv: vec![-70.0, -60.0, -50.0, -71.0, -61.0, -51.0],
+        };
+        report.write(dir.path(), &names, 7).unwrap();
+        let h5 = Hdf5::open(&dir.path().join("reports/v.h5")).unwrap();
+        assert_eq!(h5.groups("report").unwrap(), ["a", "b"]);
+        let ids = |p: &str| h5.column(&format!("report/{p}/mapping/node_ids")).unwrap().all_ids().unwrap();
+        assert_eq!((ids("a"), ids("b")), (vec![90, 55], vec![7]));
+        assert_eq!(h5.matrix("report/a/data").unwrap(), ([2, 2], vec![-70.0, -60.0, -71.0, -61.0]));
+        assert_eq!(h5.matrix("report/b/data").unwrap(), ([2, 1], vec![-50.0, -51.0]));
+        let one = NodeNames::new(vec![named("em", &[864_691_135_000_000_007, 3, 4, 5])]);
+        report.write(dir.path(), &one, 7).unwrap();
+        assert_eq!(PotentialReport::read(dir.path(), "v", &one).unwrap(), report);
     }
 }

@@ -3,20 +3,24 @@
 //! SONATA's spikes have no trials, so these follow one another on one time axis, as the stimulus presentations of a recording
 //! do (Allen's NWB files). A spike's time is the end of its time step, so the spikes of a trial lie in (`start_ms`, `stop_ms`].
 //! Two trials lie one time step apart: no time belongs to both.
+//!
+//! Spikes carry the populations and node ids of the circuit that the network was read from, or the ids of an EM table's cells. Such files
+//! also hold the names in the order of the neurons, `/neurons/POPULATION/node_ids`.
 
 use std::fs;
 use std::path::Path;
 
-use rust_hdf5::H5File;
 use serde::{Deserialize, Serialize};
 
 use super::files::replace;
 use super::h5::{self, Storage};
 use crate::error::{Error, Result};
+use crate::hdf5::Hdf5;
+use crate::network::{NamedNodes, NodeNames};
 use crate::stimulus::TrialCondition;
 
-/// SONATA's name of the population of neurons.
-pub const POPULATION: &str = "v1";
+/// Group of what the spikes are of.
+const EVALUATION: &str = "evaluation";
 /// Values of SONATA's attribute `sorting`.
 pub(super) const SORTING: [&str; 3] = ["none", "by_id", "by_time"];
 
@@ -71,12 +75,13 @@ pub struct TrialSpikes {
     pub trials: Vec<Trial>,
     /// Time step on the common axis and neuron of every spike, ordered.
     spikes: Vec<(u32, u32)>,
+    names: NodeNames,
 }
 
 impl TrialSpikes {
-    /// No trials yet, of `n_steps` time steps each.
-    pub fn new(dt_ms: f64, n_steps: u32) -> Self {
-        Self { dt_ms, n_steps, ..Self::default() }
+    /// No trials yet, of `n_steps` time steps each, of neurons with these names.
+    pub fn new(dt_ms: f64, n_steps: u32, names: NodeNames) -> Self {
+        Self { dt_ms, n_steps, names, ..Self::default() }
     }
 
     /// Adds trials with their spikes, given as (trial of `stimuli`, time step, neuron).
@@ -140,35 +145,45 @@ impl TrialSpikes {
             self.trials.iter().try_for_each(|trial| out.serialize(of_step(trial)))?;
             out.flush()
         })?;
-        let (nodes, times): (Vec<u64>, Vec<f64>) = self.spikes.iter().map(|s| self.node_and_time(s)).unzip();
         h5::write(&dir.join(format!("{prefix}spikes.h5")), Storage::Plain, |root| {
             root.number("training_step", training_step)?;
             root.number("dt_ms", self.dt_ms)?;
-            let times_ms = write_population(&root.group("spikes")?, POPULATION, &nodes, &times)?;
-            times_ms.number("training_step", training_step)?;
-            times_ms.number("n_trials", self.trials.len() as u32)
+            // Read back as these columns: of attributes only datasets' can be read.
+            let evaluation = root.group(EVALUATION)?;
+            evaluation.column("training_step", &[training_step])?;
+            evaluation.column("n_trials", &[self.trials.len() as u32])?;
+            if !self.names.are_built() {
+                let neurons = root.group("neurons")?;
+                for (first, named) in self.names.populations() {
+                    let population = neurons.group(&named.population)?;
+                    population.column("first_neuron", &[first])?;
+                    population.column("node_ids", &named.ids)?;
+                }
+            }
+            let spikes = root.group("spikes")?;
+            for (first, named) in self.names.populations() {
+                let (nodes, times): (Vec<u64>, Vec<f64>) = self
+                    .spikes
+                    .iter()
+                    .filter_map(|(step, neuron)| {
+                        let place = neuron.checked_sub(first)?;
+                        // A spike's time is the end of its step.
+                        Some((*named.ids.get(place as usize)?, f64::from(step + 1) * self.dt_ms))
+                    })
+                    .unzip();
+                write_population(&spikes, &named.population, &nodes, &times)?;
+            }
+            Ok(())
         })
-    }
-
-    /// A spike's time is the end of its step.
-    fn node_and_time(&self, (step, neuron): &(u32, u32)) -> (u64, f64) {
-        (u64::from(*neuron), f64::from(step + 1) * self.dt_ms)
     }
 }
 
-/// Writes a population's spikes, ordered by time (ms), in SONATA's layout; the dataset of the times.
-pub fn write_population(
-    spikes: &h5::Group,
-    name: &str,
-    nodes: &[u64],
-    times_ms: &[f64],
-) -> Result<h5::Dataset> {
+/// Writes a population's spikes, ordered by time (ms), in SONATA's layout.
+pub fn write_population(spikes: &h5::Group, name: &str, nodes: &[u64], times_ms: &[f64]) -> Result<()> {
     let population = spikes.group(name)?;
     population.choice("sorting", &SORTING, 2)?;
     population.column("node_ids", nodes)?;
-    let times = population.column("timestamps", times_ms)?;
-    times.text("units", "ms")?;
-    Ok(times)
+    population.column("timestamps", times_ms)?.text("units", "ms")
 }
 
 /// What `spikes.h5` and `trials.csv` of a run folder hold.
@@ -177,7 +192,7 @@ pub struct RecordedTrials {
     /// The trials.
     pub trials: Vec<Trial>,
     /// Neuron of each spike.
-    pub nodes: Vec<u64>,
+    pub neurons: Vec<u32>,
     /// Time of each spike on the common axis, ms, ascending.
     pub times_ms: Vec<f64>,
     /// Training steps behind the network of the spikes; None in a file of an earlier version.
@@ -198,24 +213,60 @@ impl RecordedTrials {
         let mut rows = csv::Reader::from_reader(text.as_bytes());
         let trials: csv::Result<Vec<Trial>> = rows.deserialize().collect();
         let trials = trials.map_err(|e| Error::file(&table, e.to_string()))?;
-        let path = dir.join("spikes.h5");
-        let broken = |e: rust_hdf5::Hdf5Error| Error::file(&path, e.to_string());
-        let file = H5File::open(&path).map_err(broken)?;
-        let group = format!("spikes/{POPULATION}");
-        let column = |name: &str| file.dataset(&format!("{group}/{name}"));
-        let nodes: Vec<u64> = column("node_ids").and_then(|d| d.read_raw()).map_err(broken)?;
-        let times_ms: Vec<f64> = column("timestamps").and_then(|d| d.read_raw()).map_err(broken)?;
-        // A file of an earlier version has the step in its root alone.
-        let number = |name: &str| column("timestamps").and_then(|d| d.attr(name)?.read_numeric::<u32>()).ok();
-        let (training_step, n_trials) = (number("training_step"), number("n_trials"));
-        if nodes.len() != times_ms.len() {
-            return Err(Error::file(&path, "has another number of node_ids than of timestamps"));
+        let h5 = Hdf5::open(&dir.join("spikes.h5"))?;
+        let names = read_names(&h5)?;
+        let mut spikes: Vec<(f64, u32)> = Vec::new();
+        for population in h5.groups("spikes")? {
+            let at = |column: &str| format!("spikes/{population}/{column}");
+            let ids = h5.column(&at("node_ids"))?.all_ids()?;
+            let times_ms = h5.column_of(&at("timestamps"), ids.len())?.all_numbers()?;
+            let unknown = |id: &u64| h5.error(&at("node_ids"), format!("the run has no node {id}"));
+            match &names {
+                None => {
+                    for (id, time_ms) in ids.iter().zip(times_ms) {
+                        spikes.push((time_ms, u32::try_from(*id).map_err(|_| unknown(id))?));
+                    }
+                }
+                Some(names) => {
+                    let neurons = names.neurons_of(&population).unwrap_or_default();
+                    for (id, time_ms) in ids.iter().zip(times_ms) {
+                        spikes.push((time_ms, *neurons.get(id).ok_or_else(|| unknown(id))?));
+                    }
+                }
+            }
         }
-        let of_trials = trials.first().and_then(|trial| trial.training_step);
-        let is_whole = training_step.is_none()
-            || (training_step, n_trials) == (of_trials.or(training_step), Some(trials.len() as u32));
-        Ok(Self { trials, nodes, times_ms, training_step, is_whole })
+        // Stable: spikes of one time stay in the order of the neurons.
+        spikes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (times_ms, neurons) = spikes.into_iter().unzip();
+        let number = |name: &str| -> Result<Option<u64>> {
+            let dataset = format!("{EVALUATION}/{name}");
+            // A file of an earlier version has none.
+            let known = h5.has_group(EVALUATION)?.then(|| h5.column_of(&dataset, 1)?.all_ids());
+            Ok(known.transpose()?.map(|values| values[0]))
+        };
+        let (of_spikes, n_trials) = (number("training_step")?, number("n_trials")?);
+        let of_trials = trials.first().and_then(|trial| trial.training_step).map(u64::from);
+        let is_whole = of_spikes.is_none()
+            || (of_spikes, n_trials) == (of_trials.or(of_spikes), Some(trials.len() as u64));
+        let training_step = of_spikes.and_then(|step| u32::try_from(step).ok());
+        Ok(Self { trials, neurons, times_ms, training_step, is_whole })
     }
+}
+
+/// The names of the neurons in a file of spikes; none where they are those of a built network.
+fn read_names(h5: &Hdf5) -> Result<Option<NodeNames>> {
+    if !h5.has_group("neurons")? {
+        return Ok(None);
+    }
+    let mut populations = Vec::new();
+    for population in h5.groups("neurons")? {
+        let at = format!("neurons/{population}");
+        let first = h5.column_of(&format!("{at}/first_neuron"), 1)?.all_ids()?[0];
+        let ids = h5.column(&format!("{at}/node_ids"))?.all_ids()?;
+        populations.push((first, NamedNodes { population, ids }));
+    }
+    populations.sort_by_key(|(first, _)| *first);
+    Ok(Some(NodeNames::new(populations.into_iter().map(|(_, named)| named).collect())))
 }
 
 #[cfg(test)]
@@ -237,7 +288,7 @@ mod tests {
     #[test]
     fn trials_follow_one_another_and_are_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        let mut spikes = TrialSpikes::new(0.5, 10);
+        let mut spikes = TrialSpikes::new(0.5, 10, NodeNames::built(8));
         let grey = TrialStimulus::Screen(TrialCondition::Grey);
         spikes.add(&[grating(90.0), grey], vec![(1, 9, 4), (0, 9, 2), (1, 0, 7), (0, 0, 3)]);
         spikes.add(&[grating(180.0)], vec![(0, 3, 1)]);
@@ -246,7 +297,7 @@ mod tests {
         let written: Vec<Trial> =
             spikes.trials.iter().map(|t| Trial { training_step: Some(5), ..t.clone() }).collect();
         assert_eq!((&read.trials, read.training_step), (&written, Some(5)));
-        assert_eq!(read.nodes, [3, 2, 7, 4, 1]);
+        assert_eq!(read.neurons, [3, 2, 7, 4, 1]);
         // Trials of 5 ms begin at 0, 5.5 and 11 ms.
         assert_eq!(read.times_ms, [0.5, 5.0, 6.0, 10.5, 13.0]);
         let times: Vec<_> = read.trials.iter().map(|t| (t.start_ms, t.stop_ms)).collect();
@@ -258,14 +309,42 @@ mod tests {
     }
 
     #[test]
+    fn spikes_carry_the_names_of_the_circuits_nodes() {
+        let dir = tempfile::tempdir().unwrap();
+        let named =
+            |population: &str, ids: &[u64]| NamedNodes { population: population.into(), ids: ids.into() };
+        // In the order of the neurons, which is not that of the names.
+        let names =
+            NodeNames::new(vec![named("l5", &[90, 8, 55]), named("l23", &[8, 864_691_135_000_000_007])]);
+        let mut spikes = TrialSpikes::new(0.5, 10, names);
+        let grey = TrialStimulus::Screen(TrialCondition::Grey);
+        let all = vec![(0, 3, 4), (0, 0, 1), (0, 3, 0), (0, 9, 3), (0, 3, 1)];
+        spikes.add(&[grey], all);
+        spikes.write(dir.path(), "", 0).unwrap();
+        let h5 = Hdf5::open(&dir.path().join("spikes.h5")).unwrap();
+        let column = |name: &str| h5.column(&format!("spikes/{name}")).unwrap();
+        assert_eq!(column("l5/node_ids").all_ids().unwrap(), [8, 90, 8]);
+        assert_eq!(column("l5/timestamps").all_numbers().unwrap(), [0.5, 2.0, 2.0]);
+        assert_eq!(column("l23/node_ids").all_ids().unwrap(), [864_691_135_000_000_007, 8]);
+        assert_eq!(column("l23/timestamps").all_numbers().unwrap(), [2.0, 5.0]);
+        assert_eq!(h5.groups("spikes").unwrap(), ["l23", "l5"], "and no v1");
+        // Read back they are the neurons again.
+        let mut read: Vec<(f64, u32)> = RecordedTrials::read(dir.path())
+            .map(|read| read.times_ms.into_iter().zip(read.neurons).collect())
+            .unwrap();
+        read.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        assert_eq!(read, [(0.5, 1), (2.0, 0), (2.0, 1), (2.0, 4), (5.0, 3)]);
+    }
+
+    #[test]
     fn what_is_missing_or_broken_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let error = RecordedTrials::read(dir.path()).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("trials.csv"), "{error}");
-        TrialSpikes::new(1.0, 10).write(dir.path(), "", 0).unwrap();
-        assert!(RecordedTrials::read(dir.path()).unwrap().nodes.is_empty());
+        TrialSpikes::new(1.0, 10, NodeNames::built(3)).write(dir.path(), "", 0).unwrap();
+        assert!(RecordedTrials::read(dir.path()).unwrap().neurons.is_empty());
         // Of two evaluations.
-        let mut later = TrialSpikes::new(1.0, 10);
+        let mut later = TrialSpikes::new(1.0, 10, NodeNames::built(3));
         later.add(&[grating(0.0)], vec![]);
         later.write(dir.path(), "later_", 7).unwrap();
         fs::rename(dir.path().join("later_trials.csv"), dir.path().join("trials.csv")).unwrap();

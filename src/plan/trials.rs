@@ -6,6 +6,9 @@ use crate::scene::{
     DirectionsScene, ModeScene, NetworkScene, ReportNeuronsScene, ReportVariable, Scene, StartScene,
 };
 
+/// Longest grey before a batch, ms: many times the slowest decay of a cell.
+const LONGEST_GREY_MS: f64 = 5000.0;
+
 impl Check<'_> {
     /// Returns the number of time steps.
     pub(super) fn time(&self, scene: &Scene) -> Result<u32> {
@@ -56,9 +59,9 @@ impl Check<'_> {
         let has_screen = matches!(scene.network, NetworkScene::V1(_));
         let limit = || "needs a network that sees a screen (network: V1); start: Rest is for all".to_owned();
         self.hold(has_screen, "trials.start", "Settled", limit)?;
-        let (field, time) = ("trials.start.grey_ms", &scene.time);
-        self.within(field, grey_ms, time.dt_ms, time.duration_ms, "ms (a time step, time.duration_ms)")?;
-        self.whole_steps(field, grey_ms, time.dt_ms)
+        let (field, dt_ms) = ("trials.start.grey_ms", scene.time.dt_ms);
+        self.within(field, grey_ms, dt_ms, LONGEST_GREY_MS, "ms (from one time step on)")?;
+        self.whole_steps(field, grey_ms, dt_ms)
     }
 
     /// Holds a time to a whole number of steps.
@@ -113,6 +116,10 @@ impl Check<'_> {
             ReportNeuronsScene::Listed(listed) => {
                 let limit = || "must name at least one neuron".to_owned();
                 self.hold(!listed.is_empty(), &field("neurons"), "[]", limit)
+            }
+            ReportNeuronsScene::Nodes(nodes) => {
+                let limit = || "must name at least one node".to_owned();
+                self.hold(nodes.values().any(|ids| !ids.is_empty()), &field("neurons"), "{}", limit)
             }
             ReportNeuronsScene::Share { share, .. } => {
                 self.above(&field("neurons.share"), *share, 0.0, 1.0, "of the neurons")

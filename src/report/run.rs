@@ -81,6 +81,16 @@ pub(super) fn facts_of(run: &Run) -> Vec<(&'static str, String)> {
         let [recurrent, lgn, background] = size.n_edges.map(thousands);
         let n = thousands(size.n_neurons as u64);
         facts.push(("neurons", n));
+        let populations = run.summary.iter().flat_map(|summary| &summary.populations);
+        let named: Vec<String> = populations
+            .map(|p| {
+                let ids = p.node_ids.map_or(String::new(), |[min, max]| format!(", node ids {min} to {max}"));
+                format!("{} ({}{ids})", p.population, thousands(p.n_neurons as u64))
+            })
+            .collect();
+        if !named.is_empty() {
+            facts.push(("populations", named.join("; ")));
+        }
         if size.n_edges.iter().any(|n| *n > 0) {
             facts.push(("edges", format!("{recurrent} recurrent, {lgn} LGN, {background} background")));
         }

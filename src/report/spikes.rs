@@ -28,12 +28,12 @@ pub(super) fn first_trial(dir: &Path) -> Result<Option<Trial>> {
         return Ok(None);
     }
     let Some(trial) = recorded.trials.first() else { return Ok(None) };
-    let all = recorded.nodes.iter().zip(&recorded.times_ms);
+    let all = recorded.neurons.iter().zip(&recorded.times_ms);
     let own = all.take_while(|(_, time_ms)| **time_ms <= trial.stop_ms);
     Ok(Some(Trial {
         grating: trial.direction_deg.zip(trial.onset_ms),
         duration_ms: trial.stop_ms - trial.start_ms,
-        spikes: own.map(|(node, time_ms)| (*node as u32, time_ms - trial.start_ms)).collect(),
+        spikes: own.map(|(neuron, time_ms)| (*neuron, time_ms - trial.start_ms)).collect(),
         training_step: recorded.training_step,
     }))
 }

@@ -99,10 +99,25 @@ pub struct SonataScene {
     /// writes it. None: the circuit's own weights.
     #[serde(default)]
     pub calibration: Option<PathBuf>,
+    /// What becomes of spikes at or before time 0, which have no time step.
+    #[serde(default)]
+    pub early_spikes: EarlySpikesScene,
     /// What trials show, each a piece of recorded spikes. Those with a direction are taken in turn by the evoked trials, the others by the
     /// spontaneous ones. Empty: the inputs of the configuration from time 0 on, in spontaneous trials.
     #[serde(default)]
     pub inputs: Vec<SonataInputScene>,
+}
+
+/// What becomes of spikes of the inputs at or before time 0, in a trial that begins there: a spike of the first step has the time dt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EarlySpikesScene {
+    /// They are refused, as BMTK and NEST do.
+    #[default]
+    Refuse,
+    /// They are left out.
+    Drop,
+    /// Those at 0, as other simulators write them, are taken in the first step; earlier ones are refused.
+    FirstStep,
 }
 
 /// Spikes of the virtual populations in a trial.

@@ -43,7 +43,7 @@ pub enum StartScene {
     /// As a grey screen leaves each trial's cells, run before every batch with the weights of the moment; spikes on their way are dropped
     /// (MODEL.md, E11). Only networks with a screen, `network: V1`.
     Settled {
-        /// How long the grey screen is shown before, ms, a whole number of steps, at most duration_ms.
+        /// How long the grey screen is shown before, ms, a whole number of steps, at most 5000.
         grey_ms: f64,
     },
 }

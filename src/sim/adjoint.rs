@@ -1,11 +1,14 @@
 //! The adjoint pass: segments from the last to the first, each run again onto the tape and walked backwards.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::Simulation;
 use super::forward::SLICE_STEPS;
-use super::layout::UNIFORM_STRIDE;
+use super::layout::{Layout, UNIFORM_STRIDE};
+use super::shaders::{NEURON_WORKGROUP, assemble};
+use super::{Settings, Simulation};
 use crate::error::{Error, Result};
+use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::model::cell::N_CELL_PARAMETERS;
 
 /// What an adjoint pass returns; the gradients of the weights stay on the device.
@@ -17,6 +20,42 @@ pub struct AdjointReport {
     pub cell_gradient: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Wall time, ms.
     pub wall_ms: f64,
+}
+
+/// What the adjoint pass adds up for each neuron and trial, summed over the trials on the device.
+#[derive(Debug)]
+pub(super) struct TrialSums {
+    kernel: Kernel,
+    group: BindGroup,
+    sums: Buffer,
+}
+
+impl TrialSums {
+    /// `adj_state` as in `shaders/trial_sums.wgsl`.
+    pub(super) fn new(
+        gpu: &Arc<Gpu>,
+        layout: &Layout,
+        settings: &Settings,
+        tables: &Buffer,
+        adj_state: &Buffer,
+    ) -> Result<Self> {
+        let name = "trial_sums";
+        let size = [("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP))];
+        let kernel = Kernel::new(gpu, name, &assemble(name, layout)?, &size)?;
+        let n_sums = if settings.learn_cells { 1 + N_CELL_PARAMETERS } else { 1 };
+        let sums = Buffer::storage(gpu, "sums over trials", n_sums * layout.n_neurons)?;
+        let group = kernel.bind(&[("tables", tables), ("adj_state", adj_state), ("sums", &sums)])?;
+        Ok(Self { kernel, group, sums })
+    }
+
+    /// The sums, `[sum][n_neurons]`.
+    fn read(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        let n_words = self.sums.bytes() as usize / 4;
+        gpu.submit("sums over trials", |pass| {
+            self.kernel.dispatch(pass, &self.group, 0, self.kernel.workgroups_for(n_words));
+        })?;
+        self.sums.read(0, n_words)
+    }
 }
 
 /// A loss that is linear in one somatic potential of each neuron and trial.
@@ -92,18 +131,17 @@ impl Simulation {
 
     /// Walks all segments back, the last one first.
     fn walk_all(&mut self) -> Result<()> {
-        let Some(mut on_tape) = self.segment_on_tape else {
+        if !self.has_run {
             return Err(Error::Failed("an adjoint pass needs a forward pass before it".to_owned()));
-        };
+        }
         for segment in (0..self.n_segments()).rev() {
-            if segment != on_tape {
+            if self.segment_on_tape != Some(segment) {
                 self.restore_checkpoint(segment)?;
                 self.run_segment(segment, true)?;
-                on_tape = segment;
+                self.segment_on_tape = Some(segment);
             }
             self.walk_back(segment)?;
         }
-        self.segment_on_tape = Some(on_tape);
         self.check_status()
     }
 
@@ -151,21 +189,15 @@ impl Simulation {
         Ok(())
     }
 
-    /// Adds up, in f64 and in a fixed order, what each neuron and trial has of the penalty and the cell gradients.
+    /// Adds up, in f64 and in a fixed order, what each neuron has of the penalty and the cell gradients.
     fn report(&self, start: Instant) -> Result<AdjointReport> {
-        let plane = self.layout.plane_words();
-        let losses: Vec<f32> = self.device.adj_state.read(self.layout.voltage_loss_plane(), plane)?;
+        let n_neurons = self.layout.n_neurons;
+        let sums = self.device.trial_sums.read(&self.gpu)?;
+        let (losses, gradients) = sums.split_at(n_neurons);
         let mut cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; self.cell_models.len()];
-        if self.settings.learn_cells {
-            let planes: Vec<f32> =
-                self.device.adj_state.read(self.layout.gradient_planes(), N_CELL_PARAMETERS * plane)?;
-            for (parameter, values) in planes.chunks_exact(plane).enumerate() {
-                for (model, trials) in
-                    self.neuron_model_ix.iter().zip(values.chunks_exact(self.layout.n_trials))
-                {
-                    cell_gradient[usize::from(*model)][parameter] +=
-                        trials.iter().map(|x| f64::from(*x)).sum::<f64>();
-                }
+        for (parameter, of_neurons) in gradients.chunks_exact(n_neurons).enumerate() {
+            for (model, gradient) in self.neuron_model_ix.iter().zip(of_neurons) {
+                cell_gradient[usize::from(*model)][parameter] += f64::from(*gradient);
             }
         }
         Ok(AdjointReport {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::adjoint::TrialSums;
 use super::layout::{Layout, UNIFORM_STRIDE};
 use super::rows::{row_workgroup_size, row_workgroups};
 use super::shaders::{NEURON_WORKGROUP, assemble};
@@ -67,6 +68,7 @@ pub(super) struct Device {
     pub(super) adj_state: Buffer,
     pub(super) adj_arrivals: Buffer,
     pub(super) adj_spike: Buffer,
+    pub(super) trial_sums: TrialSums,
     /// Spikes of each group, `[n_steps][n_groups][n_trials]`; one word where there is none.
     pub(super) population: Buffer,
     pub(super) shards: Vec<Shard>,
@@ -105,6 +107,7 @@ impl Device {
             "adjoint spikes and seeds",
             layout.adj_spike_words() + layout.population_words(settings.n_steps),
         )?;
+        let trial_sums = TrialSums::new(gpu, layout, settings, &tables, &adj_state)?;
         let n_population = layout.population_words(settings.n_steps).max(1);
         let population = Buffer::storage(gpu, "population counts", n_population)?;
         let shards = make_shards(gpu, network, layout, settings.learn_weights)?;
@@ -123,6 +126,7 @@ impl Device {
             adj_state,
             adj_arrivals,
             adj_spike,
+            trial_sums,
             population,
             shards,
             slots: Vec::new(),

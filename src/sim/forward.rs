@@ -43,9 +43,10 @@ impl Simulation {
         self.start_state()?;
         let n_segments = self.n_segments();
         for segment in 0..n_segments {
-            // The adjoint starts with the last segment: taping it here saves running it again.
-            let recorded_tape = recorder.as_ref().is_some_and(|r| r.needs_tape());
-            self.run_segment(segment, recorded_tape || segment + 1 == n_segments)?;
+            // The adjoint starts with the last segment: taping it here saves running it again. After a recording there is rarely one.
+            let taped = recorder.as_ref().map_or(segment + 1 == n_segments, |r| r.needs_tape());
+            self.run_segment(segment, taped)?;
+            self.segment_on_tape = taped.then_some(segment);
             if let Some(recorder) = &mut recorder {
                 recorder.read(self, self.segment_steps(segment))?;
             }
@@ -53,7 +54,7 @@ impl Simulation {
                 self.save_checkpoint(segment + 1)?;
             }
         }
-        self.segment_on_tape = Some(n_segments - 1);
+        self.has_run = true;
         self.check_status()?;
         let spike_counts = self.device.state.read(0, self.layout.plane_words())?;
         // Read now: segments that the adjoint runs again count again.
@@ -122,7 +123,7 @@ impl Simulation {
     }
 
     /// Brings state and arrivals to the start of the trials: to the state that was settled, where one was.
-    fn start_state(&self) -> Result<()> {
+    pub(super) fn start_state(&self) -> Result<()> {
         self.rest_state();
         let Some(settled) = &self.device.settled else { return Ok(()) };
         let mut commands = self.gpu.commands("settled start");

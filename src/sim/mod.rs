@@ -116,7 +116,9 @@ pub struct Simulation {
     arrival_scale: f64,
     /// Largest of the weights that are not learned.
     largest_fixed_weight: f32,
-    /// The segment whose steps lie in the slots with their tape, once a forward pass has run.
+    /// Whether a forward pass has run, which an adjoint pass can walk back.
+    has_run: bool,
+    /// The segment whose steps lie in the slots with their tape.
     segment_on_tape: Option<usize>,
     /// Seed and presentation of the last forward pass.
     draws: (u64, u32),
@@ -160,6 +162,7 @@ impl Simulation {
             source_type_ix: [&network.neurons.cell_type_ix[..], &network.unit_type_ix].concat(),
             arrival_scale: 1.0,
             largest_fixed_weight: 0.0,
+            has_run: false,
             segment_on_tape: None,
             draws: (0, 0),
             voltage_factor: 1.0,

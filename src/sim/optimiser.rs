@@ -373,7 +373,7 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Device time of the kernels of a step, at a learning rate of zero: weights stay, moments decay. For benches, after a
+    /// Device time of the kernels of a step, at a learning rate of zero: weights stay, moments decay. For `simrun measure`, after a
     /// step.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Device time by kernel, with what each kernel had to do. For benches.
+//! Device time by kernel, with what each kernel had to do. For `simrun measure`.
 //!
 //! Every dispatch of the last segment is timed in its place, on the work that it has there.
 

@@ -1,4 +1,4 @@
-//! A start that an earlier pass has settled: the state that some time under another stimulus leaves.
+//! A start that earlier passes have settled: the state that some time under another stimulus leaves.
 
 use super::Simulation;
 use crate::error::{Error, Result};
@@ -14,33 +14,45 @@ impl Simulation {
         Ok(())
     }
 
-    /// Runs the first `n_steps` steps of a batch from rest under the stimulus that is set, and keeps the state that they leave as
-    /// the start of the passes to come, until it is settled anew. Kept is the state of the neurons (E11 of MODEL.md); spikes on their way are
-    /// dropped. `seed` and `presentation` are those of [`Simulation::forward`].
+    /// Runs `n_steps` steps from rest under the stimulus that is set, and keeps the state that they leave as the start of the passes to come,
+    /// until it is settled anew. Kept is the state of the neurons (E11 of MODEL.md); spikes on their way are dropped, here and after every
+    /// batch's length of steps. `seed` and `presentation` choose the spikes of LGN and background units, other ones for each presentation.
     ///
     /// # Errors
-    /// [`Error::Failed`] without [`Simulation::reserve_settled`] or for more steps than a batch has; those of a forward pass.
+    /// [`Error::Failed`] without [`Simulation::reserve_settled`]; those of a forward pass.
     pub fn settle(&mut self, seed: u64, presentation: u32, n_steps: usize) -> Result<()> {
-        if self.device.settled.is_none() || n_steps > self.settings.n_steps {
-            return Err(Error::Failed(format!("this simulation cannot settle for {n_steps} time steps")));
-        }
-        self.begin(seed, presentation)?;
-        self.rest_state();
+        let (words, counts) = (self.layout.state_words(), self.layout.state_plane("COUNT"));
+        let (Some(_), Some(counts)) = (&self.device.settled, counts) else {
+            return Err(Error::Failed("this simulation has no room for a settled start".to_owned()));
+        };
         self.segment_on_tape = None;
+        let n_passes = n_steps.div_ceil(self.settings.n_steps);
+        for pass in 0..n_passes {
+            self.begin(seed, presentation.wrapping_mul(n_passes as u32).wrapping_add(pass as u32))?;
+            if pass == 0 {
+                self.rest_state()
+            } else {
+                self.start_state()?
+            }
+            self.run_first(n_steps - pass * self.settings.n_steps)?;
+            if let Some(settled) = &self.device.settled {
+                let mut commands = self.gpu.commands("settled state");
+                commands.copy(settled, 0, &self.device.state, 0, words);
+                commands.submit()?;
+                // What was counted on the way is none of the trials'.
+                settled.write(counts, &vec![0.0_f32; self.layout.plane_words()]);
+            }
+        }
+        self.check_status()
+    }
+
+    /// Runs the first `n_steps` steps of a batch, or all.
+    fn run_first(&self, n_steps: usize) -> Result<()> {
         for segment in 0..self.n_segments() {
             let steps = self.segment_steps(segment);
-            if steps.start >= n_steps {
-                break;
+            if steps.start < n_steps {
+                self.run_steps(steps.start..steps.end.min(n_steps), false)?;
             }
-            self.run_steps(steps.start..steps.end.min(n_steps), false)?;
-        }
-        self.check_status()?;
-        if let (Some(settled), Some(counts)) = (&self.device.settled, self.layout.state_plane("COUNT")) {
-            let mut commands = self.gpu.commands("settled state");
-            commands.copy(settled, 0, &self.device.state, 0, self.layout.state_words());
-            commands.submit()?;
-            // What was counted on the way is none of the trials'.
-            settled.write(counts, &vec![0.0_f32; self.layout.plane_words()]);
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "source_replay_forward",
     "sample_weights_forward",
     "sample_weights_adjoint",
+    "trial_sums",
     "gradient_sums",
     "update_weights",
 ];

@@ -133,7 +133,7 @@ impl Simulation {
     pub fn fit_tape(&mut self, budget_bytes: u64) -> Result<TapeFit> {
         let n_steps = self.settings.n_steps;
         let cost = TapeCost::new(&self.layout, n_steps);
-        self.segment_on_tape = None;
+        (self.has_run, self.segment_on_tape) = (false, None);
         self.device.clear_tape();
         let free = self.gpu.free_bytes().map_or(u64::MAX, |bytes| bytes / 4 * 3);
         let others = self.gpu.allocated_bytes();

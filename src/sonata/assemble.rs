@@ -2,12 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::cells::{Kind, Members};
+use super::cells::{Kinds, Members};
 use super::links::Types;
 use super::nodes::NodePopulation;
 use crate::error::Result;
 use crate::memory;
-use crate::network::{CellModel, Network, Neurons, Population, Rows, TARGET_NEURON_BITS, pack_target};
+use crate::network::{
+    CellModel, NamedNodes, Network, Neurons, NodeNames, Population, Rows, TARGET_NEURON_BITS, pack_target,
+};
 
 /// Bits of the delay in an edge's target word.
 const DELAY_BITS: u32 = u32::BITS - TARGET_NEURON_BITS;
@@ -21,34 +23,34 @@ pub(super) struct Edges {
     pub(super) target: Vec<u32>,
     /// Size of the weight, pA.
     pub(super) weight: Vec<f32>,
+    /// Delay, time steps.
+    pub(super) delay_steps: Vec<u16>,
 }
 
 /// Neurons, units and rows.
 pub(super) fn network(
     populations: &[NodePopulation],
     all: &[Members],
-    kinds: &[Kind],
+    kinds: &Kinds,
     types: &Types,
     background: &[String],
     edges: Edges,
 ) -> Result<Network> {
-    let model_of_kind: Vec<Option<u16>> = kinds
-        .iter()
-        .scan(0, |n, kind| {
-            *n += u16::from(kind.cell.is_some());
-            Some(kind.cell.is_some().then(|| *n - 1))
-        })
-        .collect();
     let type_of = |kind: u32| types.type_of_kind[kind as usize];
     let mut neurons = Neurons::default();
     let mut unit_type_ix = Vec::new();
+    let named = |members: &Members| NamedNodes {
+        population: members.population.clone(),
+        ids: members.node_id.clone(),
+    };
+    let names = NodeNames::new(all.iter().filter(|members| !members.is_virtual).map(named).collect());
     for members in all {
         if members.is_virtual {
             unit_type_ix.extend(members.kind_ix.iter().map(|kind| type_of(*kind)));
             continue;
         }
+        neurons.model_ix.extend(members.model_ix.iter().map(|model| *model as u16));
         for kind in &members.kind_ix {
-            neurons.model_ix.push(model_of_kind[*kind as usize].unwrap_or_default());
             neurons.cell_type_ix.push(type_of(*kind));
             neurons.population_ix.push(type_of(*kind));
         }
@@ -73,40 +75,38 @@ pub(super) fn network(
         .filter(|m| m.is_virtual && background.contains(&m.population))
         .map(|m| m.node_id.len())
         .sum();
-    let cell_models = kinds.iter().zip(&types.type_of_kind).filter_map(|(kind, cell_type)| {
-        let cell = kind.cell.as_ref()?;
-        Some(CellModel {
-            id: kind.node_type_id,
-            population_ix: usize::from(*cell_type),
-            cell_type_ix: usize::from(*cell_type),
-            v_th_mv: cell.v_th_mv,
-            e_l_mv: cell.e_l_mv,
-            v_reset_mv: cell.v_reset_mv,
-            g_ns: cell.g_ns,
-            c_m_pf: cell.c_m_pf,
-            t_ref_ms: cell.t_ref_ms,
-            asc_amp_pa: cell.asc_amp_pa,
-            asc_decay_per_ms: cell.asc_decay_per_ms,
-        })
+    let cell_models = kinds.models.iter().map(|(cell, kind)| CellModel {
+        id: kinds.kinds[*kind as usize].node_type_id,
+        population_ix: usize::from(type_of(*kind)),
+        cell_type_ix: usize::from(type_of(*kind)),
+        v_th_mv: cell.v_th_mv,
+        e_l_mv: cell.e_l_mv,
+        v_reset_mv: cell.v_reset_mv,
+        g_ns: cell.g_ns,
+        c_m_pf: cell.c_m_pf,
+        t_ref_ms: cell.t_ref_ms,
+        asc_amp_pa: cell.asc_amp_pa,
+        asc_decay_per_ms: cell.asc_decay_per_ms,
     });
-    let names = types.vocabulary.cell_types.iter().enumerate();
+    let cell_types = types.vocabulary.cell_types.iter().enumerate();
     Ok(Network {
-        populations: names.map(|(ix, name)| Population { name: name.clone(), cell_type_ix: ix }).collect(),
+        populations: cell_types
+            .map(|(ix, name)| Population { name: name.clone(), cell_type_ix: ix })
+            .collect(),
         cell_models: cell_models.collect(),
         n_lgn: unit_type_ix.len() - n_background,
         n_background,
-        rows: rows(edges, &[&neurons.cell_type_ix[..], &unit_type_ix].concat(), types),
+        rows: rows(edges, neurons.len() + unit_type_ix.len()),
         unit_type_ix,
         neurons,
         vocabulary: types.vocabulary.clone(),
         core: None,
+        names: Some(names),
     })
 }
 
-/// Sorts the edges by source, target and delay; weights of equals are added. The sources are of the given types.
-fn rows(edges: Edges, source_types: &[u8], types: &Types) -> Rows {
-    let n_sources = source_types.len();
-    let n_cell_types = types.vocabulary.n_cell_types();
+/// Sorts the edges by source, target and delay; weights of equals are added.
+fn rows(edges: Edges, n_sources: usize) -> Rows {
     let mut starts = vec![0_usize; n_sources + 1];
     for source in &edges.source {
         starts[*source as usize + 1] += 1;
@@ -117,10 +117,9 @@ fn rows(edges: Edges, source_types: &[u8], types: &Types) -> Rows {
     // Target, then delay, then bits of the weight.
     let mut packed = vec![0_u64; edges.source.len()];
     let mut next = starts.clone();
-    for ((source, target), weight) in edges.source.iter().zip(&edges.target).zip(&edges.weight) {
-        let [from, onto] = [*source, *target].map(|i| usize::from(source_types[i as usize]));
-        let word =
-            pack_target(*target, types.delay_steps[from * n_cell_types + onto]).rotate_left(DELAY_BITS);
+    for (i, (source, target)) in edges.source.iter().zip(&edges.target).enumerate() {
+        let word = pack_target(*target, u32::from(edges.delay_steps[i])).rotate_left(DELAY_BITS);
+        let weight = edges.weight[i];
         let at = &mut next[*source as usize];
         packed[*at] = u64::from(word) << 32 | u64::from(weight.to_bits());
         *at += 1;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::components::{PointCell, read_cell};
+use serde_json::{Map, Value};
+
+use super::components::{Parameters, PointCell, Receptors};
 use super::config::Config;
 use super::nodes::NodePopulation;
 use crate::error::{Error, Result};
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 /// Attributes that may name a node's cell type, in the order in which they are tried.
 const TYPE_ATTRIBUTES: [&str; 4] = ["cell_type", "pop_name", "model_name", "ei"];
 
-/// Nodes that share a node type, with the same cell model: the smallest groups of which a network is made.
+/// Nodes that share a node type, with synapses of the same time courses: the smallest groups of which a network is made.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
     /// Population of the nodes.
@@ -19,11 +21,20 @@ pub(super) struct Kind {
     pub(super) node_type_id: u64,
     /// Name of their cell type (simulated nodes), or of their population (virtual ones).
     pub(super) label: String,
-    /// The cell model; none for virtual nodes.
-    pub(super) cell: Option<PointCell>,
+    /// The synapses; none for virtual nodes.
+    pub(super) receptors: Option<Receptors>,
 }
 
-/// What tells kinds of a population apart: node type, template, file of parameters, label.
+/// Kinds of nodes and their cell models, as they are found.
+#[derive(Default)]
+pub(super) struct Kinds {
+    /// The kinds.
+    pub(super) kinds: Vec<Kind>,
+    /// The cell models, each of one kind.
+    pub(super) models: Vec<(PointCell, u32)>,
+}
+
+/// What tells nodes of a population apart before their parameters are read: node type, template, file of parameters, label.
 type KindKey<'a> = (u64, Option<&'a str>, Option<&'a str>, &'a str);
 
 /// Nodes of one population as sources of spikes.
@@ -41,12 +52,14 @@ pub struct Members {
     pub(super) node_ix: Vec<usize>,
     /// Kind of each.
     pub(super) kind_ix: Vec<u32>,
+    /// Cell model of each; empty for virtual nodes.
+    pub(super) model_ix: Vec<u32>,
     /// Source of each node id; none where a node's id is its place.
     by_id: Option<HashMap<u64, u32>>,
 }
 
 impl Members {
-    fn new(population: &NodePopulation, is_virtual: bool, node_ix: Vec<usize>, kind_ix: Vec<u32>) -> Self {
+    fn new(population: &NodePopulation, is_virtual: bool, node_ix: Vec<usize>) -> Self {
         let node_id: Vec<u64> = node_ix.iter().map(|i| population.node_id[*i]).collect();
         let in_place = node_id.iter().zip(0..).all(|(id, place)| *id == place);
         let by_id = (!in_place).then(|| node_id.iter().copied().zip(0..).collect());
@@ -56,7 +69,8 @@ impl Members {
             first_source: 0,
             node_id,
             node_ix,
-            kind_ix,
+            kind_ix: Vec::new(),
+            model_ix: Vec::new(),
             by_id,
         }
     }
@@ -70,100 +84,171 @@ impl Members {
     }
 }
 
-/// Sorts the nodes of a population into kinds, which are added to `kinds`. `keep` leaves simulated nodes out.
+/// Sorts the nodes of a population into kinds and cell models, which are added to `found`. `keep` leaves simulated nodes out.
 pub(super) fn members(
     population: &NodePopulation,
     config: &Config,
     naming: &Naming<'_>,
     keep: Option<&[bool]>,
-    kinds: &mut Vec<Kind>,
+    found: &mut Kinds,
 ) -> Result<Members> {
-    let is_virtual = is_virtual(population)?;
-    let labels = if is_virtual { Vec::new() } else { naming.labels(population)? };
-    let texts = |name: &str| population.texts(name);
-    let (templates, parameters) = (texts("model_template")?, texts("dynamics_params")?);
-    if !is_virtual && population.has_own_parameters {
-        let reason = format!(
-            "nodes/{}: parameters of single nodes (dynamics_params in the HDF5 file) are not read",
-            population.name
-        );
-        return Err(Error::file(&population.file, reason));
+    let is_virtual = is_virtual(population, keep)?;
+    let kept = (0..population.len()).filter(|i| is_virtual || keep.is_none_or(|keep| keep[*i]));
+    let mut members = Members::new(population, is_virtual, kept.collect());
+    if is_virtual {
+        virtual_kinds(population, &mut members, found);
+    } else {
+        cell_kinds(population, config, naming, &mut members, found)?;
     }
-    let mut known: HashMap<KindKey<'_>, u32> = HashMap::new();
-    let (mut node_ix, mut kind_ix) = (Vec::new(), Vec::new());
-    for i in (0..population.len()).filter(|i| is_virtual || keep.is_none_or(|keep| keep[*i])) {
-        let label = if is_virtual { population.name.as_str() } else { labels[i].as_str() };
-        // Of a virtual node only its type matters.
-        let (template, file) = if is_virtual { (None, None) } else { (templates[i], parameters[i]) };
-        let key = (population.node_type_id[i], template, file, label);
-        let kind = match known.get(&key) {
-            Some(kind) => *kind,
-            None => {
-                let cell = match is_virtual {
-                    true => None,
-                    false => Some(cell_of(population, config, i, template, file)?),
-                };
-                kinds.push(Kind {
-                    population: population.name.clone(),
-                    node_type_id: key.0,
-                    label: label.to_owned(),
-                    cell,
-                });
-                known.insert(key, kinds.len() as u32 - 1);
-                kinds.len() as u32 - 1
-            }
-        };
-        node_ix.push(i);
-        kind_ix.push(kind);
-    }
-    Ok(Members::new(population, is_virtual, node_ix, kind_ix))
+    Ok(members)
 }
 
-/// Whether a population is virtual. All of its nodes must be, or none.
-fn is_virtual(population: &NodePopulation) -> Result<bool> {
+/// Of a virtual node only its type matters.
+fn virtual_kinds(population: &NodePopulation, members: &mut Members, found: &mut Kinds) {
+    let mut known: HashMap<u64, u32> = HashMap::new();
+    for i in &members.node_ix {
+        let node_type_id = population.node_type_id[*i];
+        let kind = *known.entry(node_type_id).or_insert_with(|| {
+            let label = population.name.clone();
+            found.kinds.push(Kind { population: label.clone(), node_type_id, label, receptors: None });
+            found.kinds.len() as u32 - 1
+        });
+        members.kind_ix.push(kind);
+    }
+}
+
+fn cell_kinds(
+    population: &NodePopulation,
+    config: &Config,
+    naming: &Naming<'_>,
+    members: &mut Members,
+    found: &mut Kinds,
+) -> Result<()> {
+    let labels = naming.labels(population)?;
+    let texts = |name: &str| population.texts(name);
+    let (templates, files) = (texts("model_template")?, texts("dynamics_params")?);
+    let processing = texts("model_processing")?;
+    let own_parameters = population.own_parameters()?;
+    // The file's parameters by key, and the models and kinds made of them so far.
+    let mut known: HashMap<KindKey<'_>, (Parameters, Vec<u32>)> = HashMap::new();
+    let mut by_parameters: HashMap<(KindKey<'_>, String), u32> = HashMap::new();
+    for i in &members.node_ix {
+        let node = NodeOf { population, ix: *i };
+        let own: Map<String, Value> = own_parameters
+            .iter()
+            .filter(|(_, values)| !values[*i].is_null())
+            .map(|(name, values)| ((*name).to_owned(), values[*i].clone()))
+            .collect();
+        if let Some(function) = processing[*i] {
+            return Err(node.error(format!("its model_processing '{function}' is not run; take it out")));
+        }
+        let key = (population.node_type_id[*i], templates[*i], files[*i], labels[*i].as_str());
+        if !known.contains_key(&key) {
+            let parameters = node.parameters(config, templates[*i], files[*i], !own.is_empty())?;
+            known.insert(key, (parameters, Vec::new()));
+        }
+        let Some((parameters, kinds)) = known.get_mut(&key) else { continue };
+        let text = if own.is_empty() { String::new() } else { Value::Object(own.clone()).to_string() };
+        let model = match by_parameters.get(&(key, text.clone())) {
+            Some(model) => *model,
+            None => {
+                let parameters = parameters.with(own, &population.file, population.node_id[*i]);
+                let (cell, receptors) = parameters.cell()?;
+                let same =
+                    kinds.iter().find(|k| found.kinds[**k as usize].receptors.as_ref() == Some(&receptors));
+                let kind = match same {
+                    Some(kind) => *kind,
+                    None => {
+                        found.kinds.push(Kind {
+                            population: population.name.clone(),
+                            node_type_id: key.0,
+                            label: labels[*i].clone(),
+                            receptors: Some(receptors),
+                        });
+                        let kind = found.kinds.len() as u32 - 1;
+                        kinds.push(kind);
+                        kind
+                    }
+                };
+                found.models.push((cell, kind));
+                let model = found.models.len() as u32 - 1;
+                by_parameters.insert((key, text), model);
+                model
+            }
+        };
+        members.kind_ix.push(found.models[model as usize].1);
+        members.model_ix.push(model);
+    }
+    Ok(())
+}
+
+/// A node, for messages.
+struct NodeOf<'a> {
+    population: &'a NodePopulation,
+    ix: usize,
+}
+
+impl NodeOf<'_> {
+    fn user(&self) -> String {
+        let node_type_id = self.population.node_type_id[self.ix];
+        format!("population '{}', node type {node_type_id}", self.population.name)
+    }
+
+    fn error(&self, reason: impl std::fmt::Display) -> Error {
+        let table = self.population.types.file_or(&self.population.file);
+        Error::file(table, format!("{}: {reason}", self.user()))
+    }
+
+    /// What the table of types says of its parameters.
+    fn parameters(
+        &self,
+        config: &Config,
+        template: Option<&str>,
+        file: Option<&str>,
+        has_own: bool,
+    ) -> Result<Parameters> {
+        let Some(template) = template else { return Err(self.error("has no model_template")) };
+        let file = match file {
+            Some(file) => Some(config.component("point_neuron_models_dir", file)?),
+            None if has_own => None,
+            None => return Err(self.error(format!("({template}) has no dynamics_params"))),
+        };
+        Parameters::read(template, file, &self.user())
+    }
+}
+
+/// Whether a population is virtual. All of its nodes must be, or none; those that are to be simulated must be point neurons.
+fn is_virtual(population: &NodePopulation, keep: Option<&[bool]>) -> Result<bool> {
+    const VIRTUAL: &str = "virtual";
     const POINT: [&str; 3] = ["point_neuron", "point_process", "point_soma"];
-    let types = population.texts("model_type")?;
     let refuse = |reason: String| {
         let file = population.types.file_or(&population.file);
         Err(Error::file(file, format!("population '{}': {reason}", population.name)))
     };
-    let mut found = [0, 0];
-    for (i, model_type) in types.iter().enumerate() {
-        match model_type {
-            Some("virtual") => found[1] += 1,
-            Some(point) if POINT.contains(point) => found[0] += 1,
-            Some(other) => {
-                let id = population.node_type_id[i];
-                return refuse(format!(
-                    "node type {id} has the model_type '{other}'; simrun simulates point neurons"
-                ));
-            }
-            None => return refuse(format!("node type {} has no model_type", population.node_type_id[i])),
-        }
+    let given = population.type_in_configuration.as_deref();
+    let types: Vec<Option<&str>> =
+        population.texts("model_type")?.into_iter().map(|own| own.or(given)).collect();
+    let n_virtual = types.iter().filter(|model_type| **model_type == Some(VIRTUAL)).count();
+    if n_virtual > 0 && n_virtual < types.len() {
+        let n = types.len() - n_virtual;
+        return refuse(format!("{n} of its nodes are simulated and {n_virtual} virtual; split it"));
     }
-    match found {
-        [_, 0] => Ok(false),
-        [0, _] => Ok(true),
-        [n, m] => refuse(format!("{n} of its nodes are simulated and {m} virtual; split it")),
+    let is_virtual = n_virtual > 0;
+    if let Some(given) = given.filter(|given| (*given == VIRTUAL) != is_virtual && !types.is_empty()) {
+        return refuse(format!("the configuration's type is '{given}', the nodes' model_type another"));
     }
-}
-
-fn cell_of(
-    population: &NodePopulation,
-    config: &Config,
-    node: usize,
-    template: Option<&str>,
-    file: Option<&str>,
-) -> Result<PointCell> {
-    let user = format!("population '{}', node type {}", population.name, population.node_type_id[node]);
-    let table = population.types.file_or(&population.file);
-    let Some(template) = template else {
-        return Err(Error::file(table, format!("{user} has no model_template")));
-    };
-    let Some(file) = file else {
-        return Err(Error::file(table, format!("{user} ({template}) has no dynamics_params")));
-    };
-    read_cell(template, &config.component("point_neuron_models_dir", file)?, &user)
+    let odd = types.iter().enumerate().find(|(i, model_type)| {
+        let is_kept = keep.is_none_or(|keep| keep[*i]);
+        is_kept && !is_virtual && !model_type.is_some_and(|model_type| POINT.contains(&model_type))
+    });
+    match odd {
+        None => Ok(is_virtual),
+        Some((i, None)) => refuse(format!("node type {} has no model_type", population.node_type_id[i])),
+        Some((i, Some(other))) => refuse(format!(
+            "node type {} has the model_type '{other}'; simrun simulates point neurons",
+            population.node_type_id[i]
+        )),
+    }
 }
 
 /// How cell types are named.

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use super::assemble::{Edges, network};
-use super::cells::{Members, Naming, members};
+use super::cells::{Kinds, Members, Naming, members};
 use super::components::read_receptor;
 use super::config::Config;
 use super::edges::{Block, EdgePopulation};
@@ -17,6 +17,7 @@ use super::types::TypeTable;
 use crate::error::{Error, Result};
 use crate::model::kinetics::Ports;
 use crate::network::{MAX_DELAY_STEPS, MAX_NEURONS, Network};
+use crate::scene::EarlySpikesScene;
 
 /// What a scene says about a circuit beside its configuration.
 pub struct CircuitOptions<'a> {
@@ -67,6 +68,9 @@ const PLAIN_WEIGHT_FUNCTIONS: [&str; 6] = [
 /// Most kinds of nodes: their pairs are kept in a table.
 const MAX_KINDS: usize = 4096;
 
+/// Most cell models: a neuron names its own by 16 bits.
+const MAX_MODELS: usize = 1 << 16;
+
 /// Delay of an edge for which the circuit gives none, ms: NEST's.
 const DEFAULT_DELAY_MS: f64 = 1.0;
 
@@ -76,7 +80,7 @@ impl Circuit {
     /// # Errors
     /// Names file and dataset, type or population of what is missing, malformed, or beyond the point model.
     pub fn read(config: &Config, options: &CircuitOptions<'_>) -> Result<Self> {
-        let node_sets = NodeSets::read(config.node_sets_file.as_deref(), &config.file)?;
+        let node_sets = NodeSets::of_config(config)?;
         let mut populations: Vec<NodePopulation> = Vec::new();
         for file in &config.nodes {
             populations.extend(NodePopulation::read_file(file)?);
@@ -89,14 +93,15 @@ impl Circuit {
             ));
         }
         let naming = Naming { attribute: options.cell_type, renamed: options.cell_types };
-        let mut kinds = Vec::new();
+        let mut kinds = Kinds::default();
+        let keep = match &config.node_set {
+            Some(set) => Some(node_sets.select(set, &populations)?),
+            None => None,
+        };
         let mut all = Vec::new();
-        for population in &populations {
-            let keep = match &config.node_set {
-                Some(set) => Some(node_sets.select(set, population, &names)?),
-                None => None,
-            };
-            all.push(members(population, config, &naming, keep.as_deref(), &mut kinds)?);
+        for (ix, population) in populations.iter().enumerate() {
+            let keep = keep.as_ref().map(|keep| keep[ix].as_slice());
+            all.push(members(population, config, &naming, keep, &mut kinds)?);
         }
         let all = in_order(all, options.background);
         let n_neurons: usize = all.iter().filter(|m| !m.is_virtual).map(|m| m.node_id.len()).sum();
@@ -104,19 +109,25 @@ impl Circuit {
             let reason = format!("{n_neurons} nodes are to be simulated, must be from 1 to {MAX_NEURONS}");
             return Err(Error::file(&config.file, reason));
         }
-        if kinds.len() > MAX_KINDS {
-            let reason =
-                format!("its nodes are of {} node types and cell models, at most {MAX_KINDS}", kinds.len());
+        if kinds.kinds.len() > MAX_KINDS {
+            let reason = format!(
+                "its nodes are of {} node types and kinds of synapses, at most {MAX_KINDS}",
+                kinds.kinds.len()
+            );
             return Err(Error::file(&config.file, reason));
         }
-        let mut links = Links::new(kinds.len());
+        if kinds.models.len() > MAX_MODELS {
+            let reason = format!("its neurons have {} cell models, at most {MAX_MODELS}", kinds.models.len());
+            return Err(Error::file(&config.file, reason));
+        }
+        let mut links = Links::new(kinds.kinds.len());
         let mut edges = Edges::default();
         for file in &config.edges {
             for mut population in EdgePopulation::open_file(file)? {
                 edges.read(&mut population, config, options, &all, &mut links)?;
             }
         }
-        let types = types(&kinds, &links, options.v1_type, &config.file)?;
+        let types = types(&kinds.kinds, &links, options.v1_type, &config.file)?;
         let mut notices = Vec::new();
         if !types.split.is_empty() {
             notices.push(format!(
@@ -125,26 +136,27 @@ impl Circuit {
             ));
         }
         let n_read = edges.source.len();
+        let max_delay_steps = edges.delay_steps.iter().copied().max().map_or(1, u32::from);
         let network = network(&populations, &all, &kinds, &types, options.background, edges)?;
         if network.rows.n_edges() < n_read {
             let n = network.rows.n_edges();
             notices.push(format!(
-                "{n_read} edges of the circuit are {n} pairs of nodes: weights of a pair are added"
+                "{n_read} edges of the circuit are {n} pairs of nodes (and delay): weights of a pair are added"
             ));
         }
         let core = match options.node_set {
             Some(set) => Some(core(set, &node_sets, &populations, &all, &config.file)?),
             None => None,
         };
-        let start = |member: &Members, kind: u32| match &kinds[kind as usize].cell {
-            Some(cell) if !member.is_virtual => Some((cell.v_start_mv - cell.e_l_mv) as f32),
-            _ => None,
+        let start = |model: &u32| {
+            let (cell, _) = &kinds.models[*model as usize];
+            (cell.v_start_mv - cell.e_l_mv) as f32
         };
-        let start_u_mv = all.iter().flat_map(|m| m.kind_ix.iter().filter_map(|k| start(m, *k))).collect();
+        let start_u_mv = all.iter().flat_map(|m| m.model_ix.iter().map(start)).collect();
         Ok(Self {
             network: Network { core, ..network },
             ports: types.ports,
-            max_delay_steps: types.delay_steps.iter().copied().max().unwrap_or(1),
+            max_delay_steps,
             start_u_mv,
             members: all,
             node_sets,
@@ -158,19 +170,32 @@ impl Circuit {
     /// Reads the spikes of its virtual populations in trials of `n_steps` steps; what a user should know is added to the notices.
     ///
     /// # Errors
-    /// Names the file or input that is missing, malformed, or of nodes that the circuit does not have.
+    /// Names the file or input that is missing, malformed, not obeyed, or of nodes that the circuit does not have.
     pub fn read_inputs(
         &mut self,
         sources: &[InputSource],
         config: &Config,
         dt_ms: f64,
         n_steps: u32,
+        early: EarlySpikesScene,
     ) -> Result<Vec<TrialInput>> {
-        let receivers =
-            Receivers { members: &self.members, populations: &self.populations, node_sets: &self.node_sets };
-        let (inputs, n_moved) = read_inputs(sources, config, &receivers, dt_ms, n_steps)?;
-        if n_moved > 0 {
-            self.notices.push(format!("{n_moved} spikes of the inputs moved to a later step: a unit spikes at most once in {dt_ms} ms"));
+        let receivers = Receivers {
+            members: &self.members,
+            populations: &self.populations,
+            node_sets: &self.node_sets,
+            config,
+            dt_ms,
+            n_steps,
+            early,
+        };
+        let (inputs, notices) = read_inputs(sources, &receivers)?;
+        self.notices.extend(notices);
+        if sources.iter().all(|source| !source.files.is_empty()) && !config.inputs.is_empty() {
+            let names: Vec<&str> = config.inputs.iter().map(|input| input.name.as_str()).collect();
+            self.notices.push(format!(
+                "inputs of the configuration that are not played, since the scene names its own: {}",
+                names.join(", ")
+            ));
         }
         Ok(inputs)
     }
@@ -195,12 +220,11 @@ fn core(
     all: &[Members],
     file: &Path,
 ) -> Result<Vec<bool>> {
-    let names: Vec<&str> = populations.iter().map(|p| p.name.as_str()).collect();
+    let selected = node_sets.select(&set.into(), populations)?;
     let mut core = Vec::new();
     for members in all.iter().filter(|m| !m.is_virtual) {
-        let Some(population) = populations.iter().find(|p| p.name == members.population) else { continue };
-        let selected = node_sets.select(&set.into(), population, &names)?;
-        core.extend(members.node_ix.iter().map(|i| selected[*i]));
+        let Some(ix) = populations.iter().position(|p| p.name == members.population) else { continue };
+        core.extend(members.node_ix.iter().map(|i| selected[ix][*i]));
     }
     if core.contains(&true) {
         Ok(core)
@@ -241,16 +265,35 @@ fn edge_type(
             "weight_function '{function}' is not known; if it means syn_weight times nsyns, name it in the scene's network.weight_functions"
         ));
     }
+    if let Some(is_one) =
+        table.get(id, "is_gap_junction").filter(|flag| !["False", "false", "0"].contains(flag))
+    {
+        return refuse(format!("is_gap_junction = {is_one}: gap junctions are not simulated"));
+    }
     let receptor = match table.get(id, "dynamics_params") {
         Some(name) => read_receptor(&config.component("synaptic_models_dir", name)?)?,
+        None => None,
+    };
+    // NEST takes a column for a parameter; the file's own comes before it.
+    let of_column = match table.number(id, "receptor_type")? {
+        Some(number) => Some(
+            receptor_number(number).map_err(|reason| Error::file(at, format!("edge type {id}: {reason}")))?,
+        ),
         None => None,
     };
     Ok(EdgeType {
         weight: table.number(id, "syn_weight")?,
         nsyns: table.number(id, "nsyns")?.unwrap_or(1.0),
         delay_ms: table.number(id, "delay")?,
-        receptor: receptor.unwrap_or(0) as u32,
+        receptor: receptor.or(of_column).unwrap_or(0),
     })
+}
+
+fn receptor_number(number: f64) -> std::result::Result<u32, String> {
+    match number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0 {
+        true => Ok(number as u32),
+        false => Err(format!("receptor_type = {number}: must be an integer from 0")),
+    }
 }
 
 impl Edges {
@@ -286,6 +329,7 @@ impl Edges {
             all.reserve_exact(population.len());
         }
         self.weight.reserve_exact(population.len());
+        self.delay_steps.reserve_exact(population.len());
         let table = population.types.clone();
         let name = population.name.clone();
         let mut known: HashMap<u64, EdgeType> = HashMap::new();
@@ -308,10 +352,11 @@ impl Edges {
                 let edge = edge(block, i, of_type, options.dt_ms).map_err(|r| error(i, r))?;
                 let kinds = (source.kind_ix[places.0], target.kind_ix[places.1]);
                 let link = edge.link;
-                links.add(kinds.0, kinds.1, link).map_err(|c| error(i, c.words(&link, options.dt_ms)))?;
+                links.add(kinds.0, kinds.1, link).map_err(|c| error(i, c.words(&link)))?;
                 self.source.push((source.first_source + places.0) as u32);
                 self.target.push((target.first_source + places.1) as u32);
                 self.weight.push(edge.weight);
+                self.delay_steps.push(edge.delay_steps);
             }
             Ok(())
         })
@@ -342,6 +387,7 @@ fn places(
 
 struct Edge {
     weight: f32,
+    delay_steps: u16,
     link: Link,
 }
 
@@ -363,26 +409,16 @@ fn edge(block: &Block, i: usize, of_type: &EdgeType, dt_ms: f64) -> std::result:
         );
         return Err(reason);
     }
+    let receptor = own(3).map_or(Ok(of_type.receptor), receptor_number)?;
     let is_negative = (weight != 0.0).then_some(weight < 0.0);
-    Ok(Edge {
-        weight: weight.abs() as f32,
-        link: Link { delay_steps: delay as u32, receptor: of_type.receptor, is_negative },
-    })
+    Ok(Edge { weight: weight.abs() as f32, delay_steps: delay as u16, link: Link { receptor, is_negative } })
 }
 
 impl Conflict {
     /// The conflict in words, for the edge `link`.
-    fn words(&self, link: &Link, dt_ms: f64) -> String {
+    fn words(&self, link: &Link) -> String {
         let same = "edges before it between nodes of the same two node types";
         match self {
-            Self::Delay(steps) => {
-                let ms = |steps: u32| f64::from(steps) * dt_ms;
-                format!(
-                    "a delay of {} ms, but {} ms in {same}; simrun has one delay for each pair of types",
-                    ms(link.delay_steps),
-                    ms(*steps)
-                )
-            }
             Self::Receptor(receptor) => format!("receptor_type {}, but {receptor} in {same}", link.receptor),
             Self::Sign => format!("a weight of another sign than {same}"),
         }

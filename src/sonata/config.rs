@@ -1,37 +1,39 @@
-//! SONATA configurations: circuit and simulation, in one file or several, with the variables of their manifests.
+//! SONATA configurations: circuit and simulation, in one file or several.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::keys::{self, near};
+use super::manifest::File;
 use crate::error::{Error, Result};
 
-/// How often variables of a manifest may name each other.
-const MAX_NESTING: usize = 20;
-
 /// A file of nodes or edges with its table of types.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PopulationFile {
     /// The HDF5 file.
     pub h5: PathBuf,
     /// The table of types; none where the circuit gives none.
     pub types: Option<PathBuf>,
+    /// The populations of the file that the circuit has, with the types that the configuration gives them; none where it does not
+    /// say: all of them.
+    pub populations: Option<BTreeMap<String, Option<String>>>,
 }
 
-/// An entry of `inputs`.
+/// An entry of `inputs` that is enabled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputEntry {
     /// Its name.
     pub name: String,
     /// `input_type`, e.g. `spikes`.
     pub input_type: String,
-    /// The file with the spikes, if one is named.
-    pub file: Option<PathBuf>,
+    /// The files with the spikes; none where none is named.
+    pub files: Vec<PathBuf>,
     /// The population or node set that the spikes are of, if one is named.
     pub node_set: Option<Value>,
-    /// Name of the trial of an NWB 1 file, if one is named.
-    pub trial: Option<String>,
+    /// All that it says.
+    pub entry: Map<String, Value>,
 }
 
 /// What the files of a configuration say together.
@@ -39,27 +41,24 @@ pub struct InputEntry {
 pub struct Config {
     /// The file that was named.
     pub file: PathBuf,
-    /// Files of nodes.
+    /// Files of nodes that are enabled.
     pub nodes: Vec<PopulationFile>,
     /// Files of edges that are enabled.
     pub edges: Vec<PopulationFile>,
     /// Folders of the components.
     pub components: BTreeMap<String, PathBuf>,
-    /// Inputs, by name.
+    /// Inputs that are enabled, by name.
     pub inputs: Vec<InputEntry>,
     /// The file of node sets, if there is one.
     pub node_sets_file: Option<PathBuf>,
+    /// Node sets in the configuration itself.
+    pub node_sets: Map<String, Value>,
     /// The nodes to simulate; all where it is none.
     pub node_set: Option<Value>,
     /// `run.dt`, ms, if it is given.
     pub dt_ms: Option<f64>,
-}
-
-/// A JSON file with its variables.
-struct File {
-    path: PathBuf,
-    root: Value,
-    variables: BTreeMap<String, String>,
+    /// What it says that is not obeyed and cannot change the circuit, in words.
+    pub left_out: Vec<String>,
 }
 
 impl Config {
@@ -68,29 +67,31 @@ impl Config {
     /// folder of the file that uses them).
     ///
     /// # Errors
-    /// A file that is missing or malformed, a variable without a value: named with file and field.
+    /// A file that is missing or malformed, a variable without a value, a key that would change the circuit and is not
+    /// obeyed: named with file and field.
     pub fn read(file: &Path, manifest: &BTreeMap<String, String>) -> Result<Self> {
         let mut config = Self { file: file.to_path_buf(), ..Self::default() };
-        let given: BTreeMap<String, String> =
-            manifest.iter().map(|(name, value)| (bare(name).to_owned(), value.clone())).collect();
         // Files that were read, and whether all that they name was, too.
-        config.add(file, &BTreeMap::new(), &given, &mut Vec::new())?;
+        let first = File::read(file, None, manifest)?;
+        let mut refused = None;
+        config.add(first, manifest, &mut Vec::new(), &mut refused)?;
         if config.nodes.is_empty() {
             return Err(Error::file(
                 file,
                 "names no nodes (networks.nodes), itself or in the circuit under 'network'",
             ));
         }
-        Ok(config)
+        refused.map_or(Ok(config), Err)
     }
 
     fn add(
         &mut self,
-        path: &Path,
-        inherited: &BTreeMap<String, String>,
+        file: File,
         given: &BTreeMap<String, String>,
         read: &mut Vec<(PathBuf, bool)>,
+        refused: &mut Option<Error>,
     ) -> Result<()> {
+        let path = file.path();
         let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         match read.iter().find(|(earlier, _)| *earlier == place) {
             // Named twice: by a file that names everything, and by the simulation that it names.
@@ -98,11 +99,13 @@ impl Config {
             Some((_, false)) => return Err(Error::file(path, "configurations name each other in a circle")),
             None => read.push((place.clone(), false)),
         }
-        let file = File::read(path, inherited, given)?;
+        if let Err(error) = keys::check_configuration(&file, &mut self.left_out) {
+            refused.get_or_insert(error);
+        }
         for key in ["network", "circuit", "simulation"] {
-            if let Some(Value::String(other)) = file.root.get(key) {
-                let other = file.path_of(other, key)?;
-                self.add(&other, &file.variables, given, read)?;
+            if let Some(other) = file.root().get(key).filter(|other| !other.is_null()) {
+                let other = File::read(&file.path_at(other, key)?, Some(&file), given)?;
+                self.add(other, given, read, refused)?;
             }
         }
         self.add_networks(&file)?;
@@ -114,15 +117,16 @@ impl Config {
             }
         }
         for (name, entry) in file.object("inputs")?.into_iter().flatten() {
-            self.inputs.push(file.input(name, entry)?);
+            self.inputs.extend(input(&file, name, entry)?);
         }
-        if let Some(Value::String(sets)) = file.root.get("node_sets_file") {
-            self.node_sets_file = Some(file.path_of(sets, "node_sets_file")?);
+        if let Some(sets) = file.root().get("node_sets_file").filter(|sets| !sets.is_null()) {
+            self.node_sets_file = Some(file.path_at(sets, "node_sets_file")?);
         }
-        if let Some(node_set) = file.root.get("node_set") {
+        self.node_sets.extend(file.object("node_sets")?.cloned().into_iter().flatten());
+        if let Some(node_set) = file.root().get("node_set").filter(|set| !set.is_null()) {
             self.node_set = Some(node_set.clone());
         }
-        if let Some(dt) = file.root.pointer("/run/dt").and_then(Value::as_f64) {
+        if let Some(dt) = file.number("run", "dt")? {
             self.dt_ms = Some(dt);
         }
         read.iter_mut().filter(|(file, _)| *file == place).for_each(|(_, done)| *done = true);
@@ -130,31 +134,21 @@ impl Config {
     }
 
     fn add_networks(&mut self, file: &File) -> Result<()> {
-        for (kind, is_nodes) in [("nodes", true), ("edges", false)] {
+        let Some(networks) = file.object("networks")? else { return Ok(()) };
+        if let Some(other) = networks.keys().find(|key| !["nodes", "edges"].contains(&key.as_str())) {
+            return Err(
+                file.error(&format!("networks.{other}"), "is not read (networks.nodes, networks.edges)")
+            );
+        }
+        for (kind, all) in [("nodes", &mut self.nodes), ("edges", &mut self.edges)] {
             let field = format!("networks.{kind}");
-            let entries = match file.root.pointer(&format!("/networks/{kind}")) {
+            let entries = match networks.get(kind) {
                 None | Some(Value::Null) => continue,
                 Some(Value::Array(entries)) => entries,
                 Some(_) => return Err(file.error(&field, "must be a list")),
             };
             for (ix, entry) in entries.iter().enumerate() {
-                let (h5_key, types_key) = (format!("{kind}_file"), format!("{}_types_file", &kind[..4]));
-                let Some(Value::String(h5)) = entry.get(&h5_key) else {
-                    return Err(file.error(&format!("{field}[{ix}].{h5_key}"), "must name a file"));
-                };
-                let h5 = file.path_of(h5, &format!("{field}[{ix}].{h5_key}"))?;
-                let types = match entry.get(&types_key) {
-                    Some(Value::String(types)) if types != "NULL" && !types.is_empty() => {
-                        Some(file.path_of(types, &format!("{field}[{ix}].{types_key}"))?)
-                    }
-                    _ => None,
-                };
-                let enabled = entry.get("enabled").and_then(Value::as_bool).unwrap_or(true);
-                match (is_nodes, enabled) {
-                    (true, _) => self.nodes.push(PopulationFile { h5, types }),
-                    (false, true) => self.edges.push(PopulationFile { h5, types }),
-                    (false, false) => (),
-                }
+                all.extend(population_file(file, kind, &format!("{field}[{ix}]"), entry)?);
             }
         }
         Ok(())
@@ -172,113 +166,78 @@ impl Config {
     }
 }
 
-impl File {
-    fn read(
-        path: &Path,
-        inherited: &BTreeMap<String, String>,
-        given: &BTreeMap<String, String>,
-    ) -> Result<Self> {
-        let root = read_json(path)?;
-        if !root.is_object() {
-            return Err(Error::file(path, "is no SONATA configuration: it is not a JSON object"));
-        }
-        let mut file = Self { path: path.to_path_buf(), root, variables: inherited.clone() };
-        let folder = file.folder().display().to_string();
-        file.variables.insert("configdir".to_owned(), folder);
-        file.variables.insert("workingdir".to_owned(), ".".to_owned());
-        let own: Vec<(String, String)> = file
-            .object("manifest")?
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| match value.as_str() {
-                Some(text) => Ok((bare(name).to_owned(), text.to_owned())),
-                None => Err(file.error(&format!("manifest.{name}"), "must be a text")),
-            })
-            .collect::<Result<_>>()?;
-        file.variables.extend(own);
-        file.variables.extend(given.clone());
-        // From here on values are whole: another file may use them, whose folder is another.
-        let names: Vec<String> = file.variables.keys().cloned().collect();
-        for name in names {
-            if !inherited.contains_key(&name) || given.contains_key(&name) {
-                let value = file.expand(&format!("${name}"), &format!("manifest.${name}"))?;
-                let whole = if value.starts_with('.') {
-                    file.folder().join(value).display().to_string()
-                } else {
-                    value
-                };
-                file.variables.insert(name, whole);
-            }
-        }
-        Ok(file)
+/// An entry of `networks.nodes` or `networks.edges`; none where it is disabled.
+fn population_file(file: &File, kind: &str, field: &str, entry: &Value) -> Result<Option<PopulationFile>> {
+    let (h5_key, types_key) = (format!("{kind}_file"), format!("{}_types_file", &kind[..4]));
+    let Some(entry) = entry.as_object() else { return Err(file.error(field, "must be an object")) };
+    let known = [h5_key.as_str(), types_key.as_str(), "enabled", "populations"];
+    if let Some(other) = entry.keys().find(|key| !known.contains(&key.as_str())) {
+        let meant = near(other, &known).map_or(String::new(), |known| format!(" (is {known} meant?)"));
+        return Err(file.error(&format!("{field}.{other}"), format!("is no key that is read here{meant}")));
     }
-
-    fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        }
-    }
-
-    fn error(&self, field: &str, reason: impl std::fmt::Display) -> Error {
-        Error::file(&self.path, format!("{field} {reason}"))
-    }
-
-    fn object(&self, key: &str) -> Result<Option<&serde_json::Map<String, Value>>> {
-        match self.root.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(object)) => Ok(Some(object)),
-            Some(_) => Err(self.error(key, "must be an object")),
-        }
-    }
-
-    /// Text with its variables, `$NAME` or `${NAME}`, replaced.
-    fn expand(&self, text: &str, field: &str) -> Result<String> {
-        let mut text = text.to_owned();
-        for _ in 0..=MAX_NESTING {
-            let Some(at) = text.find('$') else { return Ok(text) };
-            let rest = &text[at + 1..];
-            let (name, end) = match rest.strip_prefix('{').and_then(|r| r.find('}').map(|n| (&r[..n], n + 2)))
-            {
-                Some(braced) => braced,
-                None => {
-                    let n = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-                    (&rest[..n], n)
-                }
+    let Some(h5) = entry.get(&h5_key) else {
+        return Err(file.error(&format!("{field}.{h5_key}"), "must name a file"));
+    };
+    let h5 = file.path_at(h5, &format!("{field}.{h5_key}"))?;
+    let types = match entry.get(&types_key) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) if text.is_empty() || text == "NULL" => None,
+        Some(types) => Some(file.path_at(types, &format!("{field}.{types_key}"))?),
+    };
+    let populations = match entry.get("populations") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(populations)) => {
+            let of = |(name, about): (&String, &Value)| {
+                let field = format!("{field}.populations.{name}");
+                keys::check_population(file, kind, &field, about).map(|kind| (name.clone(), kind))
             };
-            let value = self.variables.get(name).ok_or_else(|| {
-                let reason =
-                    format!("uses ${name}, which no manifest sets (the scene's network.manifest can)");
-                self.error(field, reason)
-            })?;
-            text = format!("{}{value}{}", &text[..at], &rest[end..]);
+            Some(populations.iter().map(of).collect::<Result<_>>()?)
         }
-        Err(self.error(field, "names variables that name each other in a circle"))
-    }
+        Some(_) => return Err(file.error(&format!("{field}.populations"), "must be an object")),
+    };
+    let enabled = is_enabled(file, field, entry)?;
+    Ok(enabled.then_some(PopulationFile { h5, types, populations }))
+}
 
-    /// A path with its variables replaced; relative ones start at this file's folder.
-    fn path_of(&self, text: &str, field: &str) -> Result<PathBuf> {
-        Ok(self.folder().join(self.expand(text, field)?))
+/// Whether an entry is not switched off.
+fn is_enabled(file: &File, field: &str, entry: &Map<String, Value>) -> Result<bool> {
+    match entry.get("enabled") {
+        None | Some(Value::Null) => Ok(true),
+        Some(Value::Bool(enabled)) => Ok(*enabled),
+        Some(_) => Err(file.error(&format!("{field}.enabled"), "must be true or false")),
     }
+}
 
-    fn input(&self, name: &str, entry: &Value) -> Result<InputEntry> {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str);
-        let input_type = text("input_type").unwrap_or_default().to_owned();
-        let mut file = None;
+/// An entry of `inputs`; none where it is disabled.
+fn input(file: &File, name: &str, entry: &Value) -> Result<Option<InputEntry>> {
+    let field = format!("inputs.{name}");
+    let Some(entry) = entry.as_object() else { return Err(file.error(&field, "must be an object")) };
+    if !is_enabled(file, &field, entry)? {
+        return Ok(None);
+    }
+    let input_type = entry.get("input_type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut files = Vec::new();
+    // Files of other inputs than spikes are not ours to look for.
+    if input_type == "spikes" {
         for key in ["input_file", "spike_file"] {
-            // Files of other inputs than spikes are not ours to look for.
-            if let (true, Some(path)) = (input_type == "spikes", text(key)) {
-                file = Some(self.path_of(path, &format!("inputs.{name}.{key}"))?);
+            let field = format!("{field}.{key}");
+            match entry.get(key) {
+                None | Some(Value::Null) => (),
+                Some(Value::Array(several)) => {
+                    let several = several.iter().map(|one| file.path_at(one, &field));
+                    files.extend(several.collect::<Result<Vec<_>>>()?);
+                }
+                Some(one) => files.push(file.path_at(one, &field)?),
             }
         }
-        Ok(InputEntry {
-            name: name.to_owned(),
-            input_type,
-            file,
-            node_set: entry.get("source").or_else(|| entry.get("node_set")).cloned(),
-            trial: text("trial").map(str::to_owned),
-        })
     }
+    Ok(Some(InputEntry {
+        name: name.to_owned(),
+        input_type,
+        files,
+        node_set: entry.get("source").or_else(|| entry.get("node_set")).cloned(),
+        entry: entry.clone(),
+    }))
 }
 
 /// The JSON of a configuration, and its paths made whole: for what other programs keep in it.
@@ -286,23 +245,15 @@ impl File {
 /// # Errors
 /// A file that is missing or malformed.
 pub fn read_raw(file: &Path) -> Result<(Value, impl Fn(&str, &str) -> Result<PathBuf>)> {
-    let file = File::read(file, &BTreeMap::new(), &BTreeMap::new())?;
-    let root = file.root.clone();
+    let file = File::read(file, None, &BTreeMap::new())?;
+    let root = file.root().clone();
     Ok((root, move |text: &str, field: &str| file.path_of(text, field)))
 }
 
 /// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::file(path, "there is no such file"),
-        _ => Error::file(path, e.to_string()),
-    })?;
+    let text = std::fs::read_to_string(path).map_err(Error::unreadable(path))?;
     serde_json::from_str(&text).map_err(|e| Error::file(path, format!("is no JSON: {e}")))
-}
-
-/// A variable's name without its `$` and braces.
-fn bare(name: &str) -> &str {
-    name.trim_start_matches('$').trim_start_matches('{').trim_end_matches('}')
 }
 
 #[cfg(test)]
@@ -341,7 +292,7 @@ mod tests {
         assert_eq!(config.nodes[0].types, None);
         in_folder(config.edges[0].types.as_deref().unwrap(), "data/t.csv");
         in_folder(&config.component("point_neuron_models_dir", "c.json").unwrap(), "models/cells/c.json");
-        in_folder(config.inputs[0].file.as_deref().unwrap(), "s.h5");
+        in_folder(&config.inputs[0].files[0], "s.h5");
         let moved = [("$MODELS".to_owned(), "/elsewhere".to_owned())].into();
         let config = Config::read(&simulation, &moved).unwrap();
         assert_eq!(

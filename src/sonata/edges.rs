@@ -3,15 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use super::config::PopulationFile;
-use super::hdf5::{Column, Hdf5};
-use super::types::TypeTable;
-use crate::error::Result;
+use super::keys::near;
+use super::types::{TypeTable, TypesFile};
+use crate::error::{Error, Result};
+use crate::hdf5::{Column, Hdf5};
 
 /// Edges that are read at once.
 const BLOCK: usize = 1 << 19;
 
-/// Attributes of an edge that a network needs: each in the groups of the HDF5 file or in the table of types.
-pub(super) const ATTRIBUTES: [&str; 3] = ["syn_weight", "nsyns", "delay"];
+/// Attributes of an edge that a network needs, in the groups of the HDF5 file: weight, number of synapses, delay, receptor. Each may be in
+/// the table of types as well.
+pub(super) const ATTRIBUTES: [&str; 4] = ["syn_weight", "nsyns", "delay", "dynamics_params/receptor_type"];
+
+/// Units of an attribute, where the file gives them.
+const UNITS: [(&str, &str); 2] = [("syn_weight", "pA"), ("delay", "ms")];
+
+/// Attributes that would change single edges and are not obeyed: the table of types has them.
+const ONLY_OF_TYPES: [&str; 5] =
+    ["model_template", "dynamics_params", "weight_function", "receptor_type", "is_gap_junction"];
 
 /// A population of edges of an open file.
 pub struct EdgePopulation {
@@ -51,14 +60,30 @@ pub(super) struct Block {
 }
 
 impl EdgePopulation {
-    /// Opens the populations of a file.
+    /// Opens the populations of a file that the circuit has.
     ///
     /// # Errors
-    /// Names file and dataset of what is missing or of another length.
+    /// Names file and dataset of what is missing, of another length, or not obeyed.
     pub fn open_file(file: &PopulationFile) -> Result<Vec<Self>> {
-        let types = TypeTable::read(file.types.as_deref(), "edge_type_id")?;
-        let names = Hdf5::open(&file.h5)?.groups("edges")?;
-        names.iter().map(|name| Self::open(&file.h5, name, types.clone())).collect()
+        let types = TypesFile::read(file.types.as_deref(), "edge_type_id")?;
+        let h5 = Hdf5::open(&file.h5)?;
+        let names = h5.groups("edges")?;
+        let missing = file.populations.iter().flat_map(|p| p.keys()).find(|name| !names.contains(name));
+        if let Some(missing) = missing {
+            return Err(
+                h5.error("edges", format!("there is no population '{missing}', which the circuit has"))
+            );
+        }
+        let of_circuit = |name: &&String| file.populations.as_ref().is_none_or(|p| p.contains_key(*name));
+        let open = |name: &String| {
+            let population = Self::open(&file.h5, name, types.of_population(name)?)?;
+            refuse_columns(&population.types, &file.h5)?;
+            for group in &population.groups {
+                refuse_attributes(&population.h5, &format!("edges/{name}/{}", group.id))?;
+            }
+            Ok(population)
+        };
+        names.iter().filter(of_circuit).map(open).collect()
     }
 
     /// Opens one population of a file without a table of types.
@@ -77,10 +102,10 @@ impl EdgePopulation {
         let type_id = h5.column_of(&at("edge_type_id"), source.len())?;
         let population = |dataset: &str| {
             let dataset = at(dataset);
-            let found = h5.dataset_attribute(&dataset, "node_population");
+            let found = h5.dataset_attribute(&dataset, "node_population")?;
             found.ok_or_else(|| h5.error(&dataset, "has no attribute 'node_population'"))
         };
-        let group = match h5.has(&at("edge_group_id")) {
+        let group = match h5.has(&at("edge_group_id"))? {
             true => Some((
                 h5.column_of(&at("edge_group_id"), source.len())?,
                 h5.column_of(&at("edge_group_index"), source.len())?,
@@ -91,10 +116,17 @@ impl EdgePopulation {
         for id in h5.groups(&format!("edges/{name}"))?.iter().filter_map(|group| group.parse::<u64>().ok()) {
             let column = |attribute: &&str| {
                 let dataset = at(&format!("{id}/{attribute}"));
-                h5.has(&dataset).then(|| h5.column(&dataset)).transpose()
+                match h5.has(&dataset)? {
+                    true => h5.column(&dataset).map(Some),
+                    false => Ok(None),
+                }
             };
-            let [weight, nsyns, delay] = ATTRIBUTES.each_ref().map(column);
-            groups.push(Group { id, columns: [weight?, nsyns?, delay?], whole: Default::default() });
+            let [weight, nsyns, delay, receptor] = ATTRIBUTES.each_ref().map(column);
+            groups.push(Group {
+                id,
+                columns: [weight?, nsyns?, delay?, receptor?],
+                whole: Default::default(),
+            });
         }
         Ok(Self {
             name: name.to_owned(),
@@ -182,6 +214,54 @@ impl EdgePopulation {
             }
         }
         Ok(attributes)
+    }
+}
+
+/// Refuses what a group says of single edges and is not obeyed.
+fn refuse_attributes(h5: &Hdf5, group: &str) -> Result<()> {
+    let refuse = |name: &str, reason: &str| Err(h5.error(&format!("{group}/{name}"), reason));
+    for name in h5.datasets(group)? {
+        if ONLY_OF_TYPES.contains(&name.as_str()) {
+            return refuse(&name, "is not obeyed for single edges; give it to their types");
+        }
+        if let Some(known) = near(&name, &ATTRIBUTES) {
+            return refuse(&name, &format!("is no attribute of an edge; is {known} meant?"));
+        }
+    }
+    for name in h5.datasets(&format!("{group}/dynamics_params"))? {
+        if name != "receptor_type" {
+            let name = format!("dynamics_params/{name}");
+            return refuse(&name, "is not obeyed: of a static synapse only receptor_type can be set");
+        }
+    }
+    for (name, unit) in UNITS {
+        let given = h5.dataset_attribute(&format!("{group}/{name}"), "units")?;
+        if let Some(other) = given.filter(|given| given.trim() != unit) {
+            return refuse(name, &format!("units = '{other}', must be {unit}"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses columns of a table that are misspelt.
+fn refuse_columns(types: &TypeTable, file: &Path) -> Result<()> {
+    let known = [
+        "syn_weight",
+        "nsyns",
+        "delay",
+        "model_template",
+        "dynamics_params",
+        "weight_function",
+        "receptor_type",
+    ];
+    let misspelt = types.columns().find_map(|column| near(column, &known).map(|known| (column, known)));
+    match misspelt {
+        Some((column, known)) => {
+            let reason =
+                format!("has a column '{column}', which is no attribute of an edge; is {known} meant?");
+            Err(Error::file(types.file_or(file), reason))
+        }
+        None => Ok(()),
     }
 }
 

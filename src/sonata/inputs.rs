@@ -1,14 +1,43 @@
 //! What the virtual populations of a circuit send in a trial: spikes from files, in time steps.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde_json::Value;
 
 use super::cells::Members;
 use super::config::{Config, InputEntry};
 use super::node_sets::NodeSets;
 use super::nodes::NodePopulation;
-use super::spikes::{Spikes, read_spikes, step_of_spike};
+use super::spikes::{SpikeFile, Spikes, read_spikes, step_of_spike};
 use crate::error::{Error, Result};
+use crate::scene::EarlySpikesScene;
+
+/// Modules of BMTK's that play the spikes of a file as they are.
+const MODULES: [&str; 6] = ["sonata", "h5", "hdf5", "csv", "nwb", "spikes"];
+/// Keys of an input of spikes that are obeyed, or say nothing of the spikes.
+const KEYS: [&str; 15] = [
+    "input_type",
+    "module",
+    "input_file",
+    "spike_file",
+    "node_set",
+    "source",
+    "trial",
+    "enabled",
+    "population",
+    "populations",
+    "units",
+    "random_seed",
+    "name",
+    "description",
+    "comment",
+];
+/// Times that all lie in this share of a trial are probably of another unit.
+const SUSPICIOUS_SHARE: f64 = 0.05;
+/// Fewest spikes that say so.
+const FEWEST_SUSPICIOUS: usize = 10;
 
 /// Spikes of all units in a trial.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,212 +63,366 @@ pub struct InputSource {
     pub contrast: Option<f64>,
 }
 
-/// A circuit's populations and sets, as far as inputs look at them.
+/// A circuit's populations and sets, as far as inputs look at them, and the time steps of a trial.
 pub(super) struct Receivers<'a> {
     /// Populations in the order of the sources.
     pub(super) members: &'a [Members],
     /// Populations as read, for node sets.
     pub(super) populations: &'a [NodePopulation],
     pub(super) node_sets: &'a NodeSets,
+    pub(super) config: &'a Config,
+    pub(super) dt_ms: f64,
+    pub(super) n_steps: u32,
+    /// What becomes of spikes before the first step.
+    pub(super) early: EarlySpikesScene,
 }
 
-/// Files that have been read: (file, trial) to spikes by population.
-type Files = HashMap<(PathBuf, Option<String>), BTreeMap<String, Spikes>>;
+/// Files that have been read: (file, trial, unit) to spikes by population.
+type Files = HashMap<(PathBuf, Option<String>, Option<String>), Rc<SpikeFile>>;
 
-/// Reads the spikes of trials of `n_steps` steps. The second value is how many spikes moved to a later step because their unit
-/// spiked in theirs already.
+/// The spikes of a trial as they are gathered.
+#[derive(Default)]
+struct Trial {
+    /// (step, unit).
+    spikes: Vec<(u32, u32)>,
+    /// Spikes before the first step that were dropped or moved into it.
+    n_early: usize,
+}
+
+/// Reads the spikes of trials; the second value is what a user should know.
 ///
 /// # Errors
-/// Names the file or input that is missing, malformed, or of nodes that the circuit does not have.
+/// Names the file or input that is missing, malformed, not obeyed, or of nodes that the circuit does not have.
 pub(super) fn read_inputs(
     sources: &[InputSource],
-    config: &Config,
     receivers: &Receivers<'_>,
-    dt_ms: f64,
-    n_steps: u32,
-) -> Result<(Vec<TrialInput>, usize)> {
+) -> Result<(Vec<TrialInput>, Vec<String>)> {
     let mut files = Files::new();
     let mut inputs = Vec::new();
-    let mut n_moved = 0;
+    let (mut n_moved, mut n_lost, mut n_early) = (0, 0, 0);
+    let mut said = BTreeSet::new();
+    let mut played: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for source in sources {
-        let mut spikes = Vec::new();
-        let mut add = |members: &Members, found: &Spikes, file: &Path| {
-            spikes_of(members, receivers, found, file, [source.start_ms, dt_ms], &mut spikes)
-        };
-        if source.files.is_empty() {
-            for entry in &config.inputs {
-                for (members, found, file) in entry_spikes(entry, config, receivers, &mut files)? {
-                    add(members, &found, &file)?;
-                }
-            }
-        } else {
-            for (population, file) in &source.files {
-                let members = receivers.virtual_population(population, file)?;
-                let found = read_once(&mut files, file, None)?;
-                let only = (found.len() == 1).then(|| found.values().next()).flatten();
-                let found = found.get(population).or(only).ok_or_else(|| {
-                    let names: Vec<&str> = found.keys().map(String::as_str).collect();
-                    Error::file(
-                        file,
-                        format!("holds no spikes of population '{population}' ({})", names.join(", ")),
-                    )
-                })?;
-                add(members, found, file)?;
-            }
+        let mut trial = Trial::default();
+        for piece in receivers.pieces(source, &mut files, &mut said)? {
+            let n_before = trial.spikes.len();
+            receivers.add(&piece, source.start_ms, &mut trial, &mut said)?;
+            *played.entry(piece.file).or_default() += trial.spikes.len() - n_before;
         }
-        let (spikes, moved) = one_a_step(spikes, n_steps);
+        n_early += trial.n_early;
+        let (spikes, moved, lost) = one_a_step(trial.spikes, receivers.n_steps);
         n_moved += moved;
+        n_lost += lost;
         inputs.push(TrialInput { spikes, direction_deg: source.direction_deg, contrast: source.contrast });
     }
-    Ok((inputs, n_moved))
+    let mut notices: Vec<String> = said.into_iter().collect();
+    for (file, _) in played.iter().filter(|(_, n)| **n == 0) {
+        notices.push(format!("{}: no spike of the inputs lies in a trial", file.display()));
+    }
+    if n_early > 0 {
+        let what = match receivers.early {
+            EarlySpikesScene::FirstStep => "moved into the first step",
+            _ => "left out",
+        };
+        notices.push(format!("{n_early} spikes at or before 0 ms {what} (network.early_spikes)"));
+    }
+    if n_moved > 0 {
+        let beyond =
+            if n_lost > 0 { format!(", {n_lost} of them beyond the trial's end") } else { String::new() };
+        let dt_ms = receivers.dt_ms;
+        notices.push(format!(
+            "{n_moved} spikes of the inputs moved to a later step{beyond}: a unit spikes at most once in {dt_ms} ms"
+        ));
+    }
+    Ok((inputs, notices))
 }
 
-fn read_once<'a>(
-    files: &'a mut Files,
+/// Spikes of one file for one population.
+struct Piece<'a> {
+    members: &'a Members,
+    found: Rc<SpikeFile>,
+    /// Name of the spikes' population in the file.
+    name: String,
+    file: PathBuf,
+    /// Which nodes of the population they may be of; none: all.
+    nodes: Option<Vec<bool>>,
+}
+
+impl Piece<'_> {
+    fn spikes(&self) -> &Spikes {
+        &self.found[&self.name]
+    }
+}
+
+fn read_once(
+    files: &mut Files,
     file: &Path,
     trial: Option<&str>,
-) -> Result<&'a BTreeMap<String, Spikes>> {
-    let key = (file.to_path_buf(), trial.map(str::to_owned));
-    if !files.contains_key(&key) {
-        files.insert(key.clone(), read_spikes(file, trial)?);
+    unit: Option<&str>,
+) -> Result<Rc<SpikeFile>> {
+    let key = (file.to_path_buf(), trial.map(str::to_owned), unit.map(str::to_owned));
+    if let Some(known) = files.get(&key) {
+        return Ok(Rc::clone(known));
     }
-    Ok(&files[&key])
+    let found = Rc::new(read_spikes(file, trial, unit)?);
+    files.insert(key, Rc::clone(&found));
+    Ok(found)
 }
 
-impl Receivers<'_> {
-    fn virtual_population(&self, name: &str, file: &Path) -> Result<&Members> {
-        let virtual_ones = || self.members.iter().filter(|m| m.is_virtual);
-        virtual_ones().find(|m| m.population == name).ok_or_else(|| {
-            let known: Vec<&str> = virtual_ones().map(|m| m.population.as_str()).collect();
-            let reason = format!(
-                "spikes of population '{name}', which is no virtual population of the circuit ({})",
-                known.join(", ")
-            );
-            Error::file(file, reason)
-        })
+impl<'a> Receivers<'a> {
+    fn virtual_ones(&self) -> impl Iterator<Item = &'a Members> + use<'a> {
+        self.members.iter().filter(|m| m.is_virtual)
     }
 
-    /// Virtual populations that a node set has nodes of.
-    fn selected(&self, set: &serde_json::Value) -> Result<Vec<&Members>> {
-        let names: Vec<&str> = self.populations.iter().map(|p| p.name.as_str()).collect();
-        let mut selected = Vec::new();
-        for members in self.members.iter().filter(|m| m.is_virtual) {
-            let Some(population) = self.populations.iter().find(|p| p.name == members.population) else {
-                continue;
-            };
-            if self.node_sets.select(set, population, &names)?.contains(&true) {
-                selected.push(members);
+    fn names_of_virtual_ones(&self) -> String {
+        self.virtual_ones().map(|m| m.population.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// All that a trial is shown.
+    fn pieces(
+        &self,
+        source: &InputSource,
+        files: &mut Files,
+        said: &mut BTreeSet<String>,
+    ) -> Result<Vec<Piece<'a>>> {
+        let mut pieces = Vec::new();
+        if source.files.is_empty() {
+            for entry in &self.config.inputs {
+                self.add_entry(entry, files, &mut pieces, said)?;
             }
         }
-        Ok(selected)
-    }
-}
-
-/// The spikes of an entry of the configuration's inputs.
-fn entry_spikes<'a>(
-    entry: &InputEntry,
-    config: &Config,
-    receivers: &'a Receivers<'a>,
-    files: &mut Files,
-) -> Result<Vec<(&'a Members, Spikes, PathBuf)>> {
-    let refuse = |reason: String| Err(Error::file(&config.file, format!("inputs.{}: {reason}", entry.name)));
-    if entry.input_type != "spikes" {
-        let kind = &entry.input_type;
-        return refuse(format!(
-            "the input_type '{kind}' is not simulated (spikes); the scene's network.inputs can name other inputs"
-        ));
-    }
-    let Some(file) = &entry.file else { return refuse("names no input_file".to_owned()) };
-    let wanted = match &entry.node_set {
-        Some(set) => Some(receivers.selected(set)?),
-        None => None,
-    };
-    let found = read_once(files, file, entry.trial.as_deref())?;
-    let mut of_members = Vec::new();
-    for (name, spikes) in found {
-        let members = if name.is_empty() {
-            match wanted.as_deref() {
-                Some([one]) => *one,
+        for (population, file) in &source.files {
+            let members = self.virtual_ones().find(|m| m.population == *population).ok_or_else(|| {
+                let reason = format!(
+                    "spikes of population '{population}', which is no virtual population of the circuit ({})",
+                    self.names_of_virtual_ones()
+                );
+                Error::file(file, reason)
+            })?;
+            let found = read_once(files, file, None, None)?;
+            let names: Vec<&String> = found.keys().collect();
+            let name = match names[..] {
+                _ if found.contains_key(population) => population.clone(),
+                [only] => only.clone(),
                 _ => {
-                    return refuse(format!(
-                        "{} names no population: node_set must be of one virtual population",
-                        file.display()
-                    ));
+                    let names = names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let reason = format!("holds no spikes of population '{population}' ({names})");
+                    return Err(Error::file(file, reason));
+                }
+            };
+            pieces.push(Piece { members, found, name, file: file.clone(), nodes: None });
+        }
+        Ok(pieces)
+    }
+
+    /// Adds the spikes of an entry of the configuration's inputs.
+    fn add_entry(
+        &self,
+        entry: &InputEntry,
+        files: &mut Files,
+        pieces: &mut Vec<Piece<'a>>,
+        said: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let refuse =
+            |reason: String| Error::file(&self.config.file, format!("inputs.{}: {reason}", entry.name));
+        let (wanted, unit, trial) = check_entry(entry).map_err(refuse)?;
+        let selected = match &entry.node_set {
+            Some(set) => Some(self.node_sets.select(set, self.populations)?),
+            None => None,
+        };
+        let nodes_of = |members: &Members| -> Option<Vec<bool>> {
+            let ix = self.populations.iter().position(|p| p.name == members.population)?;
+            let nodes = &selected.as_ref()?[ix];
+            Some(members.node_ix.iter().map(|i| nodes[*i]).collect())
+        };
+        let receives =
+            |members: &Members| selected.is_none() || nodes_of(members).is_some_and(|n| n.contains(&true));
+        for file in &entry.files {
+            let found = read_once(files, file, trial, unit)?;
+            let n_before = pieces.len();
+            for name in found.keys() {
+                if wanted.as_ref().is_some_and(|wanted| !wanted.contains(name)) {
+                    continue;
+                }
+                let members = match self.virtual_ones().find(|m| m.population == *name) {
+                    Some(members) if receives(members) => members,
+                    // The input is for others of the file's populations.
+                    Some(_) => continue,
+                    None if name.is_empty() => {
+                        let mut receivers = self.virtual_ones().filter(|m| selected.is_some() && receives(m));
+                        match (receivers.next(), receivers.next()) {
+                            (Some(one), None) => one,
+                            _ => {
+                                let file = file.display();
+                                return Err(refuse(format!(
+                                    "{file} names no population: node_set must be of one virtual population"
+                                )));
+                            }
+                        }
+                    }
+                    // A recording of a whole circuit may hold simulated nodes, too.
+                    None => {
+                        said.insert(format!(
+                            "{}: spikes of '{name}' are not played: it is no virtual population",
+                            file.display()
+                        ));
+                        continue;
+                    }
+                };
+                let nodes = nodes_of(members).filter(|nodes| nodes.contains(&false));
+                pieces.push(Piece {
+                    members,
+                    found: Rc::clone(&found),
+                    name: name.clone(),
+                    file: file.clone(),
+                    nodes,
+                });
+            }
+            if pieces.len() == n_before && !found.is_empty() {
+                let names: Vec<&str> = found.keys().map(String::as_str).collect();
+                return Err(refuse(format!(
+                    "{} holds spikes of {}, of which none is a virtual population that the input is for ({})",
+                    file.display(),
+                    names.join(", "),
+                    self.names_of_virtual_ones()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds spikes as (step, unit) to a trial that begins at a time of the file.
+    fn add(
+        &self,
+        piece: &Piece<'_>,
+        start_ms: f64,
+        trial: &mut Trial,
+        said: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let Piece { members, file, nodes, .. } = piece;
+        let found = piece.spikes();
+        let n_neurons: usize = self.members.iter().filter(|m| !m.is_virtual).map(|m| m.node_id.len()).sum();
+        let first_unit = members.first_source - n_neurons;
+        let mut n_outside = 0;
+        for (id, time_ms) in found.node_id.iter().zip(&found.time_ms) {
+            let Some(place) = members.place_of(*id) else {
+                let reason =
+                    format!("a spike of node {id}, which population '{}' does not have", members.population);
+                return Err(Error::file(file, reason));
+            };
+            if nodes.as_ref().is_some_and(|nodes| !nodes[place]) {
+                n_outside += 1;
+                continue;
+            }
+            let unit = (first_unit + place) as u32;
+            match step_of_spike(time_ms - start_ms, self.dt_ms) {
+                Some(step) if step < self.n_steps => trial.spikes.push((step, unit)),
+                Some(_) => (),
+                None if start_ms > 0.0 => (),
+                None => {
+                    let at_zero = *time_ms == 0.0;
+                    match self.early {
+                        EarlySpikesScene::Drop => (),
+                        EarlySpikesScene::FirstStep if at_zero => trial.spikes.push((0, unit)),
+                        _ => {
+                            let reason = format!(
+                                "a spike of node {id} at {time_ms} ms; times must be above 0, where the first step begins \
+                                 (network.early_spikes can say otherwise)"
+                            );
+                            return Err(Error::file(file, reason));
+                        }
+                    }
+                    trial.n_early += 1;
                 }
             }
-        } else {
-            let known = receivers.members.iter().find(|m| m.is_virtual && m.population == *name);
-            match (known, &wanted) {
-                (Some(m), Some(wanted)) if !wanted.iter().any(|w| w.population == m.population) => continue,
-                (Some(m), _) => m,
-                // A recording of a whole circuit may hold simulated nodes, too.
-                (None, _) => continue,
-            }
-        };
-        of_members.push((members, spikes.clone(), file.clone()));
+        }
+        if n_outside > 0 {
+            said.insert(format!(
+                "{}: {n_outside} spikes of nodes of '{}' outside the input's node_set are not played",
+                file.display(),
+                members.population
+            ));
+        }
+        said.extend(self.doubt(piece));
+        Ok(())
     }
-    if of_members.is_empty() && !found.is_empty() {
-        let names: Vec<&str> = found.keys().map(String::as_str).collect();
-        let known: Vec<&str> =
-            receivers.members.iter().filter(|m| m.is_virtual).map(|m| m.population.as_str()).collect();
-        return refuse(format!(
-            "{} holds spikes of {}, of which none is a virtual population that the input is for ({})",
-            file.display(),
-            names.join(", "),
-            known.join(", ")
-        ));
+
+    /// What is odd about the times of a file that does not say their unit.
+    fn doubt(&self, piece: &Piece<'_>) -> Option<String> {
+        let (spikes, file) = (piece.spikes(), &piece.file);
+        let last_ms = spikes.time_ms.iter().copied().fold(0.0, f64::max);
+        let duration_ms = f64::from(self.n_steps) * self.dt_ms;
+        let (n, name) = (spikes.time_ms.len(), &piece.members.population);
+        let odd = !spikes.names_unit && n >= FEWEST_SUSPICIOUS && last_ms < SUSPICIOUS_SHARE * duration_ms;
+        odd.then(|| {
+            format!(
+                "{}: all {n} spikes of '{name}' lie in the first {last_ms} of {duration_ms} ms; it names no unit \
+                 (attribute 'units' of the timestamps), so its times are taken as ms",
+                file.display()
+            )
+        })
     }
-    Ok(of_members)
 }
 
-/// Adds spikes as (step, unit) to a trial that begins at a time of the file.
-fn spikes_of(
-    members: &Members,
-    receivers: &Receivers<'_>,
-    found: &Spikes,
-    file: &Path,
-    [start_ms, dt_ms]: [f64; 2],
-    spikes: &mut Vec<(u32, u32)>,
-) -> Result<()> {
-    let n_neurons: usize = receivers.members.iter().filter(|m| !m.is_virtual).map(|m| m.node_id.len()).sum();
-    let first_unit = members.first_source - n_neurons;
-    for (id, time_ms) in found.node_id.iter().zip(&found.time_ms) {
-        let Some(place) = members.place_of(*id) else {
-            let reason =
-                format!("a spike of node {id}, which population '{}' does not have", members.population);
-            return Err(Error::file(file, reason));
-        };
-        match step_of_spike(time_ms - start_ms, dt_ms) {
-            Some(step) => spikes.push((step, (first_unit + place) as u32)),
-            None if start_ms > 0.0 => (),
-            None => {
-                let reason = format!(
-                    "a spike of node {id} at {time_ms} ms; times must be above 0, where the first step begins"
-                );
-                return Err(Error::file(file, reason));
-            }
+/// The populations, the unit of time and the trial that an entry asks for.
+type Asked<'a> = (Option<Vec<String>>, Option<&'a str>, Option<&'a str>);
+
+/// Looks at every key of an entry.
+fn check_entry(entry: &InputEntry) -> std::result::Result<Asked<'_>, String> {
+    let other = "the scene's network.inputs can name other inputs, \"enabled\": false switches this one off";
+    if entry.input_type != "spikes" {
+        return Err(format!("the input_type '{}' is not simulated (spikes); {other}", entry.input_type));
+    }
+    match entry.entry.get("module") {
+        None | Some(Value::Null) => (),
+        Some(Value::String(module)) if MODULES.contains(&module.as_str()) => (),
+        Some(module) => {
+            return Err(format!("the module {module} is not simulated ({}); {other}", MODULES.join(", ")));
         }
     }
-    Ok(())
+    if let Some(key) = entry.entry.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("{key} is not obeyed ({}); take it out. {other}", KEYS.join(", ")));
+    }
+    if entry.files.is_empty() {
+        return Err("names no input_file".to_owned());
+    }
+    let text = |key: &str| match entry.entry.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        Some(other) => Err(format!("{key} = {other}: must be a text")),
+    };
+    let mut populations = None;
+    for key in ["population", "populations"] {
+        let names = match entry.entry.get(key) {
+            None | Some(Value::Null) => continue,
+            Some(Value::String(name)) => vec![name.clone()],
+            Some(value) => serde_json::from_value::<Vec<String>>(value.clone())
+                .map_err(|_| format!("{key} = {value}: must be a name or a list of names"))?,
+        };
+        populations = Some(names);
+    }
+    Ok((populations, text("units")?, text("trial")?))
 }
 
-/// Leaves each unit at most one spike a step: further ones move to its next free step. Those beyond the trial are dropped. Also how
-/// many moved.
-fn one_a_step(mut spikes: Vec<(u32, u32)>, n_steps: u32) -> (Vec<(u32, u32)>, usize) {
-    spikes.retain(|(step, _)| *step < n_steps);
-    spikes.sort_unstable();
-    let mut taken = HashSet::with_capacity(spikes.len());
-    let mut n_moved = 0;
-    for spike in &mut spikes {
-        let asked = spike.0;
-        while !taken.insert(*spike) {
-            spike.0 += 1;
-        }
-        n_moved += usize::from(spike.0 != asked);
+/// Leaves each unit at most one spike a step: further ones move to its next free step. Also how many moved, and how many of them beyond the
+/// trial, where they are dropped.
+fn one_a_step(mut spikes: Vec<(u32, u32)>, n_steps: u32) -> (Vec<(u32, u32)>, usize, usize) {
+    spikes.sort_unstable_by_key(|(step, unit)| (*unit, *step));
+    let (mut n_moved, mut last) = (0, None);
+    for (step, unit) in &mut spikes {
+        let free = match last {
+            Some((taken, of)) if of == *unit => taken + 1,
+            _ => 0,
+        };
+        n_moved += usize::from(free > *step);
+        *step = free.max(*step);
+        last = Some((*step, *unit));
     }
+    let n_all = spikes.len();
     spikes.retain(|(step, _)| *step < n_steps);
+    let n_lost = n_all - spikes.len();
     spikes.sort_unstable();
-    (spikes, n_moved)
+    (spikes, n_moved, n_lost)
 }
 
 #[cfg(test)]
@@ -248,8 +431,17 @@ mod tests {
 
     #[test]
     fn a_unit_spikes_once_a_step_and_none_is_lost() {
-        let (spikes, n_moved) = one_a_step(vec![(3, 1), (0, 0), (3, 1), (4, 1), (3, 2), (9, 0), (10, 0)], 10);
+        let (spikes, n_moved, n_lost) =
+            one_a_step(vec![(3, 1), (0, 0), (3, 1), (4, 1), (3, 2), (9, 0), (9, 0)], 10);
         assert_eq!(spikes, [(0, 0), (3, 1), (3, 2), (4, 1), (5, 1), (9, 0)]);
-        assert_eq!(n_moved, 2);
+        assert_eq!((n_moved, n_lost), (3, 1));
+    }
+
+    #[test]
+    fn many_spikes_of_one_step_take_no_longer_than_many_of_many() {
+        let n = 3_000_000;
+        let (spikes, n_moved, n_lost) = one_a_step(vec![(7, 4); n], u32::MAX);
+        assert_eq!((n_moved, n_lost), (n - 1, 0));
+        assert!(spikes.iter().zip(7..).all(|((step, unit), free)| (*step, *unit) == (free, 4)));
     }
 }

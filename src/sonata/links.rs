@@ -1,5 +1,5 @@
-//! What the edges of a circuit ask of its types: one delay, one time course and one sign for each pair of a source type and a
-//! target's cell type. Kinds of nodes ([`Kind`]) are gathered into types of one name as far as their edges allow; where they do
+//! What the edges of a circuit ask of its types: one time course and one sign for each pair of a source type and a
+//! target's cell type; each has a delay of its own. Kinds of nodes ([`Kind`]) are gathered into types of one name as far as their edges allow; where they do
 //! not, the type falls apart into its kinds.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,6 @@ use crate::network::{CELL_TYPES, MAX_CELL_TYPES, Vocabulary};
 /// What the edges from one kind to another have in common.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Link {
-    /// Delay, steps.
-    pub(super) delay_steps: u32,
     /// Number of the target's receptor, from 1; 0 where the sign of the weight chooses.
     pub(super) receptor: u32,
     /// Whether weights are negative; none where all are zero.
@@ -31,15 +29,12 @@ pub(super) struct Links {
 /// A link as a target feels it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Felt {
-    delay_steps: u32,
     kinetics: Kinetics,
     is_negative: bool,
 }
 
 /// Why a link cannot be added to those of its kinds.
 pub(super) enum Conflict {
-    /// Another delay, steps.
-    Delay(u32),
     /// Another receptor.
     Receptor(u32),
     /// Weights of both signs.
@@ -63,9 +58,6 @@ impl Links {
             *link = Some(edge);
             return Ok(());
         };
-        if link.delay_steps != edge.delay_steps {
-            return Err(Conflict::Delay(link.delay_steps));
-        }
         if link.receptor != edge.receptor {
             return Err(Conflict::Receptor(link.receptor));
         }
@@ -90,8 +82,6 @@ pub(super) struct Types {
     /// Source type of each kind; a simulated kind's is its cell type.
     pub(super) type_of_kind: Vec<u8>,
     pub(super) ports: Ports,
-    /// `[n_source_types][n_cell_types]`.
-    pub(super) delay_steps: Vec<u32>,
     /// Names of types that fell apart.
     pub(super) split: Vec<String>,
 }
@@ -105,10 +95,10 @@ pub(super) fn types(
     file: &Path,
 ) -> Result<Types> {
     let felt = felt_links(kinds, links, file)?;
-    let is_cell = |kind: &&Kind| kind.cell.is_some();
+    let is_cell = |kind: &&Kind| kind.receptors.is_some();
     let is_v1 = kinds.iter().filter(is_cell).all(|kind| v1_type(&kind.label).is_some());
     let label = |kind: &Kind| match v1_type(&kind.label) {
-        Some(ix) if is_v1 && kind.cell.is_some() => CELL_TYPES[ix].to_owned(),
+        Some(ix) if is_v1 && kind.receptors.is_some() => CELL_TYPES[ix].to_owned(),
         _ => kind.label.clone(),
     };
     let mut labels: Vec<String> = kinds.iter().map(label).collect();
@@ -125,7 +115,7 @@ pub(super) fn types(
     }
     let mut unit_types: Vec<String> = Vec::new();
     for (kind, label) in kinds.iter().zip(&labels) {
-        let names = if kind.cell.is_some() { &mut cell_types } else { &mut unit_types };
+        let names = if kind.receptors.is_some() { &mut cell_types } else { &mut unit_types };
         if !names.contains(label) {
             names.push(label.clone());
         }
@@ -143,7 +133,8 @@ pub(super) fn types(
         .zip(&labels)
         .map(|(kind, label)| {
             let at = |names: &[String]| names.iter().position(|name| name == label).unwrap_or_default();
-            (if kind.cell.is_some() { at(&cell_types) } else { cell_types.len() + at(&unit_types) }) as u8
+            (if kind.receptors.is_some() { at(&cell_types) } else { cell_types.len() + at(&unit_types) })
+                as u8
         })
         .collect();
     let n_source_types = cell_types.len() + unit_types.len();
@@ -155,7 +146,6 @@ pub(super) fn types(
     let (class_of_source_type, class_is_inhibitory) = classes(&of_types, cell_types.len());
     Ok(Types {
         ports: ports(&of_types, &class_of_source_type, class_is_inhibitory.len(), cell_types.len()),
-        delay_steps: of_types.iter().map(|link| link.map_or(1, |link| link.delay_steps)).collect(),
         vocabulary: Vocabulary { cell_types, unit_types, class_of_source_type, class_is_inhibitory },
         type_of_kind,
         split: split.into_iter().collect(),
@@ -167,7 +157,9 @@ fn felt_links(kinds: &[Kind], links: &Links, file: &Path) -> Result<Vec<(usize, 
     let mut felt = Vec::new();
     for source in 0..kinds.len() {
         for (target, kind) in kinds.iter().enumerate() {
-            let (Some(link), Some(cell)) = (links.get(source, target), &kind.cell) else { continue };
+            let (Some(link), Some(receptors)) = (links.get(source, target), &kind.receptors) else {
+                continue;
+            };
             let is_negative = link.is_negative.unwrap_or(false);
             let refuse = |reason: String| {
                 let pair = format!(
@@ -176,7 +168,7 @@ fn felt_links(kinds: &[Kind], links: &Links, file: &Path) -> Result<Vec<(usize, 
                 );
                 Err(Error::file(file, format!("{pair}: {reason}")))
             };
-            let kinetics = match (&cell.receptors, link.receptor) {
+            let kinetics = match (receptors, link.receptor) {
                 (Receptors::BySign { positive, .. }, 0) if !is_negative => *positive,
                 (Receptors::BySign { negative, .. }, 0) => *negative,
                 (Receptors::BySign { .. }, n) => {
@@ -190,7 +182,7 @@ fn felt_links(kinds: &[Kind], links: &Links, file: &Path) -> Result<Vec<(usize, 
                     ));
                 }
             };
-            felt.push((source, target, Felt { delay_steps: link.delay_steps, kinetics, is_negative }));
+            felt.push((source, target, Felt { kinetics, is_negative }));
         }
     }
     Ok(felt)
@@ -201,7 +193,7 @@ fn split_labels(kinds: &[Kind], felt: &[(usize, usize, Felt)], labels: &[String]
     let mut split = BTreeSet::new();
     let mut of_labels: BTreeMap<(bool, &str, &str), Felt> = BTreeMap::new();
     for (source, target, link) in felt {
-        let key = (kinds[*source].cell.is_some(), labels[*source].as_str(), labels[*target].as_str());
+        let key = (kinds[*source].receptors.is_some(), labels[*source].as_str(), labels[*target].as_str());
         if *of_labels.entry(key).or_insert(*link) != *link {
             split.extend([labels[*source].clone(), labels[*target].clone()]);
         }
@@ -213,13 +205,10 @@ fn split_labels(kinds: &[Kind], felt: &[(usize, usize, Felt)], labels: &[String]
 fn first_conflict(kinds: &[Kind], felt: &[(usize, usize, Felt)], labels: &[String]) -> Option<String> {
     let mut of_labels: BTreeMap<(bool, &str, &str), Felt> = BTreeMap::new();
     for (source, target, link) in felt {
-        let key = (kinds[*source].cell.is_some(), labels[*source].as_str(), labels[*target].as_str());
+        let key = (kinds[*source].receptors.is_some(), labels[*source].as_str(), labels[*target].as_str());
         let first = *of_labels.entry(key).or_insert(*link);
         if first != *link {
             let what = match first {
-                f if f.delay_steps != link.delay_steps => {
-                    format!("delays of {} and {} steps", f.delay_steps, link.delay_steps)
-                }
                 f if f.is_negative != link.is_negative => "weights of both signs".to_owned(),
                 _ => "synapses of different time courses".to_owned(),
             };
@@ -264,7 +253,7 @@ fn ports(of_types: &[Option<Felt>], class_of: &[usize], n_classes: usize, n_cell
     let mut components: Vec<BTreeMap<usize, Vec<(f64, f64)>>> = vec![BTreeMap::new(); n_cell_types];
     for (row, class_ix) in of_types.chunks_exact(n_cell_types).zip(class_of) {
         for (cell_type, link) in row.iter().enumerate() {
-            let Some(Felt { kinetics: k, is_negative, .. }) = link else { continue };
+            let Some(Felt { kinetics: k, is_negative }) = link else { continue };
             let sign = if *is_negative { -1.0 } else { 1.0 };
             let both = [(k.tau_fast_ms, sign), (k.tau_slow_ms, sign * k.amp_slow)];
             let parts = both.into_iter().filter(|(_, coef)| *coef != 0.0).collect();

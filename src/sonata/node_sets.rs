@@ -1,18 +1,22 @@
 //! Node sets: names for nodes that have some attributes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::config::read_json;
+use super::config::{Config, read_json};
 use super::nodes::{Attribute, NodePopulation};
 use crate::error::{Error, Result};
 
-/// How deep compound sets may be nested.
-const MAX_DEPTH: usize = 20;
+/// Nodes that may be looked at to find a set, one for each set that it names and each node of the circuit.
+const MAX_LOOKS: usize = 500_000_000;
+/// How deep sets may name each other.
+const MAX_DEPTH: usize = 100;
+/// The set of all nodes, which BMTK adds to those of the file.
+const ALL: &str = "all";
 
-/// The sets of a `node_sets_file`.
+/// The sets of a `node_sets_file` and of the configuration itself.
 #[derive(Clone, Debug, Default)]
 pub struct NodeSets {
     /// The file; the configuration where there is none.
@@ -20,25 +24,57 @@ pub struct NodeSets {
     sets: BTreeMap<String, Value>,
 }
 
+/// Nodes of all populations, one entry a population.
+type Selected = Vec<Vec<bool>>;
+
+/// A search under way.
+struct Search<'a> {
+    sets: &'a NodeSets,
+    populations: &'a [NodePopulation],
+    /// Sets that were found, and none for those that are looked for.
+    found: BTreeMap<&'a str, Option<Selected>>,
+    n_looks: usize,
+    /// Sets that are looked for at once, each named by the one before.
+    depth: usize,
+}
+
 impl NodeSets {
-    /// Reads a file of node sets. Without a file there is none; `config` is then named in messages.
+    /// Reads the node sets of a configuration; those of its file come before its own.
     ///
     /// # Errors
     /// Names the file and the set at fault.
-    pub fn read(file: Option<&Path>, config: &Path) -> Result<Self> {
-        let Some(file) = file else { return Ok(Self { file: config.to_path_buf(), sets: BTreeMap::new() }) };
-        let Value::Object(sets) = read_json(file)? else {
-            return Err(Error::file(file, "is no file of node sets: it is not a JSON object"));
-        };
-        for (name, set) in &sets {
-            let names_only = set.as_array().is_some_and(|names| names.iter().all(Value::is_string));
-            if !set.is_object() && !names_only {
+    pub fn of_config(config: &Config) -> Result<Self> {
+        Self::read(config.node_sets_file.as_deref(), &config.file, &config.node_sets)
+    }
+
+    /// Reads a file of node sets, beside sets of the configuration itself, whose file is named in messages where there is no other.
+    ///
+    /// # Errors
+    /// Names the file and the set at fault.
+    pub fn read(file: Option<&Path>, config: &Path, own: &Map<String, Value>) -> Result<Self> {
+        let mut all = Self::checked(own, config)?;
+        if let Some(file) = file {
+            let Value::Object(sets) = read_json(file)? else {
+                return Err(Error::file(file, "is no file of node sets: it is not a JSON object"));
+            };
+            all.sets.extend(Self::checked(&sets, file)?.sets);
+            all.file = file.to_path_buf();
+        }
+        Ok(all)
+    }
+
+    fn checked(sets: &Map<String, Value>, file: &Path) -> Result<Self> {
+        for (name, set) in sets {
+            let is_list =
+                |values: &Vec<Value>| values.iter().all(Value::is_string) || values.iter().all(Value::is_u64);
+            if !set.is_object() && !set.as_array().is_some_and(is_list) {
                 let reason =
                     format!("node set '{name}' must be an object of attributes or a list of sets' names");
                 return Err(Error::file(file, reason));
             }
         }
-        Ok(Self { file: file.to_path_buf(), sets: sets.into_iter().collect() })
+        let sets = sets.iter().map(|(name, set)| (name.clone(), set.clone())).collect();
+        Ok(Self { file: file.to_path_buf(), sets })
     }
 
     /// Names of the sets.
@@ -46,129 +82,183 @@ impl NodeSets {
         self.sets.keys().map(String::as_str)
     }
 
-    /// Which nodes of a population are in a set: the name of a set or population, attributes, or a list of either.
+    /// Which nodes of each population are in a set: the name of a set or population, attributes, or a list of either. A population without an
+    /// attribute that is asked for has no node in the set.
     ///
     /// # Errors
-    /// A set that does not exist, or an attribute that no node has.
-    pub fn select(
-        &self,
-        set: &Value,
-        population: &NodePopulation,
-        populations: &[&str],
-    ) -> Result<Vec<bool>> {
-        self.select_to(set, population, populations, 0)
-    }
-
-    fn select_to(
-        &self,
-        set: &Value,
-        population: &NodePopulation,
-        populations: &[&str],
-        depth: usize,
-    ) -> Result<Vec<bool>> {
-        if depth > MAX_DEPTH {
-            return Err(self.error(&set.to_string(), "names itself"));
-        }
-        match set {
-            Value::String(name) => match self.sets.get(name) {
-                Some(found) => self.select_to(found, population, populations, depth + 1),
-                None if populations.contains(&name.as_str()) => {
-                    Ok(vec![*name == population.name; population.len()])
-                }
-                None => {
-                    let known: Vec<&str> = self.names().chain(populations.iter().copied()).collect();
-                    let reason = format!("is neither a node set nor a population ({})", known.join(", "));
-                    Err(self.error(name, &reason))
-                }
-            },
-            Value::Array(sets) if !sets.is_empty() && sets.iter().all(Value::is_u64) => {
-                self.ids(sets, population)
-            }
-            Value::Array(sets) => {
-                let mut any = vec![false; population.len()];
-                for set in sets {
-                    let one = self.select_to(set, population, populations, depth + 1)?;
-                    any.iter_mut().zip(one).for_each(|(any, one)| *any |= one);
-                }
-                Ok(any)
-            }
-            Value::Object(attributes) => {
-                // What a population is not asked for needs no attribute.
-                if attributes.get("population").is_some_and(|p| !holds_text(p, &population.name)) {
-                    return Ok(vec![false; population.len()]);
-                }
-                let mut all = vec![true; population.len()];
-                for (name, wanted) in attributes.iter().filter(|(name, _)| *name != "population") {
-                    let one = self.having(name, wanted, population)?;
-                    all.iter_mut().zip(one).for_each(|(all, one)| *all &= one);
-                }
-                Ok(all)
-            }
-            other => Err(self.error(&other.to_string(), "is no node set")),
-        }
-    }
-
-    fn ids(&self, ids: &[Value], population: &NodePopulation) -> Result<Vec<bool>> {
-        let wanted: std::collections::HashSet<u64> = ids.iter().filter_map(Value::as_u64).collect();
-        if wanted.len() < ids.len() && ids.iter().any(|id| !id.is_u64()) {
-            return Err(self.error("node_id", "must hold integers from 0"));
-        }
-        Ok(population.node_id.iter().map(|id| wanted.contains(id)).collect())
-    }
-
-    /// Which nodes have a value of an attribute.
-    fn having(&self, name: &str, wanted: &Value, population: &NodePopulation) -> Result<Vec<bool>> {
-        if name == "node_id" {
-            let ids = wanted.as_array().map_or_else(|| vec![wanted.clone()], Clone::clone);
-            return self.ids(&ids, population);
-        }
-        if name == "node_type_id" {
-            let matches = |id: &u64| number_matches(*id as f64, wanted);
-            return population
-                .node_type_id
-                .iter()
-                .map(|id| matches(id).ok_or_else(|| self.odd(name, wanted)))
-                .collect();
-        }
-        let is_text = matches!(population.attribute(name)?, Some(Attribute::Texts(_)));
-        let texts = population.texts(name)?;
-        let wants_text = wanted.is_string()
-            || wanted.as_array().is_some_and(|w| w.iter().all(Value::is_string))
-            || wanted.get("$regex").is_some();
-        if is_text || wants_text {
-            if texts.iter().all(Option::is_none) {
-                let reason =
-                    format!("asks for '{name}', which no node of population '{}' has", population.name);
-                return Err(self.error("a node set", &reason));
-            }
-            let pattern = match wanted.get("$regex").and_then(Value::as_str) {
-                Some(pattern) => {
-                    Some(regex::Regex::new(pattern).map_err(|e| self.error(pattern, &e.to_string()))?)
-                }
-                None => None,
-            };
-            let matches = |text: &Option<&str>| match (&pattern, text) {
-                (_, None) => false,
-                (Some(pattern), Some(text)) => pattern.is_match(text),
-                (None, Some(text)) => holds_text(wanted, text),
-            };
-            return Ok(texts.iter().map(matches).collect());
-        }
-        let Some(numbers) = population.numbers(name)? else {
-            let reason = format!("asks for '{name}', which no node of population '{}' has", population.name);
-            return Err(self.error("a node set", &reason));
-        };
-        numbers.iter().map(|x| number_matches(*x, wanted).ok_or_else(|| self.odd(name, wanted))).collect()
-    }
-
-    fn odd(&self, name: &str, wanted: &Value) -> Error {
-        let reason = format!("{wanted} is none of a value, a list of values, $gt, $lt, $gte, $lte, $regex");
-        self.error(&format!("node set attribute '{name}'"), &reason)
+    /// A set that does not exist or names itself, or an attribute that no node of the populations that it is asked of has.
+    pub fn select(&self, set: &Value, populations: &[NodePopulation]) -> Result<Vec<Vec<bool>>> {
+        Search { sets: self, populations, found: BTreeMap::new(), n_looks: 0, depth: 0 }.select(set)
     }
 
     fn error(&self, name: &str, reason: &str) -> Error {
         Error::file(&self.file, format!("'{name}' {reason}"))
     }
+}
+
+impl<'a> Search<'a> {
+    fn every(&self, is_in: impl Fn(&NodePopulation) -> bool) -> Selected {
+        self.populations.iter().map(|p| vec![is_in(p); p.len()]).collect()
+    }
+
+    fn select(&mut self, set: &Value) -> Result<Selected> {
+        self.n_looks += self.populations.iter().map(NodePopulation::len).sum::<usize>() + 1;
+        if self.n_looks > MAX_LOOKS {
+            return Err(self.sets.error("a node set", "names more sets than can be looked through"));
+        }
+        match set {
+            Value::String(name) => self.named(name),
+            Value::Array(ids) if !ids.is_empty() && ids.iter().all(Value::is_u64) => {
+                self.populations.iter().map(|p| self.ids(ids, p)).collect()
+            }
+            Value::Array(sets) => {
+                let mut any = self.every(|_| false);
+                let mut seen = HashSet::new();
+                for set in sets.iter().filter(|set| seen.insert(*set)) {
+                    let one = self.select(set)?;
+                    let pairs = any.iter_mut().flatten().zip(one.into_iter().flatten());
+                    pairs.for_each(|(any, one)| *any |= one);
+                }
+                Ok(any)
+            }
+            Value::Object(attributes) => self.having_all(attributes),
+            other => Err(self.sets.error(&shown(other), "is no node set")),
+        }
+    }
+
+    fn named(&mut self, name: &str) -> Result<Selected> {
+        let sets: &'a NodeSets = self.sets;
+        match (self.found.get(name), sets.sets.get_key_value(name)) {
+            (Some(Some(known)), _) => Ok(known.clone()),
+            (Some(None), _) => Err(sets.error(name, "names itself")),
+            (None, Some((name, _))) if self.depth == MAX_DEPTH => {
+                Err(sets.error(name, &format!("is named by sets more than {MAX_DEPTH} deep")))
+            }
+            (None, Some((name, set))) => {
+                self.found.insert(name, None);
+                self.depth += 1;
+                let selected = self.select(set)?;
+                self.depth -= 1;
+                self.found.insert(name, Some(selected.clone()));
+                Ok(selected)
+            }
+            (None, None) if self.populations.iter().any(|p| p.name == name) => {
+                Ok(self.every(|p| p.name == name))
+            }
+            (None, None) if name == ALL => Ok(self.every(|_| true)),
+            (None, None) => {
+                let known = sets.names().chain(self.populations.iter().map(|p| p.name.as_str()));
+                let known: Vec<&str> = known.collect();
+                let reason = format!("is neither a node set nor a population ({})", known.join(", "));
+                Err(sets.error(name, &reason))
+            }
+        }
+    }
+
+    /// The nodes that have all of some attributes.
+    fn having_all(&self, attributes: &Map<String, Value>) -> Result<Selected> {
+        const POPULATION: [&str; 2] = ["population", "populations"];
+        let asked = |population: &NodePopulation| {
+            let wanted = POPULATION.iter().filter_map(|key| attributes.get(*key));
+            wanted.into_iter().all(|wanted| holds_text(wanted, &population.name))
+        };
+        for wanted in POPULATION.iter().filter_map(|key| attributes.get(*key)) {
+            if !self.populations.iter().any(|p| holds_text(wanted, &p.name)) {
+                let known: Vec<&str> = self.populations.iter().map(|p| p.name.as_str()).collect();
+                let reason = format!("is no population of the circuit ({})", known.join(", "));
+                return Err(self.sets.error(&shown(wanted), &reason));
+            }
+        }
+        let others = || attributes.iter().filter(|(name, _)| !POPULATION.contains(&name.as_str()));
+        for (name, _) in others() {
+            if !self.populations.iter().any(|p| asked(p) && p.has_attribute(name)) {
+                let of: Vec<&str> =
+                    self.populations.iter().filter(|p| asked(p)).map(|p| p.name.as_str()).collect();
+                let reason = format!("asks for '{name}', which no node of '{}' has", of.join("', '"));
+                return Err(self.sets.error("a node set", &reason));
+            }
+        }
+        let of_population = |population: &NodePopulation| {
+            let mut all = vec![asked(population); population.len()];
+            // What a population is not asked for needs no attribute.
+            for (name, wanted) in others().filter(|_| asked(population)) {
+                let one = self.having(name, wanted, population)?;
+                all.iter_mut().zip(one).for_each(|(all, one)| *all &= one);
+            }
+            Ok(all)
+        };
+        self.populations.iter().map(of_population).collect()
+    }
+
+    fn ids(&self, ids: &[Value], population: &NodePopulation) -> Result<Vec<bool>> {
+        if ids.iter().any(|id| !id.is_u64()) {
+            return Err(self.sets.error("node_id", "must hold integers from 0"));
+        }
+        let wanted: HashSet<u64> = ids.iter().filter_map(Value::as_u64).collect();
+        Ok(population.node_id.iter().map(|id| wanted.contains(id)).collect())
+    }
+
+    /// Which nodes have a value of an attribute.
+    fn having(&self, name: &str, wanted: &Value, population: &NodePopulation) -> Result<Vec<bool>> {
+        if !population.has_attribute(name) {
+            return Ok(vec![false; population.len()]);
+        }
+        if name == "node_id" {
+            let ids = wanted.as_array().map_or_else(|| vec![wanted.clone()], Clone::clone);
+            return self.ids(&ids, population);
+        }
+        if name == "node_type_id" {
+            let matches = |id: &u64| number_matches(*id as f64, wanted).ok_or_else(|| self.odd(name, wanted));
+            return population.node_type_id.iter().map(matches).collect();
+        }
+        let is_text = matches!(population.attribute(name)?, Some(Attribute::Texts(_)));
+        let wants_text = wanted.is_string()
+            || wanted.as_array().is_some_and(|w| w.iter().all(Value::is_string))
+            || wanted.get("$regex").is_some();
+        if is_text || wants_text {
+            return self.having_text(name, wanted, population);
+        }
+        let numbers = population.numbers(name)?.unwrap_or_else(|| vec![f64::NAN; population.len()]);
+        numbers.iter().map(|x| number_matches(*x, wanted).ok_or_else(|| self.odd(name, wanted))).collect()
+    }
+
+    fn having_text(&self, name: &str, wanted: &Value, population: &NodePopulation) -> Result<Vec<bool>> {
+        let pattern = match wanted {
+            Value::Object(operators) => {
+                let pattern =
+                    operators.get("$regex").and_then(Value::as_str).filter(|_| operators.len() == 1);
+                let pattern = pattern.ok_or_else(|| self.odd(name, wanted))?;
+                Some(regex::Regex::new(pattern).map_err(|e| {
+                    let reason = e.to_string();
+                    self.sets.error(
+                        pattern,
+                        &format!("is no regular expression: {}", reason.lines().last().unwrap_or("")),
+                    )
+                })?)
+            }
+            Value::String(_) | Value::Array(_) => None,
+            _ => return Err(self.odd(name, wanted)),
+        };
+        let matches = |text: Option<&str>| match (&pattern, text) {
+            (_, None) => false,
+            (Some(pattern), Some(text)) => pattern.is_match(text),
+            (None, Some(text)) => holds_text(wanted, text),
+        };
+        Ok(population.texts(name)?.into_iter().map(matches).collect())
+    }
+
+    fn odd(&self, name: &str, wanted: &Value) -> Error {
+        let wanted = shown(wanted);
+        let reason = format!("{wanted} is none of a value, a list of values, $gt, $lt, $gte, $lte, $regex");
+        self.sets.error(&format!("node set attribute '{name}'"), &reason)
+    }
+}
+
+/// A value for a message.
+fn shown(value: &Value) -> String {
+    const MOST: usize = 80;
+    let text = value.to_string();
+    if text.chars().count() <= MOST { text } else { text.chars().take(MOST).collect::<String>() + ".." }
 }
 
 fn holds_text(wanted: &Value, text: &str) -> bool {

@@ -3,10 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::config::PopulationFile;
-use super::hdf5::{Column, Hdf5};
-use super::types::TypeTable;
+use super::keys::near;
+use super::types::{TypeTable, TypesFile, is_none};
 use crate::error::{Error, Result};
+use crate::hdf5::{Column, Hdf5};
+
+/// Attributes that say what a node is simulated as.
+const OF_MODELS: [&str; 4] = ["model_type", "model_template", "dynamics_params", "model_processing"];
 
 /// Values of an attribute, one a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,20 +40,35 @@ pub struct NodePopulation {
     pub(super) types: TypeTable,
     /// Attributes of the groups in the file, one entry a node.
     attributes: BTreeMap<String, Stored>,
-    /// Whether nodes have parameters of their own (`dynamics_params`) in the HDF5 file.
-    pub(super) has_own_parameters: bool,
+    /// Parameters of single nodes (`dynamics_params` of a group), one entry a node, null where a node has none; why where they
+    /// cannot be read.
+    own_parameters: BTreeMap<String, std::result::Result<Vec<Value>, String>>,
+    /// The type of its nodes that the configuration gives, if any.
+    pub(super) type_in_configuration: Option<String>,
 }
 
 impl NodePopulation {
-    /// Reads the populations of a file.
+    /// Reads the populations of a file that the circuit has.
     ///
     /// # Errors
     /// Names file and dataset of what is missing, of another length or of another kind.
     pub fn read_file(file: &PopulationFile) -> Result<Vec<Self>> {
-        let types = TypeTable::read(file.types.as_deref(), "node_type_id")?;
+        let types = TypesFile::read(file.types.as_deref(), "node_type_id")?;
         let h5 = Hdf5::open(&file.h5)?;
         let names = h5.groups("nodes")?;
-        names.iter().map(|name| Self::read(&h5, name, &types)).collect()
+        let missing = file.populations.iter().flat_map(|p| p.keys()).find(|name| !names.contains(name));
+        if let Some(missing) = missing {
+            return Err(
+                h5.error("nodes", format!("there is no population '{missing}', which the circuit has"))
+            );
+        }
+        let of_circuit = |name: &&String| file.populations.as_ref().is_none_or(|p| p.contains_key(*name));
+        let read = |name: &String| {
+            let population = Self::read(&h5, name, types.of_population(name)?)?;
+            let given = file.populations.as_ref().and_then(|p| p[name].clone());
+            Ok(Self { type_in_configuration: given, ..population })
+        };
+        names.iter().filter(of_circuit).map(read).collect()
     }
 
     /// Reads one population of a file without a table of types.
@@ -56,34 +77,55 @@ impl NodePopulation {
     /// As [`NodePopulation::read_file`].
     pub fn read_one(file: &Path, name: &str) -> Result<Self> {
         let h5 = Hdf5::open(file)?;
-        Self::read(&h5, name, &TypeTable::default())
+        Self::read(&h5, name, TypeTable::default())
     }
 
-    fn read(h5: &Hdf5, name: &str, types: &TypeTable) -> Result<Self> {
+    fn read(h5: &Hdf5, name: &str, types: TypeTable) -> Result<Self> {
         let at = |dataset: &str| format!("nodes/{name}/{dataset}");
         let types_column = h5.column(&at("node_type_id"))?;
         let n = types_column.len();
         let node_type_id = types_column.type_ids(0, n)?;
-        let node_id = match h5.has(&at("node_id")) {
+        let node_id = match h5.has(&at("node_id"))? {
             true => h5.column_of(&at("node_id"), n)?.all_ids()?,
             false => (0..n as u64).collect(),
         };
+        let mut sorted = node_id.clone();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(h5.error(&at("node_id"), format!("two nodes have the id {}", twice[0])));
+        }
         for id in node_type_id.iter().collect::<BTreeSet<_>>() {
             types.require(*id, h5.path())?;
         }
+        let misspelt =
+            types.columns().find_map(|column| near(column, &OF_MODELS).map(|known| (column, known)));
+        if let Some((column, known)) = misspelt {
+            let reason = format!("has a column '{column}', which is not read; is {known} meant?");
+            return Err(Error::file(types.file_or(h5.path()), reason));
+        }
         let groups = Groups::read(h5, &format!("nodes/{name}"), n)?;
-        let attributes = groups.attributes(h5, &format!("nodes/{name}"))?;
-        let own = |group: &String| !h5.datasets(&at(&format!("{group}/dynamics_params"))).is_empty();
-        let has_own_parameters = groups.names.iter().any(own);
         Ok(Self {
             name: name.to_owned(),
             file: h5.path().to_path_buf(),
             node_id,
             node_type_id,
-            types: types.clone(),
-            attributes,
-            has_own_parameters,
+            types,
+            attributes: groups.attributes(h5, &format!("nodes/{name}"))?,
+            own_parameters: groups.parameters(h5, &format!("nodes/{name}"))?,
+            type_in_configuration: None,
         })
+    }
+
+    /// Parameters of single nodes by name, one entry a node, null where a node has none.
+    ///
+    /// # Errors
+    /// Names the parameter that cannot be read.
+    pub(super) fn own_parameters(&self) -> Result<Vec<(&str, &[Value])>> {
+        let all = self.own_parameters.iter().map(|(name, values)| match values {
+            Ok(values) => Ok((name.as_str(), values.as_slice())),
+            Err(fault) => Err(Error::file(&self.file, fault)),
+        });
+        all.collect()
     }
 
     /// Number of nodes.
@@ -94,6 +136,13 @@ impl NodePopulation {
     /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
         self.node_type_id.is_empty()
+    }
+
+    /// Whether some node may have an attribute: the HDF5 file or the table of types has it.
+    pub fn has_attribute(&self, name: &str) -> bool {
+        ["node_id", "node_type_id"].contains(&name)
+            || self.attributes.contains_key(name)
+            || self.types.has(name)
     }
 
     /// Names of the attributes in the HDF5 file.
@@ -147,10 +196,14 @@ impl NodePopulation {
     pub fn texts(&self, name: &str) -> Result<Vec<Option<&str>>> {
         let own = match self.attribute(name)? {
             Some(Attribute::Texts(texts)) => Some(texts),
+            Some(Attribute::Numbers(_)) if OF_MODELS.contains(&name) => {
+                let reason = format!("nodes/{}: '{name}' must hold texts", self.name);
+                return Err(Error::file(&self.file, reason));
+            }
             _ => None,
         };
         let text = |i: usize| {
-            let own = own.map(|texts| texts[i].as_str()).filter(|text| !text.is_empty());
+            let own = own.map(|texts| texts[i].as_str()).filter(|text| !is_none(text));
             own.or_else(|| self.types.get(self.node_type_id[i], name))
         };
         Ok((0..self.len()).map(text).collect())
@@ -171,7 +224,7 @@ impl Groups {
     /// Reads `node_group_id` and `node_group_index` of a population. Without them there is one group, `0`.
     fn read(h5: &Hdf5, at: &str, n: usize) -> Result<Self> {
         let (id_name, index_name) = (format!("{at}/node_group_id"), format!("{at}/node_group_index"));
-        if !h5.has(&id_name) {
+        if !h5.has(&id_name)? {
             return Ok(Self { names: vec!["0".to_owned()], group_ix: vec![0; n], place: (0..n).collect() });
         }
         let ids = h5.column_of(&id_name, n)?.all_ids()?;
@@ -195,17 +248,24 @@ impl Groups {
         let mut attributes: BTreeMap<String, Stored> = BTreeMap::new();
         for (group_ix, group) in self.names.iter().enumerate() {
             let folder = format!("{at}/{group}");
-            if !h5.has_group(&folder) {
+            if !h5.has_group(&folder)? {
                 if group == "0" && self.names.len() == 1 {
                     continue;
                 }
                 return Err(h5.error(&folder, "there is no such group, but nodes are in it"));
             }
-            for name in h5.datasets(&folder) {
-                let Ok(column) = h5.column(&format!("{folder}/{name}")) else { continue };
-                let stored = self.values(h5, &column, &format!("{folder}/@library/{name}"), group_ix);
+            for name in h5.datasets(&folder)? {
+                if let Some(known) = near(&name, &OF_MODELS) {
+                    let reason = format!("is not read; is {known} meant?");
+                    return Err(h5.error(&format!("{folder}/{name}"), reason));
+                }
+                let dataset = format!("{folder}/{name}");
+                let stored = match h5.column(&dataset) {
+                    Ok(column) => self.values(h5, &column, &format!("{folder}/@library/{name}"), group_ix),
+                    Err(fault) => Err(reason(&fault)),
+                };
                 let merged = match (attributes.remove(&name), stored) {
-                    (Some(Ok(earlier)), Ok(own)) => self.merge(earlier, own, group_ix, &column),
+                    (Some(Ok(earlier)), Ok(own)) => self.merge(earlier, own, group_ix, &dataset),
                     (Some(Err(fault)), _) => Err(fault),
                     (_, stored) => stored,
                 };
@@ -224,7 +284,7 @@ impl Groups {
                     format!("has {} entries, but node {i} is at place {}", column.len(), self.place[i]);
                 return Err(column.error(reason));
             }
-            let texts = if h5.has(library) {
+            let texts = if h5.has(library)? {
                 let names = h5.column(library)?.texts()?;
                 let pick = |ix: u64| {
                     let beyond =
@@ -244,7 +304,7 @@ impl Groups {
                     Attribute::Texts(all)
                 }
                 None => {
-                    let numbers = column.all_numbers()?;
+                    let numbers = column.all_numbers_or_none()?;
                     let mut all = vec![f64::NAN; n];
                     self.nodes(group_ix).for_each(|i| all[i] = numbers[self.place[i]]);
                     Attribute::Numbers(all)
@@ -255,7 +315,7 @@ impl Groups {
     }
 
     /// Adds the values of a group to those of the groups before.
-    fn merge(&self, earlier: Attribute, own: Attribute, group_ix: usize, column: &Column) -> Stored {
+    fn merge(&self, earlier: Attribute, own: Attribute, group_ix: usize, dataset: &str) -> Stored {
         match (earlier, own) {
             (Attribute::Numbers(mut all), Attribute::Numbers(own)) => {
                 self.nodes(group_ix).for_each(|i| all[i] = own[i]);
@@ -265,8 +325,67 @@ impl Groups {
                 self.nodes(group_ix).for_each(|i| all[i].clone_from(&own[i]));
                 Ok(Attribute::Texts(all))
             }
-            _ => Err(reason(&column.error("texts in one group and numbers in another"))),
+            _ => Err(format!("{dataset}: texts in one group and numbers in another")),
         }
+    }
+
+    /// The parameters of single nodes: a number of each, or a list of each.
+    fn parameters(
+        &self,
+        h5: &Hdf5,
+        at: &str,
+    ) -> Result<BTreeMap<String, std::result::Result<Vec<Value>, String>>> {
+        let mut parameters = BTreeMap::new();
+        for (group_ix, group) in self.names.iter().enumerate() {
+            let folder = format!("{at}/{group}/dynamics_params");
+            for name in h5.datasets(&folder)? {
+                let dataset = format!("{folder}/{name}");
+                let earlier =
+                    parameters.remove(&name).unwrap_or_else(|| Ok(vec![Value::Null; self.place.len()]));
+                let all = earlier
+                    .and_then(|all| self.add_parameter(h5, &dataset, group_ix, all).map_err(|e| reason(&e)));
+                parameters.insert(name, all);
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn add_parameter(
+        &self,
+        h5: &Hdf5,
+        dataset: &str,
+        group_ix: usize,
+        mut all: Vec<Value>,
+    ) -> Result<Vec<Value>> {
+        let values = own_values(h5, dataset)?;
+        for node in self.nodes(group_ix) {
+            let place = self.place[node];
+            all[node] = values.get(place).cloned().ok_or_else(|| {
+                let n = values.len();
+                h5.error(dataset, format!("has {n} entries, but node {node} is at place {place}"))
+            })?;
+        }
+        Ok(all)
+    }
+}
+
+/// The values of a parameter, one a row: numbers, or lists of numbers; null for rows of NaN.
+fn own_values(h5: &Hdf5, dataset: &str) -> Result<Vec<Value>> {
+    let number = |x: f64| serde_json::Number::from_f64(x).map_or(Value::Null, Value::Number);
+    let rank = h5.rank(dataset)?;
+    if rank != 2 {
+        let numbers = h5.column(dataset)?.all_numbers_or_none()?;
+        return Ok(numbers.into_iter().map(number).collect());
+    }
+    let ([n_rows, n_columns], numbers) = h5.matrix(dataset)?;
+    let list = |row: &[f64]| match row.iter().filter(|x| x.is_nan()).count() {
+        n if n == row.len() => Ok(Value::Null),
+        0 if row.iter().all(|x| x.is_finite()) => Ok(row.iter().copied().map(number).collect()),
+        _ => Err(h5.error(dataset, "holds a list with an entry that is no number")),
+    };
+    match n_columns {
+        0 => Err(h5.error(dataset, format!("holds {n_rows} lists without entries"))),
+        _ => numbers.chunks_exact(n_columns).map(list).collect(),
     }
 }
 

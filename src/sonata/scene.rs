@@ -53,6 +53,9 @@ pub fn circuit_of_scene(
         weight_functions: &sonata.weight_functions,
     };
     let mut circuit = Circuit::read(&config, &options)?;
+    if !config.left_out.is_empty() {
+        circuit.notices.push(format!("not obeyed of the configuration: {}", config.left_out.join("; ")));
+    }
     if let Some(config_dt_ms) = config.dt_ms.filter(|dt| *dt != dt_ms) {
         circuit.notices.push(format!(
             "the configuration's run.dt is {config_dt_ms} ms; the scene's time.dt_ms, {dt_ms} ms, holds"
@@ -69,7 +72,7 @@ pub fn circuit_of_scene(
     if sources.is_empty() {
         sources.push(InputSource::default());
     }
-    let inputs = circuit.read_inputs(&sources, &config, dt_ms, n_steps)?;
+    let inputs = circuit.read_inputs(&sources, &config, dt_ms, n_steps, sonata.early_spikes)?;
     Ok((circuit, inputs))
 }
 
@@ -85,7 +88,7 @@ pub fn files_of_scene(sonata: &SonataScene, scene_file: &Path) -> Result<Vec<Pat
         files.push(file.h5.clone());
         files.extend(file.types.clone());
     }
-    files.extend(config.inputs.iter().filter_map(|input| input.file.clone()));
+    files.extend(config.inputs.iter().flat_map(|input| input.files.clone()));
     files.extend(sonata.inputs.iter().flat_map(|input| input.spikes.values()).map(|file| folder.join(file)));
     files.extend(config.node_sets_file.clone());
     for folder in config.components.values() {

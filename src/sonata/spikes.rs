@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::hdf5::Hdf5;
 use crate::error::{Error, Result};
+use crate::hdf5::{Column, Hdf5};
 
 /// Spikes of a population: node ids, and times in ms.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,23 +13,27 @@ pub struct Spikes {
     pub node_id: Vec<u64>,
     /// Time of each spike, ms.
     pub time_ms: Vec<f64>,
+    /// Whether the file, or who names it, says the unit of its times; else they are taken as ms.
+    pub names_unit: bool,
 }
 
-/// The spikes of a file by population. A file that names no population has them under the empty name. `trial` picks one of an
-/// NWB 1 file.
+/// The spikes of a file by population; those of a file that names no population have the empty name.
+pub type SpikeFile = BTreeMap<String, Spikes>;
+
+/// Reads the spikes of a file. `trial` picks one of an NWB 1 file; `unit` is that of the times where the file names none.
 ///
 /// # Errors
-/// Names file and dataset (or column) of what is missing, of another length, or no time.
-pub fn read_spikes(file: &Path, trial: Option<&str>) -> Result<BTreeMap<String, Spikes>> {
+/// Names file and dataset (or column) of what is missing, of another length, not read, or no time.
+pub fn read_spikes(file: &Path, trial: Option<&str>, unit: Option<&str>) -> Result<SpikeFile> {
     match file.extension().and_then(|e| e.to_str()) {
-        Some("csv" | "txt" | "dat") => read_csv(file),
+        Some("csv" | "txt" | "dat") => read_csv(file, unit),
         _ => {
             let h5 = Hdf5::open(file)?;
-            if h5.has_group("spikes") {
-                read_sonata(&h5)
-            } else if h5.has("units/spike_times") {
+            if h5.has_group("spikes")? {
+                read_sonata(&h5, unit)
+            } else if h5.has("units/spike_times")? {
                 read_units(&h5)
-            } else if h5.has_group("processing") {
+            } else if h5.has_group("processing")? {
                 read_spike_train(&h5, trial)
             } else {
                 let looked = "/spikes (SONATA), /units/spike_times (NWB 2) or /processing (NWB 1)";
@@ -40,40 +44,72 @@ pub fn read_spikes(file: &Path, trial: Option<&str>) -> Result<BTreeMap<String, 
 }
 
 /// SONATA: `/spikes/POPULATION/{node_ids,timestamps}`, before version 0.1 `/spikes/{gids,timestamps}`.
-fn read_sonata(h5: &Hdf5) -> Result<BTreeMap<String, Spikes>> {
+fn read_sonata(h5: &Hdf5, unit: Option<&str>) -> Result<SpikeFile> {
     let mut found = BTreeMap::new();
-    if h5.has("spikes/gids") {
-        found.insert(String::new(), read_pair(h5, "spikes/gids", "spikes/timestamps")?);
+    let datasets = h5.datasets("spikes")?;
+    let is_old = datasets.iter().any(|name| name == "gids");
+    for dataset in &datasets {
+        match dataset.as_str() {
+            "gids" => {
+                found.insert(String::new(), read_pair(h5, "spikes", "gids", unit)?);
+            }
+            "timestamps" if is_old => (),
+            _ => {
+                let layout =
+                    "spikes lie in a group of their population, /spikes/POPULATION/{node_ids,timestamps}";
+                return Err(h5.error(&format!("spikes/{dataset}"), format!("is in no population: {layout}")));
+            }
+        }
     }
     for population in h5.groups("spikes")? {
-        let at = format!("spikes/{population}");
-        found.insert(population, read_pair(h5, &format!("{at}/node_ids"), &format!("{at}/timestamps"))?);
+        let spikes = read_pair(h5, &format!("spikes/{population}"), "node_ids", unit)?;
+        found.insert(population, spikes);
     }
     Ok(found)
 }
 
-fn read_pair(h5: &Hdf5, ids: &str, times: &str) -> Result<Spikes> {
-    let node_id = h5.column(ids)?.all_ids()?;
-    let column = h5.column_of(times, node_id.len())?;
+/// The spikes in a group; the unit of its times is an attribute of theirs, or of the group.
+fn read_pair(h5: &Hdf5, group: &str, ids: &str, unit: Option<&str>) -> Result<Spikes> {
+    let node_id = h5.column(&format!("{group}/{ids}"))?.all_ids()?;
+    let times = format!("{group}/timestamps");
+    let column = h5.column_of(&times, node_id.len())?;
     let mut time_ms = column.all_numbers()?;
-    if let Some(unit) = h5.dataset_attribute(times, "units") {
-        let factor = match unit.trim() {
-            "ms" | "millisecond" | "milliseconds" => 1.0,
-            "s" | "sec" | "second" | "seconds" => 1e3,
-            other => return Err(column.error(format!("units = '{other}', must be ms or s"))),
-        };
-        time_ms.iter_mut().for_each(|t| *t *= factor);
+    let of_group = h5.group_attribute(group, "units")?;
+    let own = unit_of(h5, &times)?.or(of_group);
+    let unit = own.as_deref().or(unit);
+    let factor = unit.map_or(Ok(1.0), |unit| factor_of(&column, unit))?;
+    time_ms.iter_mut().for_each(|t| *t *= factor);
+    Ok(Spikes { node_id, time_ms, names_unit: unit.is_some() })
+}
+
+/// The unit that a dataset of times names.
+fn unit_of(h5: &Hdf5, times: &str) -> Result<Option<String>> {
+    Ok(match h5.dataset_attribute(times, "units")? {
+        Some(unit) => Some(unit),
+        None => h5.dataset_attribute(times, "unit")?,
+    })
+}
+
+fn factor_of(times: &Column, unit: &str) -> Result<f64> {
+    ms_of(unit).ok_or_else(|| times.error(format!("units = '{unit}', must be ms or s")))
+}
+
+/// A unit of time, ms.
+fn ms_of(unit: &str) -> Option<f64> {
+    match unit.trim() {
+        "ms" | "msec" | "millisecond" | "milliseconds" => Some(1.0),
+        "s" | "sec" | "second" | "seconds" => Some(1e3),
+        _ => None,
     }
-    Ok(Spikes { node_id, time_ms })
 }
 
 /// NWB 2: `/units` with times in seconds; a unit's id is its node.
-fn read_units(h5: &Hdf5) -> Result<BTreeMap<String, Spikes>> {
+fn read_units(h5: &Hdf5) -> Result<SpikeFile> {
     let times = h5.column("units/spike_times")?;
     let ends = h5.column("units/spike_times_index")?;
     let ids = h5.column_of("units/id", ends.len())?.all_ids()?;
     let (seconds, ends_at) = (times.all_numbers()?, ends.all_ids()?);
-    let mut spikes = Spikes::default();
+    let mut spikes = Spikes { names_unit: true, ..Spikes::default() };
     let mut first = 0;
     for (id, end) in ids.iter().zip(&ends_at) {
         let end = *end as usize;
@@ -84,11 +120,14 @@ fn read_units(h5: &Hdf5) -> Result<BTreeMap<String, Spikes>> {
         spikes.time_ms.extend(seconds[first..end].iter().map(|s| s * 1e3));
         first = end;
     }
+    if first != seconds.len() {
+        return Err(ends.error(format!("ends at {first} of the {} spikes", seconds.len())));
+    }
     Ok([(String::new(), spikes)].into())
 }
 
-/// NWB 1 as BMTK writes it: `/processing/TRIAL/spike_train/NODE/data`, ms.
-fn read_spike_train(h5: &Hdf5, trial: Option<&str>) -> Result<BTreeMap<String, Spikes>> {
+/// NWB 1 as BMTK writes it: `/processing/TRIAL/spike_train/NODE/data`, ms unless it names another unit.
+fn read_spike_train(h5: &Hdf5, trial: Option<&str>) -> Result<SpikeFile> {
     let trials = h5.groups("processing")?;
     let trial = match trial {
         Some(trial) => trial.to_owned(),
@@ -103,24 +142,29 @@ fn read_spike_train(h5: &Hdf5, trial: Option<&str>) -> Result<BTreeMap<String, S
         }
     };
     let at = format!("processing/{trial}/spike_train");
-    let mut spikes = Spikes::default();
+    let mut spikes = Spikes { names_unit: true, ..Spikes::default() };
     for node in h5.groups(&at)? {
         let unnamed = |_| h5.error(&format!("{at}/{node}"), "must be named by a node id");
         let id = node.parse::<u64>().map_err(unnamed)?;
-        let times = h5.column(&format!("{at}/{node}/data"))?.all_numbers()?;
+        let data = format!("{at}/{node}/data");
+        let times = h5.column(&data)?;
+        let factor = unit_of(h5, &data)?.map_or(Ok(1.0), |unit| factor_of(&times, &unit))?;
         spikes.node_id.extend(std::iter::repeat_n(id, times.len()));
-        spikes.time_ms.extend(times);
+        spikes.time_ms.extend(times.all_numbers()?.into_iter().map(|time| factor * time));
     }
     Ok([(String::new(), spikes)].into())
 }
 
 /// CSV separated by spaces, commas or tabs, with a header: `timestamps`, `node_ids` and, if there is one, `population`. Also
 /// one row a node with its times in one field, separated by commas (`gid spike-times`).
-fn read_csv(file: &Path) -> Result<BTreeMap<String, Spikes>> {
-    let text = std::fs::read_to_string(file).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::file(file, "there is no such file"),
-        _ => Error::file(file, e.to_string()),
-    })?;
+fn read_csv(file: &Path, unit: Option<&str>) -> Result<SpikeFile> {
+    let text = std::fs::read_to_string(file).map_err(Error::unreadable(file))?;
+    let factor = match unit {
+        None => 1.0,
+        Some(unit) => ms_of(unit).ok_or_else(|| {
+            Error::file(file, format!("its times are said to be in '{unit}', must be ms or s"))
+        })?,
+    };
     let header = text.lines().next().unwrap_or_default();
     let delimiter = [b' ', b',', b'\t'].into_iter().find(|d| header.contains(char::from(*d))).unwrap_or(b' ');
     let mut reader =
@@ -136,7 +180,16 @@ fn read_csv(file: &Path) -> Result<BTreeMap<String, Spikes>> {
     let times_at = position(&["timestamps", "spike_times", "spike-times", "times"])?;
     let ids_at = position(&["node_ids", "node_id", "gids", "gid"])?;
     let population_at = columns.iter().position(|c| c == "population" || c == "populations");
-    let mut found: BTreeMap<String, Spikes> = BTreeMap::new();
+    let others = columns.iter().enumerate().find(|(at, name)| {
+        // A table that pandas wrote has a first column without a name.
+        ![Some(times_at), Some(ids_at), population_at].contains(&Some(*at)) && !name.is_empty()
+    });
+    if let Some((_, other)) = others {
+        let reason =
+            format!("has a column '{other}', which is not read: take it out, with what it tells apart");
+        return Err(Error::file(file, reason));
+    }
+    let mut found = SpikeFile::new();
     for (ix, record) in reader.records().enumerate() {
         let record = record.map_err(|e| Error::file(file, e.to_string()))?;
         let field = |name: &str| format!("{name} in line {}", ix + 2);
@@ -145,13 +198,14 @@ fn read_csv(file: &Path) -> Result<BTreeMap<String, Spikes>> {
         })?;
         let spikes =
             found.entry(population_at.map_or(String::new(), |at| record[at].to_owned())).or_default();
+        spikes.names_unit = unit.is_some();
         for time in record[times_at].split(',').filter(|t| !t.is_empty()) {
             let time_ms: f64 = time.trim().parse().unwrap_or(f64::NAN);
             if !time_ms.is_finite() {
                 return Err(Error::field(file, field("timestamps"), time, "must be a time in ms"));
             }
             spikes.node_id.push(id);
-            spikes.time_ms.push(time_ms);
+            spikes.time_ms.push(factor * time_ms);
         }
     }
     Ok(found)

@@ -5,7 +5,29 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Attributes that all nodes or edges of a type share.
+/// Column that tells the rows of populations apart where several share a table.
+const POPULATION: &str = "population";
+
+/// Texts that stand for no value: those that pandas, which BMTK reads with, takes for none.
+const NONE: [&str; 12] =
+    ["", "NULL", "null", "None", "NaN", "nan", "-nan", "NA", "N/A", "n/a", "#N/A", "<NA>"];
+
+/// Whether a text of a table, or of a file of attributes, stands for no value.
+pub(super) fn is_none(text: &str) -> bool {
+    NONE.contains(&text)
+}
+
+/// The rows of a table, of all populations that share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TypesFile {
+    file: Option<PathBuf>,
+    id_column: String,
+    columns: Vec<String>,
+    /// Line, id and fields of each row.
+    rows: Vec<(usize, u64, Vec<String>)>,
+}
+
+/// Attributes that all nodes or edges of a type share, in one population.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TypeTable {
     /// The file; none where the circuit gives no table.
@@ -14,43 +36,93 @@ pub(super) struct TypeTable {
     rows: BTreeMap<u64, Vec<String>>,
 }
 
-impl TypeTable {
+impl TypesFile {
     /// Reads a table whose ids are in the column `id_column`. Without a file every id is known and has no attributes.
     pub(super) fn read(file: Option<&Path>, id_column: &str) -> Result<Self> {
         let Some(file) = file else { return Ok(Self::default()) };
+        let failed = |e: csv::Error| match e.into_kind() {
+            csv::ErrorKind::Io(source) => Error::unreadable(file)(source),
+            other => Error::file(file, in_words(&other)),
+        };
         let mut reader =
-            csv::ReaderBuilder::new().delimiter(b' ').trim(csv::Trim::All).from_path(file).map_err(|e| {
-                match e.kind() {
-                    csv::ErrorKind::Io(io) if io.kind() == std::io::ErrorKind::NotFound => {
-                        Error::file(file, "there is no such file")
-                    }
-                    _ => Error::file(file, e.to_string()),
-                }
-            })?;
-        let header = reader.headers().map_err(|e| Error::file(file, e.to_string()))?;
+            csv::ReaderBuilder::new().delimiter(b' ').trim(csv::Trim::All).from_path(file).map_err(failed)?;
+        let header = reader.headers().map_err(failed)?;
         let columns: Vec<String> = header.iter().map(str::to_owned).collect();
         let id_ix = columns.iter().position(|c| c == id_column).ok_or_else(|| {
             let shown = columns.join(", ");
             Error::file(file, format!("has no column '{id_column}' (separated by spaces: {shown})"))
         })?;
-        let mut rows = BTreeMap::new();
-        for (ix, record) in reader.records().enumerate() {
-            let line = ix + 2;
-            let record = record.map_err(|e| Error::file(file, e.to_string()))?;
+        let twice = (1..columns.len()).find(|ix| columns[..*ix].contains(&columns[*ix]));
+        if let Some(ix) = twice {
+            return Err(Error::file(file, format!("has two columns '{}'", columns[ix])));
+        }
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(failed)?;
+            let line = record.position().map_or(0, csv::Position::line) as usize;
             let id = record[id_ix].parse().map_err(|_| {
                 let field = format!("{id_column} in line {line}");
                 Error::field(file, field, &record[id_ix], "must be an integer from 0")
             })?;
-            if rows.insert(id, record.iter().map(str::to_owned).collect()).is_some() {
-                return Err(Error::field(file, format!("{id_column} in line {line}"), id, "is there twice"));
-            }
+            rows.push((line, id, record.iter().map(str::to_owned).collect()));
         }
-        Ok(Self { file: Some(file.to_path_buf()), columns, rows })
+        Ok(Self { file: Some(file.to_path_buf()), id_column: id_column.to_owned(), columns, rows })
     }
 
+    /// The rows of one population: those that name it, and those that name none. A table that names one other population alone has all
+    /// rows for it: it was made under another name.
+    pub(super) fn of_population(&self, population: &str) -> Result<TypeTable> {
+        let column = self.columns.iter().position(|c| c == POPULATION);
+        let named = |fields: &Vec<String>| {
+            column.map(|ix| fields[ix].as_str()).filter(|name| !is_none(name)).map(str::to_owned)
+        };
+        let mut names: Vec<String> = self.rows.iter().filter_map(|(_, _, fields)| named(fields)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let all = names.len() == 1 && names[0] != population;
+        let mut rows = BTreeMap::new();
+        for (line, id, fields) in &self.rows {
+            if !all && named(fields).is_some_and(|name| name != population) {
+                continue;
+            }
+            if rows.insert(*id, fields.clone()).is_some() {
+                let field = format!("{} in line {line}", self.id_column);
+                let file = self.file.as_deref().unwrap_or(Path::new(""));
+                return Err(Error::field(
+                    file,
+                    field,
+                    id,
+                    format!("is there twice for population '{population}'"),
+                ));
+            }
+        }
+        Ok(TypeTable { file: self.file.clone(), columns: self.columns.clone(), rows })
+    }
+}
+
+/// What is wrong with a table, without the crate's own name of it.
+fn in_words(kind: &csv::ErrorKind) -> String {
+    match kind {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            format!("line {line} has {len} fields, its header {expected_len} (separated by spaces)")
+        }
+        csv::ErrorKind::Utf8 { pos, .. } => {
+            format!("line {} is no UTF-8", pos.as_ref().map_or(0, csv::Position::line))
+        }
+        other => format!("is no table: {other:?}"),
+    }
+}
+
+impl TypeTable {
     /// The file, or `otherwise` where there is none, for messages.
     pub(super) fn file_or<'a>(&'a self, otherwise: &'a Path) -> &'a Path {
         self.file.as_deref().unwrap_or(otherwise)
+    }
+
+    /// Names of the columns.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str)
     }
 
     /// Whether the table has a column.
@@ -69,11 +141,11 @@ impl TypeTable {
         }
     }
 
-    /// An attribute of a type, `None` where it has none (empty or NULL).
+    /// An attribute of a type, `None` where it has none.
     pub(super) fn get(&self, id: u64, column: &str) -> Option<&str> {
         let ix = self.columns.iter().position(|c| c == column)?;
         let value = self.rows.get(&id)?[ix].as_str();
-        (!value.is_empty() && value != "NULL" && value != "None").then_some(value)
+        (!is_none(value)).then_some(value)
     }
 
     /// A number of a type, `None` where it has none.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Prepared, prepare};
 use crate::error::Result;
-use crate::network::Network;
+use crate::network::{NamedNodes, Network, NodeNames};
 use crate::output::Progress;
 use crate::plan::Plan;
 
@@ -33,6 +33,28 @@ impl NetworkSize {
             n_background: network.n_background,
             n_edges: [ends[0], ends[1] - ends[0], ends[2] - ends[1]],
         }
+    }
+}
+
+/// A population of neurons.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PopulationSize {
+    /// Its name.
+    pub population: String,
+    /// How many of its nodes are neurons of the network.
+    pub n_neurons: usize,
+    /// Smallest and largest of their ids.
+    pub node_ids: Option<[u64; 2]>,
+}
+
+impl PopulationSize {
+    pub(super) fn of(names: &NodeNames) -> Vec<Self> {
+        let size = |named: &NamedNodes| Self {
+            population: named.population.clone(),
+            n_neurons: named.ids.len(),
+            node_ids: named.ids.iter().min().zip(named.ids.iter().max()).map(|(min, max)| [*min, *max]),
+        };
+        names.populations().map(|(_, named)| size(named)).collect()
     }
 }
 

@@ -48,6 +48,25 @@ impl Reports {
                     listed.dedup();
                     listed
                 }
+                ReportNeuronsScene::Nodes(nodes) => {
+                    let names = network.node_names();
+                    let mut listed = Vec::new();
+                    for (population, ids) in nodes {
+                        for id in ids {
+                            let Some(neuron) = names.neuron(population, *id) else {
+                                let of: Vec<&str> =
+                                    names.populations().map(|(_, named)| named.population.as_str()).collect();
+                                let limit =
+                                    format!("is no node of the network's populations {}", of.join(", "));
+                                return refuse(&format!("neurons[{population:?}]"), id, limit);
+                            };
+                            listed.push(neuron);
+                        }
+                    }
+                    listed.sort_unstable();
+                    listed.dedup();
+                    listed
+                }
                 ReportNeuronsScene::Share { share, cell_types } => {
                     if let Some(unknown) = cell_types.iter().find(|t| !known.contains(t)) {
                         return refuse(

@@ -25,7 +25,7 @@ use crate::loss::{self, FunctionLosses, LossValues, Responses, TrialKind};
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::network::lgn_units;
 use crate::network::tables::{Split, Tables};
-use crate::network::{Network, Vocabulary};
+use crate::network::{Network, NodeNames, Vocabulary};
 use crate::output::{PhaseMs, StepMetrics};
 use crate::plan::Plan;
 use crate::scene::{CheckpointScene, ElectrophysiologyLossScene, NetworkScene, StepsBetween};
@@ -36,7 +36,7 @@ use crate::sim::{
     AdjointReport, ForwardReport, KernelTime, Simulation, SourceDrive, SourceFilters, SourceSpikes, TapeFit,
 };
 use crate::stimulus::TrialCondition;
-use crate::stimulus::drive::{self, Filters};
+use crate::stimulus::drive::{self, Drive, Filters};
 use crate::stimulus::lgn::{self, LgnUnit, SCREEN_DEG};
 
 pub use evaluation::{NeuronRange, TrialRecording};
@@ -74,6 +74,8 @@ pub struct Session {
     tuning_angle_deg: Vec<f32>,
     /// Types of the network.
     vocabulary: Vocabulary,
+    /// What the neurons are called.
+    names: NodeNames,
     /// Factors of the terms; a term that is not named has 1.
     factors: BTreeMap<String, f64>,
 }
@@ -85,6 +87,17 @@ struct Stimulus {
     filters: Filters,
     /// Whether each LGN unit has a synapse.
     has_synapses: Vec<bool>,
+    /// What the units see under the conditions that are shown next, made while the device was at work.
+    prepared: Option<(Vec<TrialCondition>, Drive)>,
+}
+
+impl Stimulus {
+    /// What the units see in the trials of a batch.
+    fn drive(&self, plan: &Plan, conditions: &[TrialCondition]) -> Drive {
+        let Self { lgn_units, n_background, filters, .. } = self;
+        let (dt_ms, n_steps) = (plan.scene.time.dt_ms, plan.n_steps as usize);
+        drive::drive(lgn_units, *n_background, conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG)
+    }
 }
 
 impl Session {
@@ -181,6 +194,7 @@ impl Session {
             rate_mean_hz: vec![0.0; network.neurons.len()],
             tuning_angle_deg: network.neurons.tuning_angle_deg.clone(),
             vocabulary: network.vocabulary.clone(),
+            names: network.node_names(),
             factors: BTreeMap::new(),
         })
     }
@@ -346,7 +360,7 @@ impl Session {
         }
         let seeds = self.seeds(&values);
         let population: Vec<f32> = values.population_seeds().iter().map(|seed| *seed as f32).collect();
-        let adjoint = self.simulation.adjoint_of_groups(&seeds, &population)?;
+        let adjoint = self.adjoint_beside_stimulus(training_step + 1, &seeds, &population)?;
         if let Some(term) = &self.plan.scene.losses.selectivity {
             update_rate_mean(&mut self.rate_mean_hz, term, &responses);
         }
@@ -369,6 +383,26 @@ impl Session {
             ..StepMetrics::default()
         };
         Ok((metrics, adjoint))
+    }
+
+    /// Runs the adjoint pass; meanwhile the host works out what the next training step shows.
+    fn adjoint_beside_stimulus(
+        &mut self,
+        next_step: u32,
+        seeds: &[f32],
+        population: &[f32],
+    ) -> Result<AdjointReport> {
+        let (plan, simulation) = (&self.plan, &mut self.simulation);
+        let Some(stimulus) = &mut self.stimulus else {
+            return simulation.adjoint_of_groups(seeds, population);
+        };
+        let conditions = schedule::conditions(&plan.scene.trials, plan.scene.seed, next_step);
+        let (adjoint, drive) = std::thread::scope(|scope| {
+            let drive = scope.spawn(|| stimulus.drive(plan, &conditions));
+            (simulation.adjoint_of_groups(seeds, population), drive.join())
+        });
+        stimulus.prepared = drive.ok().map(|drive| (conditions, drive));
+        adjoint
     }
 
     /// Tells the optimiser the slopes of the structure terms; their values.
@@ -395,7 +429,7 @@ impl Session {
         Ok(Some(step.value))
     }
 
-    /// Device time by kernel in the last segment of the last training step; weights stay as they are. For benches.
+    /// Device time by kernel in the last segment of the last training step; weights stay as they are. For `simrun measure`.
     pub fn profile(&mut self) -> Result<Vec<KernelTime>> {
         let seeds = vec![1e-3; self.simulation.layout().plane_words()];
         let mut times = self.simulation.profile(&seeds)?;
@@ -427,11 +461,11 @@ impl Session {
     }
 
     fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {
-        let Some(stimulus) = &self.stimulus else { return Ok(()) };
-        let Stimulus { lgn_units, n_background, filters, .. } = stimulus;
-        let (dt_ms, n_steps) = (self.plan.scene.time.dt_ms, self.plan.n_steps as usize);
-        let drive =
-            drive::drive(lgn_units, *n_background, conditions, filters.n_taps, dt_ms, n_steps, SCREEN_DEG);
+        let Some(stimulus) = &mut self.stimulus else { return Ok(()) };
+        let drive = match stimulus.prepared.take() {
+            Some((prepared, drive)) if prepared == conditions => drive,
+            _ => stimulus.drive(&self.plan, conditions),
+        };
         self.simulation.set_stimulus(&SourceDrive {
             amplitude: &drive.amplitude,
             group_trials: &drive.group_trials,
@@ -527,7 +561,7 @@ fn stimulus(plan: &Plan, tables: &Tables, network: &Network) -> Result<Option<St
     let filters = drive::filters(&lgn_units, n_background, v1.background.rate_hz);
     let ends = &network.rows.offsets[network.neurons.len()..];
     let has_synapses = ends.windows(2).take(lgn_units.len()).map(|row| row[1] > row[0]).collect();
-    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses }))
+    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses, prepared: None }))
 }
 
 fn drawn(filters: &Filters) -> SourceFilters<'_> {

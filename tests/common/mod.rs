@@ -7,6 +7,7 @@ pub(crate) mod circuit;
 pub(crate) mod small_network;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use simrun::model::cell::CellMode;
 use simrun::model::kinetics::Ports;
@@ -15,9 +16,12 @@ use simrun::network::tables::Tables;
 use simrun::network::{CellModel, Network, pack_target, target_neuron};
 use simrun::sim::layout::Layout;
 
-/// The project's root.
+/// The project's root; `SIMRUN_ROOT` where the tests were carried to another machine.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::var_os("SIMRUN_ROOT").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    });
+    &ROOT
 }
 
 /// The shipped tables.

@@ -50,6 +50,10 @@ const SCENE: &str = r#"(seed: 1, tables: "TABLES", network: Sonata(config: "conf
  evaluate: (directions_deg: [0], n_trials: 1))"#;
 
 impl SonataCircuit {
+    /// A cell in the words of NEST's GLIF models before they were part of NEST.
+    pub(crate) const OLD_CELL: &str = r#"{"V_th": -50, "E_L": -70, "V_reset": -71, "g": 10, "C_m": 100, "t_ref": 2, "V_m": -70,
+ "tau_syn": [5, 3], "V_dynamics_method": "linear_exact", "asc_amps": [-5, -20], "asc_init": [0, 0], "k": [0.003, 0.03], "r": [1, 1]}"#;
+
     /// Four neurons (two of each sign), three LGN units, seven edges between neurons and four from LGN, of which two are of a pair.
     pub(crate) fn good() -> Self {
         let mut circuit = Self::default();

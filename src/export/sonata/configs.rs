@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::nodes::layer_and_kind;
 use super::{Export, SOURCE_POPULATIONS};
 use crate::error::Result;
+use crate::network::BUILT_POPULATION as POPULATION;
 use crate::network::CELL_TYPES;
-use crate::output::spikes::POPULATION;
 use crate::scene::{ReportScene, ReportVariable};
 use crate::stimulus::TrialCondition;
 

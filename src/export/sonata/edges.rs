@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::{Export, SOURCE_POPULATIONS, sonata_root};
 use crate::error::Result;
+use crate::network::BUILT_POPULATION as POPULATION;
 use crate::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, N_CELL_TYPES, target_delay_steps, target_neuron,
 };
 use crate::output::h5::{self, Group};
-use crate::output::spikes::POPULATION;
 
 /// First edge type.
 const FIRST_TYPE: usize = 100;

@@ -56,6 +56,11 @@ impl Export<'_> {
             group.column("z", &neurons.z_um)?.text("units", "um")?;
             group.column("tuning_angle", &neurons.tuning_angle_deg)?.text("units", "deg")?;
             group.column("target_sizes", &neurons.target_n_synapses)?.text("units", "synapses")?;
+            // libsonata knows a node by its place, so that cells of an EM table keep their ids as an attribute.
+            if let Some(names) = &network.names {
+                let ids = names.populations().flat_map(|(_, named)| named.ids.iter().copied());
+                group.column("cell_id", &ids.collect::<Vec<u64>>())?;
+            }
             let library = group.group("@library")?;
             let cell_type = |n: usize| CELL_TYPES[usize::from(neurons.cell_type_ix[n])];
             let enumerate = |name: &str, value: &dyn Fn(usize) -> &'static str| {

@@ -1,9 +1,11 @@
 //! A calibration: factors on the LGN and background weights of every cell model, found by simulation (`simrun calibrate`).
 //!
 //! A factor means something only beside the weights that it multiplies and the cell that they reach, so the table says in its head what it was
-//! made for. Cell model, ports and time step must be those of the scene; another network, size or seed is only said.
+//! made for. Its rows must be the network's cell models, and point cells or two compartments as in the scene; in what else the scene differs is
+//! only said.
 
 use std::fmt::Write as _;
+use std::mem::discriminant;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use super::super::{CELL_TYPES, CellModel, Network, target_neuron};
 use super::sheet::{Row, Sheet};
 use super::{PROBABILITIES, Quantity, Split, Tables};
 use crate::plan::Plan;
-use crate::scene::{self, CellsScene, NetworkScene, Scene};
+use crate::scene::{self, CellsScene, ModeScene, NetworkScene, Scene};
 use crate::{Error, Result};
 
 /// Factors of a cell model on the weights of its input.
@@ -129,7 +131,7 @@ impl Calibration {
     /// recordings.
     ///
     /// # Errors
-    /// Those of [`Calibration::read`]; a table made for other cells, ports or time steps, or for other cell models than `cell_models`.
+    /// Those of [`Calibration::read`]; a table made for the other cell mode, or for other cell models than `cell_models`.
     pub fn of_plan(
         plan: &Plan,
         tables: &Tables,
@@ -142,7 +144,7 @@ impl Calibration {
         Ok(Some((calibration, said)))
     }
 
-    /// Refuses a table that is of other cells than a scene's and its network's; what else differs is returned, a line each.
+    /// Refuses a table that is of other cell models than the network's, or of the other cell mode; in what else it differs is returned, a line each.
     ///
     /// # Errors
     /// Names file, field and what the scene has.
@@ -154,25 +156,35 @@ impl Calibration {
         cell_models: &[CellModel],
     ) -> Result<Vec<String>> {
         let made_for = &self.made_for;
-        let mut other = scene.clone();
-        (other.cells, other.time.dt_ms) = (made_for.cells.clone(), made_for.dt_ms);
         let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if let Some((field, table, own)) = scene::first_difference(&other, scene, &[])? {
-            let limit =
-                format!("the scene has {}; a factor on a weight means another rate there", one_line(&own));
-            return Err(Error::field(file, format!("made for {field}"), one_line(&table), limit));
+        let mut own = scene.clone();
+        own.network.set_calibration(None);
+        let mut other = own.clone();
+        other.cells.mode = made_for.cells.mode;
+        if discriminant(&other.cells.mode) != discriminant(&own.cells.mode) {
+            let mode = |mode: &ModeScene| match mode {
+                ModeScene::Point => "Point",
+                ModeScene::TwoCompartment { .. } => "TwoCompartment",
+            };
+            let limit = format!(
+                "the scene has {}, where a factor means another rate; simrun calibrate makes a table, network.calibration=None does without",
+                mode(&own.cells.mode)
+            );
+            return Err(Error::field(file, "made for cells.mode", mode(&other.cells.mode), limit));
         }
-        if std::mem::discriminant(&made_for.network) != std::mem::discriminant(&scene.network) {
-            return Err(Error::file(
-                file,
-                "was made for another kind of network (built, or read from SONATA files)",
-            ));
+        if discriminant(&made_for.network) != discriminant(&scene.network) {
+            let reason = "was made for another kind of network (built, or read from SONATA files)";
+            return Err(Error::file(file, reason));
         }
         self.hold_models(file, cell_models)?;
         let mut said = Vec::new();
-        let mut own = scene.clone();
-        own.network.set_calibration(None);
-        (other.seed, other.network) = (made_for.seed, made_for.network.clone());
+        other = Scene {
+            seed: made_for.seed,
+            cells: made_for.cells.clone(),
+            network: made_for.network.clone(),
+            ..other
+        };
+        other.time.dt_ms = made_for.dt_ms;
         if let Some((field, table, own)) = scene::first_difference(&other, &own, &[])? {
             let (table, own) = (one_line(&table), one_line(&own));
             said.push(format!(

@@ -21,7 +21,7 @@ struct Bench {
 impl Bench {
     /// V1 within 60 um with these settings beside; `change` is done to the weights before.
     fn new(settings: &[&str], change: impl FnOnce(&Tables, &mut Network)) -> Self {
-        let small = ["network.radius_um=60", "network.core_radius_um=60"];
+        let small = ["network.radius_um=60", "network.core_radius_um=60", "network.calibration=None"];
         let settings: Vec<String> = small.iter().chain(settings).map(ToString::to_string).collect();
         let file = std::path::Path::new(ROOT).join("scenes/v1_4k.ron");
         let plan = Plan::read(&file, &settings).unwrap();

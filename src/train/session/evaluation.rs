@@ -15,6 +15,7 @@ use crate::evaluate::{
 use crate::loss::Responses;
 use crate::loss::targets::FunctionTargets;
 use crate::model::cell::N_CELL_PARAMETERS;
+use crate::network::NodeNames;
 use crate::network::tables::{Split, Tables};
 use crate::output::reports::PotentialReport;
 use crate::output::spikes::{TrialSpikes, TrialStimulus};
@@ -76,6 +77,11 @@ pub struct NeuronRange {
 }
 
 impl Session {
+    /// What the neurons are called.
+    pub fn names(&self) -> &NodeNames {
+        &self.names
+    }
+
     /// The neurons' cell types, in the order of the neurons.
     pub fn neurons_by_type(&self) -> Vec<NeuronRange> {
         let types: Vec<usize> =
@@ -183,7 +189,7 @@ impl Session {
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
         let mut tuning = Tuning::new(self.rate_mean_hz.len());
         let mut contrasts = ContrastResponses::default();
-        let mut spikes = TrialSpikes::new(self.plan.scene.time.dt_ms, self.plan.n_steps);
+        let mut spikes = TrialSpikes::new(self.plan.scene.time.dt_ms, self.plan.n_steps, self.names.clone());
         let mut reports = Vec::new();
         let mut fano = FanoSums::default();
         for (presentation, shown) in batches.iter().enumerate() {

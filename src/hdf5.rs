@@ -1,0 +1,343 @@
+//! Reading HDF5 files: columns, whole or block by block, and attributes. Every error names file and object.
+//!
+//! A thin layer over `rust-hdf5` that believes nothing a damaged file can say: declared sizes are compared with the file's own before
+//! anything is allocated, a panic of the crate is a damaged file, and an object that cannot be read is never taken for one that is not there.
+
+use std::path::{Path, PathBuf};
+
+use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, Hdf5Error, StorageLayout};
+
+use crate::error::{self, Error, Result};
+
+/// Deflate, the densest filter that is read here, packs at most 1032 bytes into one (zlib.net/zlib_tech.html).
+const MOST_PACKED: u64 = 1032;
+/// Sizes up to this are taken without a look at the file's own, bytes.
+const SMALL: u64 = 64 << 20;
+
+/// An HDF5 file that is read.
+pub struct Hdf5 {
+    file: H5File,
+    path: PathBuf,
+    n_bytes: u64,
+}
+
+/// A dataset of one dimension.
+pub struct Column {
+    dataset: H5Dataset,
+    path: PathBuf,
+    name: String,
+    len: usize,
+}
+
+impl Hdf5 {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// A file that is not there, cannot be opened, or is no HDF5.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.is_file() {
+            return Err(Error::file(path, "there is no such file"));
+        }
+        let n_bytes = std::fs::metadata(path).map_err(Error::unreadable(path))?.len();
+        // A lock that a file system refuses is no reason not to read.
+        let open = || H5File::options().best_effort_locking().open(path);
+        let file = error::catch_panics(path, || {
+            open().map_err(|e| match e {
+                Hdf5Error::Io(source) => Error::unreadable(path)(source),
+                other => Error::file(path, format!("cannot be read as HDF5: {other}")),
+            })
+        })?;
+        Ok(Self { file, path: path.to_path_buf(), n_bytes })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// An error about a dataset or group of this file.
+    pub fn error(&self, name: &str, reason: impl std::fmt::Display) -> Error {
+        Error::file(&self.path, format!("{name}: {reason}"))
+    }
+
+    /// Something of the file, none where there is nothing of that name.
+    fn found<T>(&self, name: &str, read: impl FnOnce() -> rust_hdf5::Result<T>) -> Result<Option<T>> {
+        error::catch_panics(&self.path, || match read() {
+            Ok(found) => Ok(Some(found)),
+            Err(Hdf5Error::NotFound(_)) => Ok(None),
+            Err(other) => Err(self.error(name, other)),
+        })
+    }
+
+    /// Names of the groups in a group, sorted.
+    ///
+    /// # Errors
+    /// A group that is not there.
+    pub fn groups(&self, group: &str) -> Result<Vec<String>> {
+        let names = self.found(group, || self.file.root_group().group(group)?.group_names())?;
+        names.ok_or_else(|| self.error(group, "there is no such group"))
+    }
+
+    /// Names of the datasets in a group, sorted; none where there is no such group.
+    ///
+    /// # Errors
+    /// A group that cannot be read.
+    pub fn datasets(&self, group: &str) -> Result<Vec<String>> {
+        let names = self.found(group, || self.file.root_group().group(group)?.dataset_names())?;
+        let mut names = names.unwrap_or_default();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether there is such a group.
+    ///
+    /// # Errors
+    /// A group that is there and cannot be read.
+    pub fn has_group(&self, group: &str) -> Result<bool> {
+        Ok(self.found(group, || self.file.root_group().group(group))?.is_some())
+    }
+
+    /// Whether there is such a dataset.
+    ///
+    /// # Errors
+    /// A dataset that is there and cannot be read.
+    pub fn has(&self, dataset: &str) -> Result<bool> {
+        Ok(self.found(dataset, || self.file.dataset(dataset))?.is_some())
+    }
+
+    /// A dataset of one dimension.
+    ///
+    /// # Errors
+    /// A dataset that is not there, has other dimensions, or declares more than the file can hold.
+    pub fn column(&self, name: &str) -> Result<Column> {
+        let dataset = self.dataset(name)?;
+        let shape = dataset.shape();
+        if dataset.is_null() || shape.len() != 1 {
+            let n = if dataset.is_null() { "none".to_owned() } else { shape.len().to_string() };
+            return Err(self.error(name, format!("must have one dimension, it has {n}")));
+        }
+        Ok(Column { len: shape[0], dataset, path: self.path.clone(), name: name.to_owned() })
+    }
+
+    /// A column that must have `len` entries.
+    ///
+    /// # Errors
+    /// As [`Hdf5::column`], and one of another length.
+    pub fn column_of(&self, name: &str, len: usize) -> Result<Column> {
+        let column = self.column(name)?;
+        if column.len != len {
+            return Err(self.error(name, format!("has {} entries where {len} are needed", column.len)));
+        }
+        Ok(column)
+    }
+
+    /// Number of dimensions of a dataset.
+    ///
+    /// # Errors
+    /// As [`Hdf5::column`].
+    pub fn rank(&self, name: &str) -> Result<usize> {
+        Ok(self.dataset(name)?.shape().len())
+    }
+
+    /// A dataset of two dimensions with its shape, row after row; an entry that is NaN stays.
+    ///
+    /// # Errors
+    /// As [`Hdf5::column`].
+    pub fn matrix(&self, name: &str) -> Result<([usize; 2], Vec<f64>)> {
+        let dataset = self.dataset(name)?;
+        let shape = dataset.shape();
+        let [rows, columns] = shape[..] else {
+            return Err(self.error(name, format!("must have two dimensions, it has {}", shape.len())));
+        };
+        let column = Column { len: rows * columns, dataset, path: self.path.clone(), name: name.to_owned() };
+        Ok(([rows, columns], column.read_numbers(&[0, 0], &[rows, columns])?))
+    }
+
+    /// A dataset of any shape whose declared sizes the file can hold.
+    fn dataset(&self, name: &str) -> Result<H5Dataset> {
+        let found = self.found(name, || self.file.dataset(name))?;
+        let dataset = found.ok_or_else(|| self.error(name, "there is no such dataset"))?;
+        error::catch_panics(&self.path, || {
+            check_sizes(&dataset, self.n_bytes).map_err(|reason| self.error(name, reason))
+        })?;
+        Ok(dataset)
+    }
+
+    /// A text attribute of a dataset, if it has one.
+    ///
+    /// # Errors
+    /// An attribute that is there and is no text.
+    pub fn dataset_attribute(&self, dataset: &str, attribute: &str) -> Result<Option<String>> {
+        let at = format!("attribute '{attribute}' of {dataset}");
+        let Some(found) = self.found(dataset, || self.file.dataset(dataset))? else { return Ok(None) };
+        let names = self.found(dataset, || found.attr_names())?.unwrap_or_default();
+        if !names.iter().any(|name| name == attribute) {
+            return Ok(None);
+        }
+        self.found(&at, || found.attr(attribute)?.read_string())
+    }
+
+    /// A text attribute of a group, if it has one.
+    ///
+    /// # Errors
+    /// An attribute that is there and is no text.
+    pub fn group_attribute(&self, group: &str, attribute: &str) -> Result<Option<String>> {
+        let Some(found) = self.found(group, || self.file.root_group().group(group))? else { return Ok(None) };
+        let names = self.found(group, || found.attr_names())?.unwrap_or_default();
+        if !names.iter().any(|name| name == attribute) {
+            return Ok(None);
+        }
+        self.found(&format!("attribute '{attribute}' of {group}"), || found.attr_string(attribute))
+    }
+}
+
+/// Refuses a dataset that declares more than a file of `n_bytes` bytes can hold.
+///
+/// # Errors
+/// Why, in words.
+pub fn check_sizes(dataset: &H5Dataset, n_bytes: u64) -> std::result::Result<(), String> {
+    let product = |sizes: &[usize]| {
+        let element = dataset.element_size().max(1) as u64;
+        sizes.iter().try_fold(element, |all, size| all.checked_mul(*size as u64)).unwrap_or(u64::MAX)
+    };
+    let layout = dataset.storage_layout().map_err(|e| e.to_string())?;
+    if layout == StorageLayout::Virtual || !dataset.external_files().map_err(|e| e.to_string())?.is_empty() {
+        return Err(
+            "lies in other files (a virtual dataset, or external storage); copy it into one".to_owned()
+        );
+    }
+    let most = n_bytes.saturating_mul(MOST_PACKED).max(SMALL);
+    let declared = product(&dataset.shape());
+    if declared > most {
+        return Err(format!("declares {declared} bytes, which a file of {n_bytes} bytes cannot hold"));
+    }
+    // A chunk is unpacked whole, whatever part of it the dataset reaches; that of a dataset that can grow may be the larger.
+    let chunk = dataset.chunk_dims().map_or(0, |sizes| product(&sizes));
+    if chunk > declared.max(SMALL) {
+        return Err(format!("declares chunks of {chunk} bytes for {declared} bytes of data"));
+    }
+    Ok(())
+}
+
+impl Column {
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// An error about this column.
+    pub fn error(&self, reason: impl std::fmt::Display) -> Error {
+        Error::file(&self.path, format!("{}: {reason}", self.name))
+    }
+
+    /// Non-negative integers from `first` on.
+    ///
+    /// # Errors
+    /// Entries that are none.
+    pub fn ids(&self, first: usize, count: usize) -> Result<Vec<u64>> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        error::catch_panics(&self.path, || {
+            self.dataset
+                .read_numeric_slice_as::<u64>(&[first], &[count])
+                .map_err(|e| self.error(format!("must hold integers from 0: {e}")))
+        })
+    }
+
+    /// All entries as non-negative integers.
+    ///
+    /// # Errors
+    /// Entries that are none.
+    pub fn all_ids(&self) -> Result<Vec<u64>> {
+        self.ids(0, self.len)
+    }
+
+    /// Ids of types; -1, which some files give to nodes without a type, becomes the largest.
+    ///
+    /// # Errors
+    /// Entries that are no integers.
+    pub fn type_ids(&self, first: usize, count: usize) -> Result<Vec<u64>> {
+        self.ids(first, count).or_else(|e| {
+            error::catch_panics(&self.path, || {
+                let signed = self.dataset.read_numeric_slice_as::<i64>(&[first], &[count]);
+                Ok(signed.map_err(|_| e)?.into_iter().map(|id| id as u64).collect())
+            })
+        })
+    }
+
+    /// Finite numbers from `first` on.
+    ///
+    /// # Errors
+    /// Entries that are none.
+    pub fn numbers(&self, first: usize, count: usize) -> Result<Vec<f64>> {
+        let numbers = self.read_numbers(&[first], &[count])?;
+        match numbers.iter().position(|x| !x.is_finite()) {
+            Some(at) => Err(self.error(format!("entry {} is {}, no number", first + at, numbers[at]))),
+            None => Ok(numbers),
+        }
+    }
+
+    /// All entries as finite numbers.
+    ///
+    /// # Errors
+    /// Entries that are none.
+    pub fn all_numbers(&self) -> Result<Vec<f64>> {
+        self.numbers(0, self.len)
+    }
+
+    /// All entries as numbers; NaN where an entry is none.
+    ///
+    /// # Errors
+    /// Entries that are infinite or no numbers.
+    pub fn all_numbers_or_none(&self) -> Result<Vec<f64>> {
+        let numbers = self.read_numbers(&[0], &[self.len])?;
+        match numbers.iter().position(|x| x.is_infinite()) {
+            Some(at) => Err(self.error(format!("entry {at} is {}, no number", numbers[at]))),
+            None => Ok(numbers),
+        }
+    }
+
+    fn read_numbers(&self, starts: &[usize], counts: &[usize]) -> Result<Vec<f64>> {
+        if counts.contains(&0) {
+            return Ok(Vec::new());
+        }
+        error::catch_panics(&self.path, || {
+            match self.dataset.read_numeric_slice_as::<f64>(starts, counts) {
+                Ok(numbers) => Ok(numbers),
+                // Integers do not turn into floats by themselves.
+                Err(_) => Ok(self
+                    .dataset
+                    .read_numeric_slice_as::<i64>(starts, counts)
+                    .map_err(|e| self.error(format!("must hold numbers: {e}")))?
+                    .into_iter()
+                    .map(|i| i as f64)
+                    .collect()),
+            }
+        })
+    }
+
+    /// All entries as texts.
+    ///
+    /// # Errors
+    /// Entries that are none.
+    pub fn texts(&self) -> Result<Vec<String>> {
+        if self.len == 0 {
+            return Ok(Vec::new());
+        }
+        error::catch_panics(&self.path, || {
+            self.dataset.read_strings().map_err(|e| self.error(format!("must hold texts: {e}")))
+        })
+    }
+
+    /// Whether the dataset holds texts.
+    pub fn is_text(&self) -> bool {
+        let datatype = self.dataset.datatype();
+        matches!(&datatype, Ok(DatatypeMessage::FixedString { .. } | DatatypeMessage::VarLenString { .. }))
+    }
+}

@@ -1,0 +1,365 @@
+//! Calibrations of LGN and background weights: what the shipped tables reach, how they are found, and which are refused. Trials that start from a
+//! settled grey: the state they start in, and runs that are continued.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+#[path = "common/em_table.rs"]
+#[allow(dead_code)]
+mod em_table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use simrun::evaluate::rate_misses;
+use simrun::gpu::Gpu;
+use simrun::network::CELL_TYPES;
+use simrun::network::tables::{Calibration, Tables, recorded_grey_hz};
+use simrun::plan::Plan;
+use simrun::setup;
+use simrun::train::Session;
+
+fn simrun(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("NODEVICE_SELECT", "1");
+    command.output().unwrap()
+}
+
+fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn refused(output: &Output, words: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "more than one line:\n{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "'{word}' is not in: {stderr}");
+    }
+}
+
+fn plan(scene: &str, settings: &[&str]) -> Plan {
+    let file = common::root().join("scenes").join(scene);
+    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    Plan::read(&file, &settings).unwrap()
+}
+
+/// Before any training, `v1_4k` as it is shipped fires as recorded: every cell type's mean under grey is within 20 % of the recorded median,
+/// and half of the medians of pyramidal, PV and SST cells, evoked and grey, lie within the recorded interquartile range.
+#[test]
+fn the_shipped_network_starts_at_the_recorded_rates() {
+    // Two directions and grey, ten trials each, in one batch.
+    let plan = plan(
+        "v1_4k.ron",
+        &[
+            "trials.n_evoked=20",
+            "trials.n_spontaneous=10",
+            "evaluate.directions_deg=[0, 90]",
+            "evaluate.n_trials=10",
+        ],
+    );
+    let tables = Tables::of_plan(&plan).unwrap();
+    let mut said = Vec::new();
+    let built = setup::build(&plan, &tables, &mut |line| said.push(line.to_owned())).unwrap();
+    assert!(said.is_empty(), "the shipped table is not of the shipped scene: {said:?}");
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let evaluation = Session::new(&plan, &gpu, &tables, built).unwrap().evaluate().unwrap();
+    let mut far = Vec::new();
+    for row in &evaluation.train {
+        let grey = row.rate_spontaneous_hz.as_ref().unwrap();
+        let Some(target_hz) = grey.target_median else { continue };
+        println!("{} {:.2} Hz, recorded {target_hz:.2}", row.cell_type, grey.mean);
+        if (grey.mean / target_hz - 1.0).abs() > 0.2 {
+            far.push(format!("{} {:.2} Hz for {target_hz:.2}", row.cell_type, grey.mean));
+        }
+    }
+    assert!(evaluation.train.len() >= CELL_TYPES.len());
+    assert!(far.is_empty(), "{far:?}");
+    let (n_rates, misses) = rate_misses(&evaluation.train);
+    println!("{} of {n_rates} medians are outside: {misses:?}", misses.len());
+    assert!(n_rates == 24 && misses.len() <= 12, "{misses:?}");
+}
+
+/// The shipped tables are of the scenes that name them, for recorded rates as they are now.
+#[test]
+fn every_shipped_scene_names_a_table_that_fits() {
+    for scene in ["v1_4k.ron", "v1_17k.ron", "v1_67k.ron", "v1_204k.ron"] {
+        let plan = plan(scene, &[]);
+        let tables = Tables::of_plan(&plan).unwrap();
+        let (calibration, said) =
+            Calibration::of_plan(&plan, &tables, &tables.cell_models()).unwrap().expect("names a table");
+        assert!(said.is_empty(), "{scene}: {said:?}");
+        for model in &calibration.models {
+            let type_ix = CELL_TYPES.iter().position(|name| *name == model.cell_type).unwrap();
+            let recorded_hz = recorded_grey_hz(&tables, type_ix).unwrap();
+            assert!((model.target_hz.unwrap() / recorded_hz - 1.0).abs() < 1e-6, "{scene}: {model:?}");
+        }
+    }
+}
+
+/// Settings of a network that is calibrated within seconds.
+const SMALL: [&str; 6] =
+    ["--set", "network.radius_um=30", "--set", "network.core_radius_um=30", "--rounds", "4"];
+
+/// Root mean square over the cell models of the logarithm of rate over target.
+fn rms_error(table: &Path) -> f64 {
+    let models = Calibration::read(table).unwrap().models;
+    let error = |hz: f64, target_hz: f64| ((hz + 0.05) / (target_hz + 0.05)).ln().powi(2);
+    let squares: Vec<f64> = models.iter().map(|m| error(m.rate_hz, m.target_hz.unwrap())).collect();
+    (squares.iter().sum::<f64>() / squares.len() as f64).sqrt()
+}
+
+#[test]
+fn a_network_is_calibrated_and_its_table_is_applied_and_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let [first, mended] = [path("first.csv"), path("mended.csv")];
+    let run = |more: &[&str]| {
+        simrun(&[&["calibrate", "scenes/v1_4k.ron", "--trials", "4"], &SMALL[..], more].concat())
+    };
+    let said = succeeded(&run(&["--out", &first]));
+    assert!(
+        said.contains("background alone, round 4 of 4") && said.contains("with LGN, round 4 of 4"),
+        "{said}"
+    );
+    assert!(said.contains("L2/3_Exc") && said.contains("e-folds"), "{said}");
+    let table = Calibration::read(Path::new(&first)).unwrap();
+    assert_eq!(table.models.len(), 201);
+    // From silence (3.3 e-folds) to within a factor of about three within four rounds of each phase.
+    let after = rms_error(Path::new(&first));
+    assert!(after < 1.3, "{after}");
+    let excitatory = table.models.iter().filter(|m| m.cell_type == "L4_Exc" && m.target_hz.is_some());
+    assert!(excitatory.clone().count() > 5 && excitatory.clone().all(|m| m.background_alone > 1.0));
+    // The same again, bit for bit, and going on is better than the start of it.
+    refused(&run(&["--out", &first]), &["--out", "exists"]);
+    succeeded(&run(&["--from", &first, "--out", &mended, "--rounds", "6"]));
+    let later = rms_error(Path::new(&mended));
+    assert!(later < after, "{after} became {later}");
+    applied(Path::new(&mended));
+}
+
+/// The weights of a scene with a table are those without, times the factors of each target's cell model.
+fn applied(table: &Path) {
+    let small = ["network.radius_um=30", "network.core_radius_um=30"];
+    let weights = |calibration: &str| {
+        let plan = plan("v1_4k.ron", &[&small[..], &[calibration]].concat());
+        let tables = Tables::of_plan(&plan).unwrap();
+        let dynamics = setup::dynamics(&plan, &tables);
+        setup::network(&plan, &tables, &dynamics).unwrap()
+    };
+    let (plain, calibrated) =
+        (weights("network.calibration=None"), weights(&format!("network.calibration={table:?}")));
+    let models = Calibration::read(table).unwrap().models;
+    let n = plain.neurons.len();
+    for source in 0..plain.n_sources() {
+        for edge in plain.rows.offsets[source] as usize..plain.rows.offsets[source + 1] as usize {
+            let target = simrun::network::target_neuron(plain.rows.targets[edge]) as usize;
+            let factors = models[usize::from(plain.neurons.model_ix[target])].factors;
+            let factor = match source {
+                s if s < n => 1.0,
+                s if s < n + plain.n_lgn => factors.lgn,
+                _ => factors.background,
+            };
+            let [before, after] = [&plain, &calibrated].map(|network| f64::from(network.rows.weights[edge]));
+            assert!((after - factor * before).abs() <= 1e-6 * before * factor, "edge {edge}");
+        }
+    }
+}
+
+#[test]
+fn point_cells_and_em_tables_are_calibrated_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cells, synapses) = em_table::make(&common::tables(), 300, 6_000, 40.0);
+    em_table::write_parquet(dir.path(), &cells, &synapses).unwrap();
+    let em = format!(
+        "network.em=(cells: {:?}, synapses: {:?})",
+        dir.path().join("cells.parquet"),
+        dir.path().join("synapses.parquet")
+    );
+    for (name, setting) in [("point", "cells.mode=Point"), ("em", em.as_str())] {
+        let table = dir.path().join(name);
+        let arguments = [
+            "calibrate",
+            "scenes/v1_4k.ron",
+            "--trials",
+            "4",
+            "--set",
+            "network.radius_um=40",
+            "--set",
+            "network.core_radius_um=40",
+            "--rounds",
+            "3",
+            "--set",
+            setting,
+            "--out",
+        ];
+        let said = succeeded(&simrun(&[&arguments[..], &[table.to_str().unwrap()]].concat()));
+        let models = Calibration::read(&table).unwrap().models;
+        // A table of EM has no cell of some models: their factors are left alone.
+        let with_neurons: Vec<_> = models.iter().filter(|m| m.n_neurons > 0).collect();
+        assert!(with_neurons.len() > 100, "{name}: {} models", with_neurons.len());
+        assert!(with_neurons.iter().filter(|m| m.factors.lgn != 1.0).count() > 50, "{name}: {said}");
+        let first = said.lines().find(|line| line.contains("with LGN, round 1")).unwrap();
+        let error = |line: &str| -> f64 {
+            line.split("rms error ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+        };
+        let reached = said.lines().find(|line| line.contains("reached, in trials of its own")).unwrap();
+        assert!(error(reached) < error(first), "{name}: {first}; {reached}");
+    }
+}
+
+/// A copy of the shipped table with `from` replaced by `to`, and the setting that names it.
+fn edited(dir: &Path, edit: impl Fn(&str) -> String) -> (PathBuf, String) {
+    let text = fs::read_to_string(common::root().join("scenes/calibration/v1_4k.csv")).unwrap();
+    let file = dir.join("edited.csv");
+    let edited = edit(&text);
+    assert_ne!(text, edited);
+    fs::write(&file, edited).unwrap();
+    let setting = format!("network.calibration={file:?}");
+    (file, setting)
+}
+
+#[test]
+fn tables_that_do_not_fit_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |setting: &str, more: &[&str]| {
+        simrun(&[&["check", "scenes/v1_4k.ron", "--set", setting], more].concat())
+    };
+    let shipped = "network.calibration=\"calibration/v1_4k.csv\"";
+    assert!(check(shipped, &[]).status.success());
+    refused(&check("network.calibration=\"v1/none.csv\"", &[]), &["network.calibration", "no such file"]);
+    refused(&check("network.calibration=\"v1/cells.csv\"", &[]), &["cells.csv", "simrun calibrate"]);
+    let words = [
+        "calibration/v1_4k.csv",
+        "made for cells.mode = TwoCompartment",
+        "has Point",
+        "network.calibration=None",
+    ];
+    refused(&check(shipped, &["--set", "cells.mode=Point"]), &words);
+    let refused_edit = |edit: &dyn Fn(&str) -> String, words: &[&str]| {
+        let (_, setting) = edited(dir.path(), edit);
+        refused(&check(&setting, &[]), &[&["edited.csv"], words].concat());
+    };
+    let rows = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
+    let first_row = |text: &str| text.lines().position(|line| line.starts_with("model_id")).unwrap() + 1;
+    refused_edit(
+        &|text| {
+            let mut rows = rows(text);
+            rows.remove(first_row(text) + 2);
+            rows.join("\n")
+        },
+        &["row 3, model_id", "482654108 is missing"],
+    );
+    refused_edit(
+        &|text| text.lines().take(text.lines().count() - 1).collect::<Vec<_>>().join("\n"),
+        &["has no row"],
+    );
+    refused_edit(
+        &|text| text.replacen("\n475585413,", "\n12345,", 1),
+        &["row 1, model_id = 12345", "no cell model of the network"],
+    );
+    refused_edit(
+        &|text| {
+            let mut rows = rows(text);
+            let at = first_row(text);
+            let mut cells: Vec<&str> = rows[at].split(',').collect();
+            cells[7] = "0";
+            rows[at] = cells.join(",");
+            rows.join("\n")
+        },
+        &["target_hz = 0", "0.001"],
+    );
+    refused_edit(&|text| text.replace("# made for: (", "# made for: ["), &["made for"]);
+}
+
+#[test]
+fn what_cannot_be_calibrated_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("table.csv");
+    let out = ["--out", out.to_str().unwrap()];
+    let cells = simrun(&[&["calibrate", "scenes/smoke.ron"], &out[..]].concat());
+    refused(&cells, &["smoke.ron", "neither LGN nor background"]);
+    // Recordings in which half of a type's units are silent.
+    let recordings = dir.path().join("recordings");
+    fs::create_dir(&recordings).unwrap();
+    for table in simrun::network::tables::RECORDED_TABLES {
+        fs::copy(common::root().join("scenes/v1").join(table), recordings.join(table)).unwrap();
+    }
+    let file = recordings.join("neuropixels_targets.csv");
+    let text = fs::read_to_string(&file).unwrap();
+    let silent = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        if !line.starts_with("L4_Exc,spontaneous_rate_hz,train") {
+            return line.to_owned();
+        }
+        (0..cells.len())
+            .map(|i| if (7..=17).contains(&i) { "0" } else { cells[i] })
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    fs::write(&file, text.lines().map(silent).collect::<Vec<_>>().join("\n")).unwrap();
+    let setting = format!("recordings={recordings:?}");
+    let output =
+        simrun(&[&["calibrate", "scenes/v1_4k.ron", "--set", &setting], &SMALL[..], &out[..]].concat());
+    refused(&output, &["neuropixels_targets.csv", "L4_Exc", "q050 = 0"]);
+}
+
+#[test]
+fn another_scene_than_the_tables_is_said_and_goes_on() {
+    let said = |setting: &str| {
+        let plan = plan("v1_4k.ron", &[setting]);
+        let tables = Tables::of_plan(&plan).unwrap();
+        Calibration::of_plan(&plan, &tables, &tables.cell_models()).unwrap().unwrap().1
+    };
+    assert!(said("optimiser.learning_rate=0.1").is_empty());
+    for (setting, words) in [
+        ("network.radius_um=60", "network.radius_um 100.0, the scene has 60.0"),
+        ("network.recurrent_weights=Pooled", "network.recurrent_weights Measured, the scene has Pooled"),
+        ("seed=2", "seed 1, the scene has 2"),
+        ("time.dt_ms=0.5", "time.dt_ms 1.0, the scene has 0.5"),
+        ("cells.ports=Exact", "the scene has Exact"),
+    ] {
+        let said = said(setting);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("calibration/v1_4k.csv: made for") && said[0].contains(words), "{said:?}");
+    }
+}
+
+/// Trials that start settled start so when they are continued: the start follows from weights, seed and step alone.
+#[test]
+fn a_continued_run_settles_as_the_whole_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, more: &[&str]| {
+        let dir = dir.path().join(name);
+        let settings = [
+            "network.radius_um=30",
+            "network.core_radius_um=30",
+            "trials.start=Settled(grey_ms: 30)",
+            "trials.n_evoked=2",
+            "trials.n_spontaneous=2",
+            "time.duration_ms=60",
+            "time.analysis_start_ms=0",
+            "losses.selectivity=None",
+            "optimiser.training_steps=2",
+            "optimiser.warmup_steps=0",
+            "evaluate.every_steps=0",
+            "evaluate.directions_deg=[0]",
+            "evaluate.n_trials=1",
+        ];
+        let settings: Vec<&str> = settings.iter().flat_map(|s| ["--set", s]).collect();
+        let folder = dir.to_str().unwrap();
+        let to: &[&str] = if more.contains(&"--resume") { &[folder] } else { &["--out", folder] };
+        let output = simrun(&[&["scenes/v1_4k.ron", "--quiet"], &settings[..], more, to].concat());
+        succeeded(&output);
+        fs::read(dir.join("checkpoint.safetensors")).unwrap()
+    };
+    let whole = run("whole", &[]);
+    let half = run("halves", &["--steps", "1"]);
+    assert!(half != whole);
+    assert!(run("halves", &["--resume"]) == whole, "a resumed run differs from one that was not stopped");
+    assert!(run("rest", &["--set", "trials.start=Rest"]) != whole, "the start makes no difference");
+}
