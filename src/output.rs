@@ -118,11 +118,9 @@ impl RunFolder {
         }
         replace_file(&folder.path().join("scene.ron"), scene.to_ron()?.as_bytes())?;
         replace_json(&folder.path().join("provenance.json"), provenance)?;
-        let mut metrics = MetricsFile::create(folder.path())?;
         let dir = folder.place().to_path_buf();
         let lock = folder.finish()?;
-        metrics.moved_to(&dir);
-        Ok(Self { dir, metrics, _lock: lock })
+        Ok(Self { metrics: MetricsFile::create(&dir)?, dir, _lock: lock })
     }
 
     /// The folder.

@@ -28,20 +28,20 @@ fn nothing_is_lost_whatever_happens() {
     let training = bench.baseline(Subject::Training).unwrap();
     assert!(training.n_calls > 40, "only {} calls were counted: the shim is not heard", training.n_calls);
     let mut trials: Vec<(&Baseline, Fault)> = Vec::new();
-    trials.extend(calls(&training, 3, 8).map(|at| (&training, Fault::Kill(at))));
+    trials.extend(calls(&training, 3, 16).map(|at| (&training, Fault::Kill(at))));
     trials
-        .extend(calls(&training, 5, 3).map(|at| (&training, Fault::Fails { at, errno: EIO, stays: false })));
+        .extend(calls(&training, 5, 6).map(|at| (&training, Fault::Fails { at, errno: EIO, stays: false })));
     trials.extend(
-        calls(&training, 17, 3).map(|at| (&training, Fault::Fails { at, errno: ENOSPC, stays: true })),
+        calls(&training, 17, 5).map(|at| (&training, Fault::Fails { at, errno: ENOSPC, stays: true })),
     );
     trials.push((&training, Fault::Room(training.n_bytes / 2)));
     for signal in [SIGTERM, SIGHUP] {
         trials.push((&training, Fault::Signal(training.n_calls / 2, signal)));
     }
-    let others = [Subject::Evaluation, Subject::Report, Subject::Import];
+    let others = [Subject::Experiment, Subject::Evaluation, Subject::Report, Subject::Import];
     let others: Vec<Baseline> = others.iter().map(|subject| bench.baseline(*subject).unwrap()).collect();
     for other in &others {
-        trials.extend(calls(other, 2, 2).map(|at| (other, Fault::Kill(at))));
+        trials.extend(calls(other, 2, 3).map(|at| (other, Fault::Kill(at))));
     }
     in_parallel(&trials, N_THREADS, |(baseline, fault)| bench.trial(baseline, *fault));
     bench.ledger.report("writers", bench.writers(&training, 2));

@@ -80,7 +80,7 @@ const MAY_KNOW: [(&str, &[&str]); 25] = [
         "calibrate",
         &["train", "setup", "sim", "stimulus", "network", "plan", "scene", "model", "gpu", "output"],
     ),
-    ("measure", &["train", "setup", "sim", "network", "plan", "gpu"]),
+    ("measure", &["train", "setup", "sim", "network", "plan", "gpu", "output"]),
     ("report", &["figures", "train", "output", "evaluate", "scene"]),
     ("figures", &["train", "output", "evaluate", "network"]),
     ("experiment", &["train", "plan", "scene", "output", "evaluate", "report"]),

@@ -47,11 +47,6 @@ impl MetricsFile {
         Ok(Self { path, open, n_bytes: text.len() as u64 })
     }
 
-    /// The folder has moved.
-    pub(super) fn moved_to(&mut self, dir: &Path) {
-        self.path = dir.join(FILE);
-    }
-
     /// Adds a line, or nothing.
     pub(super) fn append(&mut self, metrics: &StepMetrics) -> Result<()> {
         let mut line = serde_json::to_vec(metrics)

@@ -65,13 +65,17 @@ impl NewFolder {
     pub fn finish(mut self) -> Result<FolderLock> {
         sync_files(&self.partial)?;
         refuse_existing(&self.place)?;
+        if cfg!(windows) {
+            // A folder with an open file in it has no other name there.
+            self.lock = None;
+        }
         fs::rename(&self.partial, &self.place).map_err(Error::io(&self.place))?;
         match self.lock.take() {
             Some(mut lock) => {
                 lock.moved_to(&self.place);
                 Ok(lock)
             }
-            None => Err(Error::Failed(format!("{}: has no lock", self.place.display()))),
+            None => FolderLock::take(&self.place),
         }
     }
 

@@ -8,10 +8,10 @@ use crate::campaign::{Baseline, Bench, EIO, ENOSPC, Fault, SIGHUP, SIGINT, SIGTE
 
 const N_THREADS: usize = 2;
 /// Kills and failed calls of a subject at most; of one with more calls every second or third is taken.
-const MOST_KILLS: usize = 120;
-const MOST_ERRORS: usize = 60;
+const MOST_KILLS: usize = 64;
+const MOST_ERRORS: usize = 20;
 /// Sizes of a disk that fills.
-const N_ROOMS: u64 = 30;
+const N_ROOMS: u64 = 8;
 const N_TMPFS: u64 = 12;
 const N_DOUBLE: u64 = 50;
 const N_WRITERS: usize = 20;
@@ -53,7 +53,7 @@ fn trials(baseline: &Baseline) -> Vec<Fault> {
     }
     trials.extend((0..N_ROOMS).map(|k| Fault::Room(k * baseline.n_bytes / N_ROOMS)));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        trials.extend(calls(n, 10).map(|at| Fault::Signal(at, signal)));
+        trials.extend(calls(n, 4).map(|at| Fault::Signal(at, signal)));
     }
     trials
 }
