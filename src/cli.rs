@@ -1,13 +1,14 @@
 //! The command line: arguments and their dispatch.
 
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
+use simrun::output::say;
 use simrun::plan::Plan;
 use simrun::scene::NetworkScene;
 use simrun::{Error, Result, setup};
@@ -31,6 +32,7 @@ mod new;
 mod recordings;
 mod report;
 mod run;
+mod stop;
 
 /// Differentiable simulator of biologically constrained cortical circuits.
 #[derive(Parser)]
@@ -154,6 +156,11 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
+/// What is said of a run that ended before its first checkpoint, or that was not to train.
+fn without_checkpoint(run: &Path) -> String {
+    format!("{}: has no checkpoint, so this is the network before training\n", run.display())
+}
+
 /// Prints a script that completes commands and options.
 fn completions(arguments: &CompletionsArguments) -> Result<()> {
     let mut script = Vec::new();
@@ -204,7 +211,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
                 found.push(json!({ "scene": file, "ok": false, "error": error.to_string() }));
                 // The last error is the command's own, and main prints it.
                 if let Some(earlier) = last_error.replace(error) {
-                    eprintln!("error: {earlier}");
+                    say(format_args!("error: {earlier}"));
                 }
             }
         }
@@ -238,7 +245,7 @@ fn adapters(arguments: &AdaptersArguments) -> Result<()> {
                 Err(error) => {
                     entry["error"] = json!(error.to_string());
                     if let Some(earlier) = last_error.replace(error) {
-                        eprintln!("error: {earlier}");
+                        say(format_args!("error: {earlier}"));
                     }
                 }
             }

@@ -108,7 +108,22 @@ pub enum Error {
         /// Time step index.
         step: u32,
     },
-    /// The run was told to stop (Ctrl-C) before it was complete; a checkpoint was left.
+    /// The host has not enough memory.
+    #[error(
+        "out of memory: {what} needs {need} MiB, {left} MiB are left of {limit}",
+        need = need_bytes.div_ceil(1 << 20), left = left_bytes >> 20
+    )]
+    OutOfMemory {
+        /// What needs most.
+        what: String,
+        /// How much it needs, bytes.
+        need_bytes: u64,
+        /// How much there is, bytes.
+        left_bytes: u64,
+        /// What limits it.
+        limit: String,
+    },
+    /// The run was told to stop (Ctrl-C, SIGTERM, SIGHUP) before it was complete; a checkpoint was left.
     #[error("stopped after training step {step}; continue with --resume {run}", run = run.display())]
     Interrupted {
         /// Last finished training step.

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::output::{FolderLock, NewFolder, replace_file, say};
 use crate::plan::Plan;
 use crate::report;
 use crate::results::Summary;
@@ -22,6 +23,8 @@ mod results;
 
 pub use results::{ModelErrors, Results};
 
+/// Name of the experiment's copy in its folder.
+const FILE: &str = "experiment.ron";
 /// Name of the starting network among the models.
 pub const UNTRAINED: &str = "untrained";
 /// Settings of the command line that begin like this are the experiment's own.
@@ -168,12 +171,13 @@ impl Experiment {
     /// Those of a run; [`Error::Interrupted`] names the experiment's folder, from which it goes on.
     pub fn run(
         &self,
-        destination: &Destination,
+        destination: Destination,
         adapter: Option<&str>,
         quiet: bool,
         stop: &AtomicBool,
     ) -> Result<String> {
-        let dir = self.open(destination)?;
+        let dir = destination.dir().to_path_buf();
+        let _lock = self.open(destination)?;
         let mut results = Results::default();
         for run in &self.runs {
             let folder = dir.join(format!("seed_{}", run.seed)).join(&run.model);
@@ -182,15 +186,14 @@ impl Experiment {
                 continue;
             }
             if !quiet {
-                eprintln!("seed {}, model {}: {}", run.seed, run.model, folder.display());
+                say(format_args!("seed {}, model {}: {}", run.seed, run.model, folder.display()));
             }
             let options = Options {
-                destination: begin_or_continue(&folder)?,
                 n_steps: (run.n_steps == 0).then_some(0),
                 adapter: adapter.map(str::to_owned),
                 quiet,
             };
-            train::run(&run.plan, &options, stop).map_err(|e| match e {
+            train::run(&run.plan, begin_or_continue(&folder)?, &options, stop).map_err(|e| match e {
                 Error::Interrupted { step, .. } => Error::Interrupted { step, run: dir.clone() },
                 other => other,
             })?;
@@ -204,19 +207,21 @@ impl Experiment {
         Ok(results.markdown())
     }
 
-    /// Makes the folder, or opens that of the same experiment.
-    fn open(&self, destination: &Destination) -> Result<PathBuf> {
-        let text = to_ron(&self.scene)?;
+    /// Makes the folder, or opens that of the same experiment; the right to write into it.
+    fn open(&self, destination: Destination) -> Result<FolderLock> {
         match destination {
-            Destination::New(dir) => {
-                crate::output::RunFolder::refuse_existing(dir)?;
-                fs::create_dir_all(dir).map_err(Error::io(dir))?;
-                let copy = dir.join("experiment.ron");
-                fs::write(&copy, text).map_err(Error::io(&copy))?;
-                Ok(dir.clone())
+            Destination::New(folder) => {
+                replace_file(&folder.path().join(FILE), to_ron(&self.scene)?.as_bytes())?;
+                folder.finish()
             }
             Destination::Resume(dir) => {
-                let copy = dir.join("experiment.ron");
+                let copy = dir.join(FILE);
+                if !copy.exists() {
+                    return Err(Error::file(
+                        dir,
+                        format!("is not the folder of an experiment: it has no {FILE}"),
+                    ));
+                }
                 let earlier = fs::read_to_string(&copy).map_err(Error::io(&copy))?;
                 let earlier: ExperimentScene = from_ron(&copy, &earlier)?;
                 // More seeds or models may be asked of the same experiment; each run refuses a scene that is not its own.
@@ -228,7 +233,7 @@ impl Experiment {
                     );
                     return Err(Error::field(&copy, "base", earlier.base.display(), limit));
                 }
-                Ok(dir.clone())
+                FolderLock::take(&dir)
             }
         }
     }
@@ -256,13 +261,19 @@ fn finished(folder: &Path, n_steps: u32) -> Result<Option<Summary>> {
     Ok((summary.training_step == n_steps).then_some(summary))
 }
 
-/// A run with a checkpoint goes on; the remains of one that was killed before its first are removed.
+/// A run whose folder is there goes on, from its checkpoint or from its beginning.
 fn begin_or_continue(folder: &Path) -> Result<Destination> {
-    if folder.join("checkpoint.safetensors").exists() {
+    if folder.exists() && !is_remains(folder) {
         return Ok(Destination::Resume(folder.to_path_buf()));
     }
-    if folder.join("scene.ron").exists() {
+    if folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::io(folder))?;
     }
-    Ok(Destination::New(folder.to_path_buf()))
+    Ok(Destination::New(NewFolder::begin(folder)?))
+}
+
+/// Whether a folder holds nothing that is whole: earlier versions made run folders in their place.
+fn is_remains(folder: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(folder) else { return false };
+    entries.all(|entry| entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "partial")))
 }

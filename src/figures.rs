@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::normal_quantile;
 use crate::network::tables::PROBABILITIES;
-use crate::output::replace_file;
+use crate::output::{make_folder, replace_file};
 use crate::results::{
     BesideSessions, CellTypeSummary, Comparison, ContrastCurve, Evaluation, FanoCurve, PairErrors,
     PairTypeWeights, TuningCurve,
@@ -32,7 +32,7 @@ const N_COLUMNS: usize = 5;
 /// # Errors
 /// Where a file cannot be written.
 pub fn write(dir: &Path, validation: &Evaluation, beside: &BesideSessions) -> Result<Vec<String>> {
-    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    make_folder(dir)?;
     let rows = &beside.cell_types;
     let mut figures = vec![
         rates(rows),
@@ -50,7 +50,10 @@ pub fn write(dir: &Path, validation: &Evaluation, beside: &BesideSessions) -> Re
     let mut written = Vec::new();
     for figure in figures.into_iter().flatten() {
         let name = format!("{}.svg", figure.name);
-        replace_file(&dir.join(&name), figure.svg()?.as_bytes())?;
+        // What a file is of must be known where a later evaluation was killed between two.
+        let step = validation.training_step;
+        let svg = figure.svg()? + &format!("<!-- of the network after training step {step} -->\n");
+        replace_file(&dir.join(&name), svg.as_bytes())?;
         written.push(name);
     }
     Ok(written)

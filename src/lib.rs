@@ -2,6 +2,9 @@
 //!
 //! Start at ARCHITECTURE.md (the code map) and MODEL.md (the equations, E1.. forward and A1.. adjoint).
 
+// What is said on a terminal that is gone must not end the program: output::say.
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
+
 pub mod calibrate;
 pub mod error;
 pub mod evaluate;
@@ -13,6 +16,7 @@ pub mod hdf5;
 pub mod import;
 pub mod loss;
 pub mod measure;
+pub mod memory;
 pub mod model;
 pub mod network;
 pub mod output;

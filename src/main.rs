@@ -1,8 +1,11 @@
 //! The `simrun` program: reads the command line, runs one command, turns its error into one line and an exit code.
 
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 use std::process::ExitCode;
 
 use clap::Parser;
+use simrun::output::say;
 
 mod cli;
 
@@ -11,7 +14,7 @@ fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(format_args!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
@@ -25,7 +28,8 @@ fn report_panics_in_one_line() {
         }
         let place = panic.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
         let reason = panic.payload_as_str().unwrap_or("no reason given");
-        eprintln!("error: simrun is at fault: {reason}{place}; please report it");
-        std::process::exit(1);
+        say(format_args!("error: simrun is at fault: {reason}{place}; please report it"));
+        // Not `process::exit`: another thread may be inside the driver, whose own end then crashes.
+        signal_hook::low_level::exit(1);
     }));
 }

@@ -10,11 +10,12 @@
 //! | `summary.json` | the last evaluation |
 //! | `reports/NAME.h5` | potentials in one trial, where the scene asks for them (SONATA) |
 //! | `spikes.h5`, `trials.csv` | spikes of all trials of the last evaluation (SONATA), and what each trial showed ([`TrialSpikes`]) |
+//! | `.lock` | who writes into the folder now ([`FolderLock`]) |
 //!
-//! Files that replace an earlier one are written beside it and renamed, so a full disk or a crash leaves the earlier.
+//! The folder and every file in it appear whole or not at all: they are made beside their place and renamed (`output/files.rs`,
+//! `output/new_folder.rs`), so a full disk or a crash leaves what was there. Each file of an evaluation carries its training step.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -22,50 +23,81 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::results::StepMetrics;
-use crate::scene::{NetworkScene, SonataScene, V1Scene};
+use crate::scene::{NetworkScene, Scene, SonataScene, V1Scene};
 
 mod checkpoint;
+mod clock;
+mod files;
 pub mod h5;
+mod lock;
+mod metrics;
+mod new_folder;
 mod progress;
 mod provenance;
 pub mod reports;
 pub mod spikes;
 
 pub use checkpoint::{Checkpoint, Tensor, TensorData};
-pub use progress::{Phase, Progress};
+pub(crate) use clock::timestamp;
+pub use files::{make_folder, replace_file};
+pub use lock::FolderLock;
+pub use metrics::Metrics;
+pub use new_folder::NewFolder;
+pub use progress::{Phase, Progress, say};
 pub use provenance::{Adapter, Provenance};
 pub use spikes::TrialSpikes;
 
-/// A run folder open for writing.
+use checkpoint::refuse_other_scene;
+use files::{remove_leftovers, replace_json};
+use metrics::MetricsFile;
+
+/// Name of the checkpoint in a run folder.
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// A run folder open for writing, by this process alone.
 #[derive(Debug)]
 pub struct RunFolder {
     dir: PathBuf,
-    metrics: File,
+    metrics: MetricsFile,
+    _lock: FolderLock,
 }
 
 impl RunFolder {
-    /// Where a run of `scene_file` goes when the user names no folder: `runs/STEM`, or with a number when that exists.
-    pub fn default_dir(scene_file: &Path) -> PathBuf {
-        let stem = scene_file.file_stem().map_or_else(|| "run".into(), |s| s.to_string_lossy());
-        let numbered = (2..).map(|n| PathBuf::from(format!("runs/{stem}_{n}")));
-        let first = PathBuf::from(format!("runs/{stem}"));
-        std::iter::once(first.clone()).chain(numbered).find(|dir| !dir.exists()).unwrap_or(first)
+    /// Claims the folder of a run of `scene_file` that the user names no folder for: `runs/STEM`, or with a number where that exists or
+    /// is being made.
+    ///
+    /// # Errors
+    /// Those of [`NewFolder::begin`], but for a place that is taken.
+    pub fn claim_default(scene_file: &Path) -> Result<NewFolder> {
+        let stem = scene_file.file_stem().map_or_else(|| "run".into(), |s| s.to_os_string());
+        let mut number = 1;
+        loop {
+            let mut name = stem.clone();
+            if number > 1 {
+                name.push(format!("_{number}"));
+            }
+            match NewFolder::begin(&Path::new("runs").join(name)) {
+                Err(Error::File { .. }) if number < u32::MAX => number += 1,
+                other => return other,
+            }
+        }
     }
 
-    /// Refuses a folder that exists: a run overwrites nothing. Called before any long work.
-    pub fn refuse_existing(dir: &Path) -> Result<()> {
+    /// Claims the folder that the user named for a run. A run overwrites nothing. Called before any long work.
+    ///
+    /// # Errors
+    /// Those of [`NewFolder::begin`].
+    pub fn claim(dir: &Path) -> Result<NewFolder> {
         if dir.exists() {
             let shown = dir.display();
             let limit = format!("exists; continue it with --resume {shown}, or name another folder");
             return Err(Error::field("command line", "--out", shown, limit));
         }
-        Ok(())
+        NewFolder::begin(dir)
     }
 
     /// Makes the folder of a new run with its scene and provenance.
-    pub fn create(dir: &Path, plan: &Plan, provenance: &Provenance) -> Result<Self> {
-        Self::refuse_existing(dir)?;
-        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    pub fn create(folder: NewFolder, plan: &Plan, provenance: &Provenance) -> Result<Self> {
         let mut scene = plan.scene.clone();
         // The copy lies in another folder than the scene, so its tables are named in full.
         scene.tables = fs::canonicalize(&plan.tables_dir).map_err(Error::io(&plan.tables_dir))?;
@@ -85,30 +117,23 @@ impl RunFolder {
         if let NetworkScene::Sonata(sonata) = &mut scene.network {
             whole_paths(sonata, plan.scene_file.parent().unwrap_or(Path::new("")))?;
         }
-        replace_file(&dir.join("scene.ron"), scene.to_ron()?.as_bytes())?;
-        write_json(&dir.join("provenance.json"), provenance)?;
-        let path = dir.join("metrics.jsonl");
-        let metrics = File::create_new(&path).map_err(Error::io(&path))?;
-        Ok(Self { dir: dir.to_path_buf(), metrics })
-    }
-
-    /// Opens the folder of an earlier run whose checkpoint was taken after `training_step`. Metrics of later steps are
-    /// dropped: those steps are taken again.
-    pub fn reopen(dir: &Path, training_step: u32) -> Result<Self> {
-        let path = dir.join("metrics.jsonl");
-        let kept = metrics_until(&path, training_step)?;
-        replace_file(&path, kept.as_bytes())?;
-        let metrics = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
-        Ok(Self { dir: dir.to_path_buf(), metrics })
+        replace_file(&folder.path().join("scene.ron"), scene.to_ron()?.as_bytes())?;
+        replace_json(&folder.path().join("provenance.json"), provenance)?;
+        let dir = folder.place().to_path_buf();
+        let lock = folder.finish()?;
+        Ok(Self { metrics: MetricsFile::create(&dir)?, dir, _lock: lock })
     }
 
     /// Removes the folder of a run that ended before its first training step, with what [`Self::create`] put there and nothing else.
     pub fn discard(self) {
+        let Self { dir, metrics, _lock: lock } = self;
+        drop(metrics);
         for file in ["scene.ron", "provenance.json", "metrics.jsonl"] {
             // What cannot be removed stays: the run has failed for a reason that matters more.
-            let _ = fs::remove_file(self.dir.join(file));
+            let _ = fs::remove_file(dir.join(file));
         }
-        let _ = fs::remove_dir(&self.dir);
+        drop(lock);
+        let _ = fs::remove_dir(&dir);
     }
 
     /// The folder.
@@ -118,26 +143,95 @@ impl RunFolder {
 
     /// Adds a line to `metrics.jsonl`.
     pub fn append_metrics(&mut self, metrics: &StepMetrics) -> Result<()> {
-        let path = self.dir.join("metrics.jsonl");
-        let mut line = to_json(metrics, &path)?;
-        line.push('\n');
-        self.metrics.write_all(line.as_bytes()).map_err(Error::io(&path))
+        self.metrics.append(metrics)
     }
 
-    /// Replaces `checkpoint.safetensors`.
+    /// Replaces `checkpoint.safetensors`, after the metrics of its steps are on the disk.
     pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.write(&self.dir.join("checkpoint.safetensors"))
+        // What a run has learned is worth more than its metrics.
+        let synced = self.metrics.sync();
+        checkpoint.write(&self.dir.join(CHECKPOINT))?;
+        synced
     }
 
     /// Writes `gradients.json`.
     pub fn write_gradients(&self, gradients: &impl Serialize) -> Result<()> {
-        write_json(&self.dir.join("gradients.json"), gradients)
+        replace_json(&self.dir.join("gradients.json"), gradients)
     }
 
     /// Replaces `summary.json`.
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<()> {
-        write_json(&self.dir.join("summary.json"), summary)
+        replace_json(&self.dir.join("summary.json"), summary)
     }
+}
+
+/// The folder of a run that is to go on, which nobody else writes into meanwhile.
+#[derive(Debug)]
+pub struct EarlierRun {
+    dir: PathBuf,
+    lock: FolderLock,
+    /// Where it got to; None for a run that ended before its first checkpoint, which begins again.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+impl EarlierRun {
+    /// Opens a run folder that `plan` continues, and removes what a dead process left half written there.
+    ///
+    /// # Errors
+    /// Bad input for a folder that is no run, is in use, is of another scene, or has a checkpoint that is broken.
+    pub fn open(dir: &Path, plan: &Plan) -> Result<Self> {
+        let [checkpoint, scene] = [CHECKPOINT, "scene.ron"].map(|name| dir.join(name));
+        if !checkpoint.exists() && !scene.exists() {
+            return Err(no_run(dir));
+        }
+        let lock = FolderLock::take(dir)?;
+        remove_leftovers(dir);
+        let checkpoint = if checkpoint.exists() {
+            Some(Checkpoint::of_run(dir, plan)?)
+        } else {
+            refuse_other_scene(&Scene::read(&scene)?, &scene, plan)?;
+            None
+        };
+        Ok(Self { dir: dir.to_path_buf(), lock, checkpoint })
+    }
+
+    /// What the user should know of the folder before it goes on.
+    pub fn notices(&self) -> Vec<String> {
+        let again = self.checkpoint.is_none();
+        let dir = self.dir.display();
+        let again =
+            again.then(|| format!("{dir}: has no checkpoint yet; the run begins again at training step 1"));
+        again.into_iter().chain(self.lock.notice()).collect()
+    }
+
+    /// Opens the folder for the training step after `training_step`. Metrics of later steps are dropped: those steps are taken again.
+    /// Also a word to the user where metrics of earlier ones are lost.
+    pub fn go_on(self, training_step: u32) -> Result<(RunFolder, Option<String>)> {
+        let (metrics, said) = MetricsFile::go_on(&self.dir, training_step)?;
+        Ok((RunFolder { dir: self.dir, metrics, _lock: self.lock }, said))
+    }
+}
+
+/// The right to write an evaluation into a run folder; what a dead process left half written there is removed.
+///
+/// # Errors
+/// Bad input for a folder that is no run or is in use.
+pub fn lock_run(dir: &Path) -> Result<FolderLock> {
+    if !dir.join("scene.ron").exists() {
+        return Err(no_run(dir));
+    }
+    let lock = FolderLock::take(dir)?;
+    remove_leftovers(dir);
+    Ok(lock)
+}
+
+/// Whether a run folder has a checkpoint; without one its network is that before training.
+pub fn has_checkpoint(dir: &Path) -> bool {
+    dir.join(CHECKPOINT).exists()
+}
+
+fn no_run(dir: &Path) -> Error {
+    Error::file(dir, "is not a run folder: it has no scene.ron")
 }
 
 /// The plan of a run folder, with settings of its own, and the checkpoint, if a training step was taken.
@@ -147,10 +241,10 @@ impl RunFolder {
 pub fn read_run(dir: &Path, settings: &[String]) -> Result<(Plan, Option<Checkpoint>)> {
     let scene_file = dir.join("scene.ron");
     if !scene_file.exists() {
-        return Err(Error::file(dir, "is not a run folder: it has no scene.ron"));
+        return Err(no_run(dir));
     }
     let plan = Plan::read(&scene_file, settings)?;
-    let checkpoint = match dir.join("checkpoint.safetensors").exists() {
+    let checkpoint = match has_checkpoint(dir) {
         true => Some(Checkpoint::of_run(dir, &plan)?),
         false => None,
     };
@@ -169,60 +263,6 @@ fn whole_paths(sonata: &mut SonataScene, folder: &Path) -> Result<()> {
         *value = path.display().to_string();
     }
     Ok(())
-}
-
-/// The lines of a metrics file up to a training step; a last line cut off by a crash is dropped.
-fn metrics_until(path: &Path, training_step: u32) -> Result<String> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut kept = String::new();
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(Error::io(path))?;
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else { break };
-        if value["step"].as_u64().is_none_or(|step| step > u64::from(training_step)) {
-            break;
-        }
-        kept.push_str(&line);
-        kept.push('\n');
-    }
-    Ok(kept)
-}
-
-fn to_json(value: &impl Serialize, path: &Path) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text =
-        serde_json::to_string_pretty(value).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))?;
-    text.push('\n');
-    replace_file(path, text.as_bytes())
-}
-
-/// Replaces a file: writes beside it, syncs, renames.
-///
-/// # Errors
-/// [`Error::Io`]; the earlier file is then as it was.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, |file| file.write_all(bytes))
-}
-
-/// Writes a file beside `path`, syncs it and renames it over `path`. On an error `path` is as it was.
-fn replace(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
-    let partial = partial_path(path);
-    let done = File::create(&partial)
-        .and_then(|mut file| write(&mut file).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&partial, path));
-    done.map_err(|source| {
-        // The partial file is worth nothing; on a full disk its space is worth something.
-        let _ = fs::remove_file(&partial);
-        Error::io(path)(source)
-    })
-}
-
-fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
-    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -252,6 +292,11 @@ mod tests {
         }
     }
 
+    fn created(dir: &Path, plan: &Plan) -> RunFolder {
+        let folder = RunFolder::claim(dir).unwrap();
+        RunFolder::create(folder, plan, &Provenance::new(plan, None).unwrap()).unwrap()
+    }
+
     fn checkpoint(plan: &Plan, training_step: u32) -> Checkpoint {
         let weights = TensorData::F32(vec![1.0, -2.5, f32::MIN_POSITIVE, 3.0]);
         let scales = TensorData::F64(vec![0.1, f64::MIN_POSITIVE]);
@@ -267,16 +312,23 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path().join("run");
         let plan = plan(&[]);
-        let mut run = RunFolder::create(&dir, &plan, &Provenance::new(&plan, None).unwrap()).unwrap();
+        let mut run = created(&dir, &plan);
         for step in 1..=3 {
             run.append_metrics(&metrics(step)).unwrap();
         }
-        run.metrics.write_all(b"{\"step\": 3, \"los").unwrap();
+        let earlier = |dir: &Path| EarlierRun::open(dir, &plan);
+        assert!(earlier(&dir).unwrap_err().to_string().contains("in use by process"));
         run.save_checkpoint(&checkpoint(&plan, 1)).unwrap();
         run.save_checkpoint(&checkpoint(&plan, 2)).unwrap();
         drop(run);
-        assert_eq!(Checkpoint::of_run(&dir, &plan).unwrap(), checkpoint(&plan, 2));
-        let mut run = RunFolder::reopen(&dir, 2).unwrap();
+        let half = [fs::read(dir.join("metrics.jsonl")).unwrap(), b"{\"step\": 4, \"los".to_vec()].concat();
+        fs::write(dir.join("metrics.jsonl"), half).unwrap();
+        fs::write(dir.join("checkpoint.safetensors.77.partial"), "half").unwrap();
+        let run = earlier(&dir).unwrap();
+        assert_eq!(run.checkpoint, Some(checkpoint(&plan, 2)));
+        assert!(run.notices().is_empty());
+        let (mut run, said) = run.go_on(2).unwrap();
+        assert_eq!(said, None);
         run.append_metrics(&metrics(3)).unwrap();
         let lines = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
         let steps: Vec<_> = lines
@@ -284,15 +336,53 @@ mod tests {
             .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["step"].clone())
             .collect();
         assert_eq!(steps, [1, 2, 3]);
-        assert!(!dir.join("checkpoint.safetensors.partial").exists());
+        drop(run);
+        let mut names: Vec<_> = fs::read_dir(&dir).unwrap().map(|f| f.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["checkpoint.safetensors", "metrics.jsonl", "provenance.json", "scene.ron"]);
+    }
+
+    #[test]
+    fn a_run_without_a_checkpoint_begins_again_if_it_is_of_the_same_scene() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("run");
+        let plan = |more: &[&str]| plan(more);
+        let mut run = created(&dir, &plan(&[]));
+        run.append_metrics(&metrics(1)).unwrap();
+        drop(run);
+        let error = EarlierRun::open(&dir, &plan(&["time.dt_ms=0.5"])).unwrap_err();
+        assert!(
+            error.exit_code() == 2 && error.to_string().contains("scene.ron: time.dt_ms = 1.0"),
+            "{error}"
+        );
+        let run = EarlierRun::open(&dir, &plan(&["optimiser.training_steps=9"])).unwrap();
+        assert!(run.checkpoint.is_none() && run.notices()[0].contains("begins again"), "{:?}", run.notices());
+        let (_, said) = run.go_on(0).unwrap();
+        assert_eq!((said, Metrics::read(&dir).unwrap()), (None, Metrics::default()));
+    }
+
+    /// All files of a run have the mode that the system gives to new ones.
+    #[cfg(unix)]
+    #[test]
+    fn a_checkpoint_has_the_mode_of_the_other_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("run");
+        let plan = plan(&[]);
+        created(&dir, &plan).save_checkpoint(&checkpoint(&plan, 1)).unwrap();
+        fs::write(temporary.path().join("new"), "").unwrap();
+        let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode();
+        let usual = mode(&temporary.path().join("new"));
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(mode(&path), usual, "{}", path.display());
+        }
     }
 
     #[test]
     fn a_folder_that_exists_is_refused_and_kept() {
         let temporary = tempfile::tempdir().unwrap();
-        let plan = plan(&[]);
-        let provenance = Provenance::new(&plan, None).unwrap();
-        let error = RunFolder::create(temporary.path(), &plan, &provenance).unwrap_err();
+        let error = RunFolder::claim(temporary.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("--resume"), "{error}");
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
@@ -303,7 +393,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path().join("run");
         let plan = plan(&["time.dt_ms=0.5"]);
-        RunFolder::create(&dir, &plan, &Provenance::new(&plan, None).unwrap()).unwrap();
+        created(&dir, &plan);
         let again = Plan::read(&dir.join("scene.ron"), &[]).unwrap();
         assert_eq!(again.n_steps, plan.n_steps);
         assert_eq!(fs::canonicalize(again.tables_dir).unwrap(), fs::canonicalize(plan.tables_dir).unwrap());
@@ -343,16 +433,5 @@ mod tests {
         let error = checkpoint(&plan, 1).f64s("absent").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("checkpoint.safetensors: has no tensor 'absent'"), "{error}");
-    }
-
-    #[test]
-    fn a_failed_write_keeps_what_was_there() {
-        let temporary = tempfile::tempdir().unwrap();
-        let path = temporary.path().join("summary.json");
-        replace_file(&path, b"before").unwrap();
-        let full = replace(&path, |_| Err(std::io::Error::from(std::io::ErrorKind::StorageFull)));
-        assert_eq!(full.unwrap_err().exit_code(), 1);
-        assert_eq!(fs::read(&path).unwrap(), b"before");
-        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
     }
 }

@@ -174,6 +174,8 @@ mod tests {
             ("optimiser.beta2=1", "optimiser.beta2"),
             ("optimiser.warmup_steps=501", "optimiser.warmup_steps"),
             ("optimiser.save_every_steps=0", "optimiser.save_every_steps"),
+            ("optimiser.save_every_minutes=-1", "optimiser.save_every_minutes"),
+            ("optimiser.save_every_minutes=NaN", "optimiser.save_every_minutes"),
             ("learn.bounds.threshold_mv=0", "learn.bounds.threshold_mv"),
             ("checkpoint.steps_between=Steps(0)", "checkpoint.steps_between"),
             ("checkpoint.steps_between=Steps(501)", "checkpoint.steps_between"),

@@ -1,14 +1,15 @@
 //! Training: a run from its scene to its run folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::gpu::Gpu;
 use crate::network::tables::Tables;
-use crate::output::{Adapter, Checkpoint, Progress, Provenance, RunFolder};
+use crate::output::{Adapter, EarlierRun, NewFolder, Progress, Provenance, RunFolder, say};
 use crate::plan::Plan;
 use crate::results::{NetworkSize, PopulationSize, Summary};
 use crate::setup;
@@ -29,19 +30,27 @@ pub use stimuli::{StimulusOptions, stimulus_text};
 pub use validation::{ValidationOptions, record_trial, validate};
 
 /// Where a run writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Destination {
-    /// A new folder.
-    New(PathBuf),
+    /// A new folder, whose place is claimed.
+    New(NewFolder),
     /// The folder of a run that is continued.
     Resume(PathBuf),
+}
+
+impl Destination {
+    /// The run folder.
+    pub fn dir(&self) -> &Path {
+        match self {
+            Self::New(folder) => folder.place(),
+            Self::Resume(dir) => dir,
+        }
+    }
 }
 
 /// What a run is told beside its plan.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where it writes.
-    pub destination: Destination,
     /// Most training steps to take now; `None` takes all that the schedule has left.
     pub n_steps: Option<u32>,
     /// Part of the adapter's name.
@@ -58,43 +67,56 @@ const N_PAIR_SAMPLES: u32 = 4;
 /// # Errors
 /// Bad input before anything is written; [`Error::Interrupted`] when stopped; a failed run otherwise. The checkpoint of the
 /// run folder is whole in every case.
-pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> {
-    // Everything that can be wrong is looked at before the network is built, which takes long.
-    let earlier = match &options.destination {
-        Destination::New(dir) => {
-            RunFolder::refuse_existing(dir)?;
-            None
-        }
-        Destination::Resume(dir) => Some(Checkpoint::of_run(dir, plan)?),
-    };
+pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &AtomicBool) -> Result<String> {
     let progress = Progress::new(options.quiet);
+    // Everything that can be wrong is looked at before the network is built, which takes long.
+    let opened = match destination {
+        Destination::New(folder) => Opened::New(folder),
+        Destination::Resume(dir) => Opened::Earlier(EarlierRun::open(&dir, plan)?),
+    };
     let Prepared { gpu, mut session, size, tables } = prepare(plan, options.adapter.as_deref(), &progress)?;
     check_budget(plan, &gpu)?;
-    let first_step = match &earlier {
-        None => 1,
-        Some(checkpoint) => {
+    let mut last_step = 0;
+    if let Opened::Earlier(earlier) = &opened {
+        // Neither is shown by a progress that is quiet, and both must be known.
+        earlier.notices().iter().for_each(say);
+        if let Some(checkpoint) = &earlier.checkpoint {
             session.restore(checkpoint)?;
-            checkpoint.training_step + 1
+            last_step = checkpoint.training_step;
+        }
+    }
+    let left = plan.scene.optimiser.training_steps.saturating_sub(last_step);
+    let n_steps = options.n_steps.map_or(left, |n| n.min(left));
+    let is_new = matches!(opened, Opened::New(_));
+    let folder = match opened {
+        Opened::New(folder) => RunFolder::create(folder, plan, &provenance(plan, &gpu)?)?,
+        Opened::Earlier(earlier) => {
+            let (folder, said) = earlier.go_on(last_step)?;
+            said.iter().for_each(say);
+            folder
         }
     };
-    drop(earlier);
-    let left = (plan.scene.optimiser.training_steps + 1).saturating_sub(first_step);
-    let n_steps = options.n_steps.map_or(left, |n| n.min(left));
-    let folder = match &options.destination {
-        Destination::New(dir) => RunFolder::create(dir, plan, &provenance(plan, &gpu)?)?,
-        Destination::Resume(dir) => RunFolder::reopen(dir, first_step - 1)?,
-    };
     progress.say(&format!("run folder {}", folder.dir().display()));
-    if first_step == 1
+    if last_step == 0
         && n_steps > 0
+        && !stop.load(Ordering::Relaxed)
         && let Err(error) = weigh(&mut session, &folder, &progress)
     {
         // Nothing was learned, so there is nothing to go on from.
-        folder.discard();
+        if is_new {
+            folder.discard();
+        }
         return Err(error);
     }
-    let mut run = Run { plan, session, size, tables, folder, progress };
-    run.train(first_step, n_steps, stop)
+    let saved = Saved { step: last_step, at: Instant::now() };
+    let mut run = Run { plan, session, size, tables, folder, progress, saved };
+    run.train(last_step, n_steps, stop)
+}
+
+/// The folder of a run before the run is ready.
+enum Opened {
+    New(NewFolder),
+    Earlier(EarlierRun),
 }
 
 /// Takes the gradient of each term of the loss alone, and weighs the terms by it.
@@ -162,37 +184,71 @@ struct Run<'a> {
     tables: Tables,
     folder: RunFolder,
     progress: Progress,
+    saved: Saved,
+}
+
+/// The last checkpoint.
+struct Saved {
+    /// Training step that it was taken after; 0 before the first.
+    step: u32,
+    at: Instant,
 }
 
 impl Run<'_> {
-    fn train(&mut self, first_step: u32, n_steps: u32, stop: &AtomicBool) -> Result<String> {
+    /// Takes `n_steps` training steps after `step`, and evaluates.
+    fn train(&mut self, mut step: u32, n_steps: u32, stop: &AtomicBool) -> Result<String> {
         let every = self.plan.scene.evaluate.every_steps;
-        let last_step = first_step - 1 + n_steps;
+        let last_step = step + n_steps;
         self.progress.start(n_steps);
-        if every > 0 && first_step == 1 && n_steps > 0 {
+        self.stop_where_told(step, stop)?;
+        if every > 0 && step == 0 && n_steps > 0 {
             self.evaluate_between(0)?;
         }
-        for step in first_step..=last_step {
+        while step < last_step {
+            self.stop_where_told(step, stop)?;
+            step += 1;
             let metrics = self.session.step(step)?;
-            self.folder.append_metrics(&metrics)?;
+            let written = self.folder.append_metrics(&metrics);
             self.progress.show(&metrics);
-            let stopped = stop.load(Ordering::Relaxed);
-            if stopped || step == last_step || step.is_multiple_of(self.plan.scene.optimiser.save_every_steps)
-            {
-                self.folder.save_checkpoint(&self.session.checkpoint(step)?)?;
+            let is_evaluated = every > 0 && step.is_multiple_of(every) && step != last_step;
+            // An evaluation takes long, and may fail.
+            if step == last_step || is_evaluated || written.is_err() || self.is_save_due(step) {
+                self.save(step)?;
             }
-            if stopped {
-                self.progress.finish();
-                let run = self.folder.dir().to_path_buf();
-                return Err(Error::Interrupted { step: step as usize, run });
-            }
-            if every > 0 && step.is_multiple_of(every) && step != last_step {
+            written?;
+            if is_evaluated {
                 self.evaluate_between(step)?;
             }
         }
+        self.stop_where_told(step, stop)?;
         let table = self.evaluate(last_step)?;
         self.progress.finish();
         Ok(table)
+    }
+
+    /// Ends the run, with a checkpoint, if it was told to.
+    fn stop_where_told(&mut self, step: u32, stop: &AtomicBool) -> Result<()> {
+        if !stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.save(step)?;
+        self.progress.finish();
+        Err(Error::Interrupted { step: step as usize, run: self.folder.dir().to_path_buf() })
+    }
+
+    fn is_save_due(&self, step: u32) -> bool {
+        let optimiser = &self.plan.scene.optimiser;
+        let longest = Duration::from_secs_f64(60.0 * optimiser.save_every_minutes);
+        step.is_multiple_of(optimiser.save_every_steps) || self.saved.at.elapsed() >= longest
+    }
+
+    /// Writes the checkpoint after a training step, where that is not the last one's.
+    fn save(&mut self, step: u32) -> Result<()> {
+        if step != self.saved.step {
+            self.folder.save_checkpoint(&self.session.checkpoint(step)?)?;
+            self.saved = Saved { step, at: Instant::now() };
+        }
+        Ok(())
     }
 
     fn evaluate_between(&mut self, training_step: u32) -> Result<()> {
@@ -210,8 +266,8 @@ impl Run<'_> {
             evaluate::table(&evaluation.held_out.cell_types)
         ) + &evaluate::rate_misses_text(&evaluation.held_out.cell_types);
         evaluation.spikes.write(self.folder.dir(), "", training_step)?;
-        let names = self.session.names();
-        evaluation.reports.iter().try_for_each(|report| report.write(self.folder.dir(), names))?;
+        let (dir, names) = (self.folder.dir(), self.session.names());
+        evaluation.reports.iter().try_for_each(|report| report.write(dir, names, training_step))?;
         let summary = Summary {
             training_step,
             n_trials: self.plan.scene.evaluate.n_trials,

@@ -196,7 +196,7 @@ fn a_run_folder_that_exists_is_kept() {
     assert_refused(&output, 2, &["--out", &run, "exists", "--resume"]);
     assert_eq!(fs::read_dir(&run).unwrap().count(), 0);
     let output = simrun(&short_run(&["--resume", &run]));
-    assert_refused(&output, 2, &["checkpoint.safetensors", "no such checkpoint"]);
+    assert_refused(&output, 2, &[&run, "not a run folder", "scene.ron"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const TINY: [&str; 14] = [
+const TINY: [&str; 16] = [
     "--quiet",
     "--set",
     "network.radius_um=40",
@@ -24,6 +24,8 @@ const TINY: [&str; 14] = [
     "optimiser.warmup_steps=0",
     "--set",
     "time.duration_ms=150",
+    "--set",
+    "trials.start=Rest",
     "--set=evaluate.n_trials=1",
 ];
 

@@ -262,14 +262,19 @@ fn what_is_no_run_has_no_report() {
     refused(&["report", dir, "--out", "x.html"], &["--out", "report.html"]);
     fs::write(temporary.path().join("metrics.jsonl"), "{\"step\": 1}\n{\"step\": \"two\"}\n{\"step\": 3}\n")
         .unwrap();
-    refused(&["report", dir], &["metrics.jsonl", "line 2"]);
+    succeeded(&["report", dir]);
+    let page = fs::read_to_string(temporary.path().join("report.html")).unwrap();
+    assert!(page.contains("lines 2 of metrics.jsonl do not read; steps 2 have no metrics"));
     fs::write(temporary.path().join("metrics.jsonl"), "{\"step\": 1}\n{\"st").unwrap();
     fs::write(temporary.path().join("summary.json"), "{}").unwrap();
     refused(&["report", dir], &["summary.json", "training_step"]);
     fs::remove_file(temporary.path().join("summary.json")).unwrap();
     fs::write(temporary.path().join("trials.csv"), "trial,condition,start_ms\n0,grey,x\n").unwrap();
+    // Of a run that was killed before the spikes of those trials were written.
+    succeeded(&["report", dir]);
+    fs::write(temporary.path().join("spikes.h5"), "no HDF5").unwrap();
     refused(&["report", dir], &["trials.csv", "line: 2"]);
-    fs::remove_file(temporary.path().join("trials.csv")).unwrap();
+    ["trials.csv", "spikes.h5"].iter().for_each(|name| fs::remove_file(temporary.path().join(name)).unwrap());
     // A run that has only begun has a report all the same.
     succeeded(&["report", dir]);
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use simrun::evaluate::{rate_misses_text, table};
-use simrun::output::replace_file;
+use simrun::output::{lock_run, replace_file, say};
 use simrun::results::{BesideSessions, Evaluation};
 use simrun::train::{StimulusOptions, ValidationOptions, stimulus_text, validate};
 use simrun::{Error, Result, figures, report};
 
-use super::print;
+use super::{print, without_checkpoint};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -101,6 +101,8 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         adapter: arguments.adapter.clone(),
         quiet: arguments.quiet,
     };
+    let lock = lock_run(&arguments.run)?;
+    lock.notice().iter().for_each(say);
     let validation = validate(&arguments.run, &options)?;
     let json = serde_json::to_string_pretty(&validation)
         .map_err(|e| Error::Failed(format!("evaluation.json: {e}")))?;
@@ -114,6 +116,9 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         return print(&format!("{}\n", json!({ "evaluation": validation, "figures": names })));
     }
     let mut text = String::new();
+    if validation.without_checkpoint {
+        text += &without_checkpoint(&arguments.run);
+    }
     let splits = [
         (Sessions::Train, "the sessions trained on", &validation.train),
         (Sessions::Heldout, "held-out sessions", &validation.held_out),

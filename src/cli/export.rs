@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use simrun::export::{SonataOptions, write_nwb, write_sonata};
+use simrun::output::has_checkpoint;
 use simrun::{Error, Result};
 
-use super::print;
+use super::{print, without_checkpoint};
 
 #[derive(clap::Args)]
 pub(super) struct ExportArguments {
@@ -38,6 +39,9 @@ pub(super) fn export(arguments: &ExportArguments) -> Result<()> {
         return Err(Error::field("command line", "export", arguments.run.display(), limit));
     }
     let mut text = String::new();
+    if !has_checkpoint(&arguments.run) {
+        text += &without_checkpoint(&arguments.run);
+    }
     if let Some(dir) = &arguments.sonata {
         let options = SonataOptions {
             trial: arguments.trial,

@@ -1,16 +1,14 @@
 //! `simrun SCENE`: trains a scene's network.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use simrun::experiment::Experiment;
-use simrun::output::RunFolder;
+use simrun::output::{NewFolder, RunFolder, say};
 use simrun::plan::Plan;
 use simrun::train::{self, Destination, Options};
 use simrun::{Error, Result, report};
 
-use super::print;
+use super::{print, stop};
 
 #[derive(clap::Args)]
 pub(super) struct RunArguments {
@@ -22,7 +20,7 @@ pub(super) struct RunArguments {
     /// Run folder to make [default: runs/SCENE, with a number if that exists]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Run folder to continue from its checkpoint
+    /// Run folder to continue from its checkpoint, or from its beginning where it has none yet
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// Replaces a value of the scene, e.g. time.dt_ms=0.5 (RON)
@@ -47,27 +45,39 @@ pub(super) fn run(arguments: RunArguments) -> Result<()> {
     if arguments.dry_run {
         return print(&train::dry_run(&plan, arguments.adapter.as_deref(), arguments.quiet)?);
     }
-    let destination = destination(&arguments);
-    let options =
-        Options { destination, n_steps: arguments.steps, adapter: arguments.adapter, quiet: arguments.quiet };
-    let stop = stop_on_interrupt()?;
-    let outcome = train::run(&plan, &options, &stop);
+    let stop = stop::on_signals()?;
+    let destination = destination(&arguments)?;
+    let dir = destination.dir().to_path_buf();
+    let options = Options { n_steps: arguments.steps, adapter: arguments.adapter, quiet: arguments.quiet };
+    let outcome = train::run(&plan, destination, &options, &stop);
     // A run that was stopped has a report as far as it got.
-    if matches!(outcome, Ok(_) | Err(Error::Interrupted { .. })) {
-        let (Destination::New(dir) | Destination::Resume(dir)) = &options.destination;
-        let file = report::write(dir)?;
-        if !options.quiet {
-            eprintln!("report {}", file.display());
-        }
+    let reported = match &outcome {
+        Ok(_) | Err(Error::Interrupted { .. }) => report::write(&dir).map(Some),
+        Err(_) => Ok(None),
+    };
+    if let (Ok(Some(file)), false) = (&reported, options.quiet) {
+        say(format_args!("report {}", file.display()));
     }
-    print(&outcome?)
+    show(&outcome?);
+    reported.map(drop)
 }
 
-fn destination(arguments: &RunArguments) -> Destination {
-    match (&arguments.resume, &arguments.out) {
+fn destination(arguments: &RunArguments) -> Result<Destination> {
+    Ok(match (&arguments.resume, &arguments.out) {
+        (Some(dir), _) if NewFolder::was_begun(dir) => {
+            say(format_args!("{}: was never finished; it is made again", dir.display()));
+            Destination::New(RunFolder::claim(dir)?)
+        }
         (Some(dir), _) => Destination::Resume(dir.clone()),
-        (None, Some(dir)) => Destination::New(dir.clone()),
-        (None, None) => Destination::New(RunFolder::default_dir(&arguments.scene)),
+        (None, Some(dir)) => Destination::New(RunFolder::claim(dir)?),
+        (None, None) => Destination::New(RunFolder::claim_default(&arguments.scene)?),
+    })
+}
+
+/// Prints what is in the run folder too: where it cannot be printed, nothing is lost.
+fn show(text: &str) {
+    if let Err(error) = print(text) {
+        say(format_args!("the table is not shown: {error}"));
     }
 }
 
@@ -86,21 +96,8 @@ fn run_experiment(arguments: RunArguments) -> Result<()> {
         }
         return print(&text);
     }
-    let stop = stop_on_interrupt()?;
-    let (destination, adapter) = (destination(&arguments), arguments.adapter.as_deref());
-    print(&experiment.run(&destination, adapter, arguments.quiet, &stop)?)
-}
-
-/// Ctrl-C asks the run to end after the step in hand; a second one ends it at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
-        }
-        eprintln!("stopping after the step in hand; Ctrl-C again stops at once");
-    })
-    .map_err(|e| Error::Failed(format!("Ctrl-C cannot be handled: {e}")))?;
-    Ok(stop)
+    let stop = stop::on_signals()?;
+    let destination = destination(&arguments)?;
+    show(&experiment.run(destination, arguments.adapter.as_deref(), arguments.quiet, &stop)?);
+    Ok(())
 }

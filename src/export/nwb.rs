@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rust_hdf5::types::HBool;
 use sha2::{Digest, Sha256};
@@ -15,9 +15,9 @@ use super::Trained;
 use crate::error::{Error, Result};
 use crate::loss;
 use crate::network::CELL_TYPES;
-use crate::output::Progress;
 use crate::output::h5::{self, Dataset, Group, Storage};
 use crate::output::spikes::{RecordedTrials, Trial};
+use crate::output::{Progress, timestamp};
 use crate::scene::NetworkScene;
 
 const NWB_VERSION: &str = "2.8.0";
@@ -31,6 +31,10 @@ pub fn write_nwb(run: &Path, file: &Path, quiet: bool) -> Result<()> {
         return Err(Error::field("command line", "--nwb", file.display(), "exists; name another file"));
     }
     let recorded = RecordedTrials::read(run)?;
+    if !recorded.is_whole {
+        let reason = "is of another evaluation than trials.csv: let the run go on, which evaluates it again";
+        return Err(Error::file(run.join("spikes.h5"), reason));
+    }
     let progress = Progress::new(quiet);
     let trained = Trained::read(run, &mut |text| progress.say(text))?;
     let n_neurons = trained.network.neurons.len() as u32;
@@ -73,10 +77,10 @@ impl Session {
             self.recorded.trials.len()
         );
         root.scalar_text("session_description", &description)?;
-        let start = timestamp(self.simulated);
+        let start = iso_8601(self.simulated);
         root.scalar_text("session_start_time", &start)?;
         root.scalar_text("timestamps_reference_time", &start)?;
-        root.text_column("file_create_date", &[&timestamp(SystemTime::now())])?;
+        root.text_column("file_create_date", &[&iso_8601(SystemTime::now())])?;
         for group in ["acquisition", "analysis", "general", "processing"] {
             root.group(group)?;
         }
@@ -308,45 +312,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A time in ISO 8601, UTC.
-fn timestamp(time: SystemTime) -> String {
-    // A clock before 1970 is no reason to fail.
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil_date(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00")
-}
-
-/// Year, month and day of a number of days since 1970-01-01.
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    // Eras of 400 years from 0000-03-01, so that the leap day is the last of its year (H. Hinnant, days_from_civil).
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (400 * era + year + u64::from(month <= 2), month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn times_are_written_as_iso_8601() {
-        // date -u -d @N +%FT%T
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00"),
-            (951_782_400, "2000-02-29T00:00:00"),
-            (1_709_251_199, "2024-02-29T23:59:59"),
-            (1_795_765_445, "2026-11-27T07:44:05"),
-            (4_107_542_400, "2100-03-01T00:00:00"),
-        ] {
-            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), format!("{text}+00:00"));
-        }
-    }
+/// A time with its zone as NWB's own files write it.
+fn iso_8601(time: SystemTime) -> String {
+    timestamp(time).replace('Z', "+00:00")
 }

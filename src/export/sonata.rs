@@ -23,7 +23,7 @@ use crate::network::{N_CLASSES, NodeNames};
 use crate::output::h5::{self, Storage};
 use crate::output::reports::PotentialReport;
 use crate::output::spikes::write_population;
-use crate::output::{Progress, read_run};
+use crate::output::{NewFolder, Progress, read_run};
 use crate::scene::ReportScene;
 use crate::train::{TrialRecording, record_trial};
 
@@ -64,15 +64,16 @@ pub fn write_sonata(run: &Path, dir: &Path, options: &SonataOptions) -> Result<V
         return Err(Error::field("command line", "--sonata", dir.display(), "exists; name another folder"));
     }
     refuse_other_networks(run, &read_run(run, &[])?.0.scene.network)?;
+    let folder = NewFolder::begin(dir)?;
     // First, so that the network lies in memory once at a time.
     let trial = record_trial(run, options.trial, options.adapter.as_deref(), options.quiet)?;
     let progress = Progress::new(options.quiet);
     let trained = Trained::read(run, &mut |text| progress.say(text))?;
     let receptors = nest_receptors(&trained.dynamics);
     let storage = if options.gzip { Storage::Deflated } else { Storage::Plain };
-    let export = Export { dir, trained, trial, trial_ix: options.trial, storage, receptors };
-    for folder in ["network", "components/cell_models", "components/synaptic_models", "inputs", "output"] {
-        let folder = dir.join(folder);
+    let export = Export { dir: folder.path(), trained, trial, trial_ix: options.trial, storage, receptors };
+    for name in ["network", "components/cell_models", "components/synaptic_models", "inputs", "output"] {
+        let folder = export.dir.join(name);
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     }
     export.write_nodes()?;
@@ -81,6 +82,7 @@ pub fn write_sonata(run: &Path, dir: &Path, options: &SonataOptions) -> Result<V
     export.write_spikes()?;
     export.copy_reports(run)?;
     export.write_configs()?;
+    drop(folder.finish()?);
     let mut written = Vec::new();
     list_files(dir, Path::new(""), &mut written)?;
     Ok(written)
@@ -136,7 +138,8 @@ impl Export<'_> {
         let exported = NodeNames::built(network.neurons.len());
         self.reports().try_for_each(|report| {
             let file = self.dir.join("output").join(format!("{}.h5", report.name));
-            PotentialReport::read(run, &report.name, &network.node_names())?.write_file(&file, &exported)
+            let potentials = PotentialReport::read(run, &report.name, &network.node_names())?;
+            potentials.write_file(&file, &exported, self.trained.training_step)
         })
     }
 

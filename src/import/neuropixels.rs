@@ -12,7 +12,7 @@ mod units;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::output::replace_file;
+use crate::output::{NewFolder, replace_file};
 
 pub use units::Unit;
 
@@ -79,10 +79,11 @@ pub fn import(files: &[PathBuf], location: &str, out: &Path) -> Result<Report> {
     let derived = derive::derive(&units);
     let source: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     let written = tables::write(&derived, &source.join(", "));
-    std::fs::create_dir_all(out).map_err(Error::io(out))?;
+    let folder = NewFolder::begin(out)?;
     for (name, text) in &written {
-        replace_file(&out.join(name), text.as_bytes())?;
+        replace_file(&folder.path().join(name), text.as_bytes())?;
     }
+    folder.finish()?;
     Ok(Report {
         n_units: units.len(),
         left_out,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::gpu::Gpu;
+use crate::output::say;
 use crate::plan::Plan;
 use crate::setup;
 use crate::sim::KernelTime;
@@ -66,7 +67,7 @@ pub(super) fn measure(gpu: &Arc<Gpu>, report: &Report, scene: &str) -> Result<Ve
     }
     let started = Instant::now();
     let tables = setup::tables(&plan)?;
-    let built = setup::build(&plan, &tables, &mut |text| eprintln!("{text}"))?;
+    let built = setup::build(&plan, &tables, &mut |text| say(text))?;
     let (n_neurons, n_edges) = (built.network.neurons.len(), built.network.rows.n_edges());
     let mut session = match Session::new(&plan, gpu, &tables, built) {
         Ok(session) => session,

@@ -19,6 +19,7 @@ use super::{
     BUILT_POPULATION, CLASS_OF_SOURCE_TYPE, MAX_DELAY_STEPS, MAX_NEURONS, N_CELL_TYPES, N_SOURCE_TYPES,
     NamedNodes, Network, Neurons, NodeNames, Rows, pack_target,
 };
+use crate::memory;
 use crate::model::rng::Stream;
 use crate::{Error, Result};
 
@@ -141,6 +142,7 @@ fn connect_given(
         em: em.map(GivenEdges::new),
         input_weights: weights::input_weights(tables, unit_psps)?,
     };
+    memory::require("building the network", builder.need_bytes())?;
     let incoming: Vec<Incoming> = (0..neurons.len())
         .collect::<Vec<_>>()
         .par_chunks(TARGETS_PER_TASK)
@@ -148,7 +150,8 @@ fn connect_given(
         .collect();
     let unit_type_ix = super::v1_unit_types(units.len(), spec.n_background);
     let source_types = [&neurons.cell_type_ix[..], &unit_type_ix].concat();
-    let rows = rows_by_source(&incoming, &neurons, &source_types, &delays_by_target_type(tables, spec.dt_ms));
+    let rows =
+        rows_by_source(&incoming, &neurons, &source_types, &delays_by_target_type(tables, spec.dt_ms))?;
     Ok(Network {
         unit_type_ix,
         populations: tables.populations(),
@@ -229,6 +232,22 @@ impl Incoming {
 }
 
 impl Builder<'_> {
+    /// Memory that the edges of all targets take while they are turned round, from those of some targets, bytes. No more than that is
+    /// certain, so that nothing is refused that would fit.
+    fn need_bytes(&self) -> u64 {
+        /// A source or target and a weight, by target and by source.
+        const PER_EDGE: f64 = 16.0;
+        /// Targets whose edges are drawn for this.
+        const N_SAMPLE: usize = 64;
+        let n = self.neurons.len();
+        let sample: Vec<usize> = (0..n).step_by(n.div_ceil(N_SAMPLE).max(1)).collect();
+        if sample.len() == n {
+            return 0;
+        }
+        let edges = self.incoming(&sample, &mut Scratch::default());
+        (PER_EDGE * edges.sources.len() as f64 * n as f64 / sample.len() as f64) as u64
+    }
+
     /// Draws all edges onto `targets`.
     fn incoming(&self, targets: &[usize], scratch: &mut Scratch) -> Incoming {
         let mut edges = Incoming::default();
@@ -352,7 +371,7 @@ fn rows_by_source(
     neurons: &Neurons,
     source_types: &[u8],
     delay_steps: &[[u32; N_SOURCE_TYPES]; N_CELL_TYPES],
-) -> Rows {
+) -> Result<Rows> {
     let n_sources = source_types.len();
     let mut offsets = vec![0u64; n_sources + 1];
     for &source in incoming.iter().flat_map(|edges| &edges.sources) {
@@ -362,7 +381,9 @@ fn rows_by_source(
         offsets[i + 1] += offsets[i];
     }
     let n_edges = offsets[n_sources] as usize;
-    let mut rows = Rows { offsets: Vec::new(), targets: vec![0; n_edges], weights: vec![0.0; n_edges] };
+    let what = "sorting the network's edges";
+    let targets = memory::filled(what, n_edges, 0)?;
+    let mut rows = Rows { offsets: Vec::new(), targets, weights: memory::filled(what, n_edges, 0.0)? };
     let mut next = offsets.clone();
     let mut target_ix = 0;
     for edges in incoming {
@@ -382,5 +403,5 @@ fn rows_by_source(
         }
     }
     rows.offsets = offsets;
-    rows
+    Ok(rows)
 }

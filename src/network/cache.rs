@@ -15,12 +15,13 @@ use sha2::{Digest, Sha256};
 use super::tables::Tables;
 use super::{Network, NetworkSpec, Neurons, Rows, UnitPsps, build};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Builds the network, or reads it from `folder` if it was built before; `None` does without a cache. `say` gets a
 /// sentence for the user where a file is broken or cannot be written; neither stops the run.
 ///
 /// # Errors
-/// Those of [`build`].
+/// Those of [`build`], and [`Error::OutOfMemory`].
 pub fn build_or_load(
     spec: &NetworkSpec,
     tables: &Tables,
@@ -31,7 +32,8 @@ pub fn build_or_load(
     let Some(folder) = folder else { return build(spec, tables, unit_psps) };
     let key = key(spec, tables, unit_psps);
     let file = folder.join(format!("{}.network", hexadecimal(&key)));
-    if file.exists() {
+    if let Ok(metadata) = fs::metadata(&file) {
+        memory::require("reading the network as it was built before", metadata.len())?;
         match load(&file, &key, tables) {
             Ok(network) => {
                 mark_used(&file);
@@ -127,9 +129,10 @@ fn mark_used(file: &Path) {
         File::options().append(true).open(file).and_then(|f| f.set_modified(std::time::SystemTime::now()));
 }
 
-/// Removes the files that were not used for longest until at most `most_bytes` are taken, but never `newest`. A file
-/// that cannot be looked at or removed is left alone: another process may have been quicker.
+/// Removes what dead processes left unfinished, and the files that were not used for longest until at most `most_bytes` are taken, but
+/// never `newest`. A file that cannot be looked at or removed is left alone: another process may have been quicker.
 fn evict(folder: &Path, newest: &Path, most_bytes: u64) {
+    remove_unfinished(folder);
     let Ok(entries) = fs::read_dir(folder) else { return };
     let ours = |path: &Path| {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
@@ -155,6 +158,17 @@ fn evict(folder: &Path, newest: &Path, most_bytes: u64) {
     }
 }
 
+/// Removes unfinished files whose writers, which lock them, are dead.
+fn remove_unfinished(folder: &Path) {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let open = || File::options().write(true).open(&path).ok();
+        if extension.starts_with("unfinished-") && open().is_some_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
 /// Writes to a file of another name and renames it, so that a file of this name is always whole.
 fn store(file: &Path, key: &Hash, network: &Network) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
@@ -169,7 +183,10 @@ fn store(file: &Path, key: &Hash, network: &Network) -> Result<()> {
 }
 
 fn write(file: &Path, key: &Hash, network: &Network) -> std::io::Result<()> {
-    let mut out = Summing { inner: BufWriter::new(File::create(file)?), hasher: Sha256::new() };
+    let file = File::create(file)?;
+    // Tells the others that the writer lives; where there are no locks, nothing unfinished is removed.
+    let _ = file.try_lock();
+    let mut out = Summing { inner: BufWriter::new(file), hasher: Sha256::new() };
     let (neurons, rows) = (&network.neurons, &network.rows);
     let sizes = [neurons.len(), network.n_lgn, network.n_background, rows.n_edges()].map(|n| n as u64);
     out.write_all(&MAGIC)?;
@@ -263,7 +280,8 @@ fn put<T: Pod>(out: &mut impl Write, values: &[T]) -> std::io::Result<()> {
 }
 
 fn take<T: Pod>(input: &mut impl Read, n: usize) -> std::io::Result<Vec<T>> {
-    let mut values = vec![T::zeroed(); n];
+    let mut values = memory::filled("reading the network as it was built before", n, T::zeroed())
+        .map_err(|e| std::io::Error::other(e.to_string()))?;
     input.read_exact(bytemuck::cast_slice_mut(&mut values))?;
     Ok(values)
 }

@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use safetensors::tensor::{SafeTensors, TensorView};
-use safetensors::{Dtype, SafeTensorError};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde::{Deserialize, Serialize};
 
-use super::partial_path;
+use super::files::replace_open;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::plan::Plan;
 use crate::scene::{NetworkScene, Scene, first_difference};
 
 /// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
 /// step computes. A longer schedule continues on the new schedule.
-const MAY_DIFFER: [&str; 9] = [
+const MAY_DIFFER: [&str; 10] = [
     "tables",
     "recordings",
     "network.calibration",
@@ -24,6 +25,7 @@ const MAY_DIFFER: [&str; 9] = [
     "network.em.synapses",
     "optimiser.training_steps",
     "optimiser.save_every_steps",
+    "optimiser.save_every_minutes",
     "checkpoint",
     "evaluate",
 ];
@@ -72,34 +74,54 @@ impl Checkpoint {
 
     /// Writes beside `path`, syncs, renames. On an error an earlier checkpoint at `path` is as it was.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let header = Header { training_step: self.training_step, scene: self.scene.to_ron()? };
-        let header = serde_json::to_string(&header).map_err(|e| Error::Failed(format!("checkpoint: {e}")))?;
-        let metadata = HashMap::from([("simrun".to_owned(), header)]);
-        let mut views = Vec::with_capacity(self.tensors.len());
+        // Where doubles come first, every tensor is aligned.
+        let mut tensors: Vec<(&str, &Tensor, Dtype, &[u8])> = Vec::with_capacity(self.tensors.len());
         for (name, tensor) in &self.tensors {
             let (kind, bytes) = match &tensor.data {
                 TensorData::F32(data) => (Dtype::F32, bytemuck::cast_slice(data)),
                 TensorData::F64(data) => (Dtype::F64, bytemuck::cast_slice(data)),
             };
-            let view = TensorView::new(kind, tensor.shape.clone(), bytes)
-                .map_err(|e| Error::Failed(format!("checkpoint tensor '{name}': {e}")))?;
-            views.push((name.as_str(), view));
+            tensors.push((name, tensor, kind, bytes));
         }
-        let partial = partial_path(path);
-        let done = safetensors::serialize_to_file(views, Some(metadata), &partial)
-            .map_err(into_io)
-            .and_then(|()| fs::File::open(&partial)?.sync_all())
-            .and_then(|()| fs::rename(&partial, path));
-        done.map_err(|source| {
-            // The partial file is worth nothing; on a full disk its space is worth something.
-            let _ = fs::remove_file(&partial);
+        tensors.sort_by_key(|(name, _, kind, _)| (std::cmp::Reverse(*kind), *name));
+        let header = self.header(&tensors)?;
+        let done = replace_open(path, |file| {
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            out.write_all(&(header.len() as u64).to_le_bytes())?;
+            out.write_all(header.as_bytes())?;
+            tensors.iter().try_for_each(|(.., bytes)| out.write_all(bytes))?;
+            out.flush()
+        });
+        done.map(drop).map_err(|source| {
             let kept = if path.exists() { "; the earlier checkpoint is kept" } else { "" };
             Error::Failed(format!("{}: not written: {source}{kept}", path.display()))
         })
     }
 
+    /// The header of a file that holds the tensors in their order: JSON, padded to a multiple of 8 bytes.
+    fn header(&self, tensors: &[(&str, &Tensor, Dtype, &[u8])]) -> Result<String> {
+        let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("checkpoint: {e}"));
+        let own = Header { training_step: self.training_step, scene: self.scene.to_ron()? };
+        let own = serde_json::to_string(&own).map_err(|e| failed(&e))?;
+        let mut end = 0;
+        let infos = tensors.iter().map(|(name, tensor, dtype, bytes)| {
+            let start = end;
+            end += bytes.len();
+            let data_offsets = (start, end);
+            ((*name).to_owned(), TensorInfo { dtype: *dtype, shape: tensor.shape.clone(), data_offsets })
+        });
+        let metadata = HashMap::from([("simrun".to_owned(), own)]);
+        let metadata = Metadata::new(Some(metadata), infos.collect()).map_err(|e| failed(&e))?;
+        let header = serde_json::to_string(&metadata).map_err(|e| failed(&e))?;
+        Ok(format!("{header:<width$}", width = header.chars().count() + (8 - header.len() % 8) % 8))
+    }
+
     /// Reads a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
+        if let Ok(metadata) = fs::metadata(path) {
+            // The file, and its tensors.
+            memory::require("reading the checkpoint", 2 * metadata.len())?;
+        }
         let bytes = fs::read(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::file(path, "there is no such checkpoint to resume from"),
             _ => Error::io(path)(source),
@@ -153,12 +175,17 @@ impl Checkpoint {
 
     /// Refuses a plan that this checkpoint, read from `file`, does not continue.
     pub(super) fn refuse_other_scene(&self, file: &Path, plan: &Plan) -> Result<()> {
-        match first_difference(&by_name(&self.scene), &by_name(&plan.scene), &MAY_DIFFER)? {
-            None => Ok(()),
-            Some((field, here, there)) => {
-                let scene_file = plan.scene_file.display();
-                Err(Error::field(file, field, here, format!("is of another scene: {scene_file} has {there}")))
-            }
+        refuse_other_scene(&self.scene, file, plan)
+    }
+}
+
+/// Refuses a plan that does not continue a run of `scene`, which was read from `file`.
+pub(super) fn refuse_other_scene(scene: &Scene, file: &Path, plan: &Plan) -> Result<()> {
+    match first_difference(&by_name(scene), &by_name(&plan.scene), &MAY_DIFFER)? {
+        None => Ok(()),
+        Some((field, here, there)) => {
+            let scene_file = plan.scene_file.display();
+            Err(Error::field(file, field, here, format!("is of another scene: {scene_file} has {there}")))
         }
     }
 }
@@ -179,11 +206,4 @@ fn by_name(scene: &Scene) -> Scene {
 fn missing(name: &str, n_bits: u32) -> Error {
     let reason = format!("has no tensor '{name}' of {n_bits}-bit floats: it is of another version of simrun");
     Error::file(Path::new("checkpoint.safetensors"), reason)
-}
-
-fn into_io(error: SafeTensorError) -> io::Error {
-    match error {
-        SafeTensorError::IoError(source) => source,
-        other => io::Error::other(other.to_string()),
-    }
 }

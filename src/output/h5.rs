@@ -2,13 +2,12 @@
 //!
 //! A thin layer over `rust-hdf5` that turns its errors into ours and replaces a file only by a whole one.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rust_hdf5::format::messages::datatype::EnumMember;
 use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, H5Group, H5Type, VarLenUnicode};
 
-use super::partial_path;
+use super::files::Partial;
 use crate::error::{Error, Result};
 
 /// Elements of a chunk of a compressed column.
@@ -29,15 +28,13 @@ pub enum Storage {
 /// # Errors
 /// Those of `fill`; [`Error::Failed`] with the file's name for what HDF5 or the system refuse.
 pub fn write(path: &Path, storage: Storage, fill: impl FnOnce(&Group) -> Result<()>) -> Result<()> {
-    let partial = partial_path(path);
-    let done = H5File::create(&partial).map_err(failed(path)).and_then(|file| {
-        fill(&Group { inner: file.root_group(), file: path.to_path_buf(), storage })?;
-        file.close().map_err(failed(path))
-    });
-    done.and_then(|()| fs::rename(&partial, path).map_err(Error::io(path))).inspect_err(|_| {
-        // The partial file is worth nothing; on a full disk its space is worth something.
-        let _ = fs::remove_file(&partial);
-    })
+    let partial = Partial::begin(path).map_err(Error::io(path))?;
+    // HDF5 locks a file itself.
+    partial.unlock();
+    let file = H5File::create(partial.path()).map_err(failed(path))?;
+    fill(&Group { inner: file.root_group(), file: path.to_path_buf(), storage })?;
+    file.close().map_err(failed(path))?;
+    partial.finish().map_err(Error::io(path))
 }
 
 fn failed(file: &Path) -> impl FnOnce(rust_hdf5::Hdf5Error) -> Error {

@@ -1,7 +1,8 @@
 //! What a training step reports, and how it is shown: a bar on a terminal, plain lines elsewhere.
 
 use std::borrow::Cow;
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use anstream::adapter::strip_str;
@@ -9,6 +10,11 @@ use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::results::StepMetrics;
+
+/// Says a line on stderr. Where nobody can hear it any more (a closed terminal, a full disk), that is no reason to stop.
+pub fn say(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
 
 /// Shows the training steps on stderr.
 pub struct Progress {
@@ -50,7 +56,9 @@ impl Progress {
                 bar.set_message(text);
                 bar.inc(1);
             }
-            Shown::Lines => eprintln!("step {} ({}/{})  {text}", metrics.step, self.n_done, self.n_steps),
+            Shown::Lines => {
+                say(format_args!("step {} ({}/{})  {text}", metrics.step, self.n_done, self.n_steps))
+            }
             Shown::Nothing => {}
         }
     }
@@ -63,7 +71,7 @@ impl Progress {
         };
         match &self.shown {
             Shown::Bar(bar) => bar.println(text),
-            Shown::Lines => eprintln!("{text}"),
+            Shown::Lines => say(text),
             Shown::Nothing => {}
         }
     }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::clock::timestamp;
 use crate::error::{Error, Result};
 use crate::network::tables::RECORDED_TABLES;
 use crate::plan::Plan;
@@ -68,7 +69,7 @@ impl Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git_revision: option_env!("SIMRUN_GIT_REVISION").map(str::to_owned),
             adapter,
-            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            started: timestamp(SystemTime::now()),
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             seed: plan.scene.seed,
             tables: tables_of(plan)?,

@@ -1,10 +1,10 @@
 //! `reports/NAME.h5`: potentials of some neurons in one trial, as a SONATA report.
 
-use std::fs;
 use std::path::Path;
 
+use super::files::make_folder;
 use super::h5::{self, Storage};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hdf5::Hdf5;
 use crate::network::NodeNames;
 
@@ -24,24 +24,25 @@ pub struct PotentialReport {
 }
 
 impl PotentialReport {
-    /// Replaces `reports/NAME.h5` in a run folder; neurons go by `names`.
+    /// Replaces `reports/NAME.h5` in a run folder; neurons go by `names`, `training_step` is that of the network.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn write(&self, dir: &Path, names: &NodeNames) -> Result<()> {
+    pub fn write(&self, dir: &Path, names: &NodeNames, training_step: u32) -> Result<()> {
         let folder = dir.join("reports");
-        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        self.write_file(&folder.join(format!("{}.h5", self.name)), names)
+        make_folder(&folder)?;
+        self.write_file(&folder.join(format!("{}.h5", self.name)), names, training_step)
     }
 
     /// Replaces a file: one group for each population with a neuron in the report.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn write_file(&self, file: &Path, names: &NodeNames) -> Result<()> {
+    pub fn write_file(&self, file: &Path, names: &NodeNames, training_step: u32) -> Result<()> {
         let n = self.neurons.len();
         let n_samples = self.potential_mv.len() / n.max(1);
         h5::write(file, Storage::Plain, |root| {
+            root.number("training_step", training_step)?;
             let report = root.group("report")?;
             for (first, named) in names.populations() {
                 let own = |neuron: &u32| {
@@ -125,7 +126,7 @@ mod tests {
             interval_ms: 0.5,
             potential_mv: vec![-70.0, -60.0, -50.0, -71.0, -61.0, -51.0],
         };
-        report.write(dir.path(), &names).unwrap();
+        report.write(dir.path(), &names, 7).unwrap();
         let h5 = Hdf5::open(&dir.path().join("reports/v.h5")).unwrap();
         assert_eq!(h5.groups("report").unwrap(), ["a", "b"]);
         let ids = |p: &str| h5.column(&format!("report/{p}/mapping/node_ids")).unwrap().all_ids().unwrap();
@@ -133,7 +134,7 @@ mod tests {
         assert_eq!(h5.matrix("report/a/data").unwrap(), ([2, 2], vec![-70.0, -60.0, -71.0, -61.0]));
         assert_eq!(h5.matrix("report/b/data").unwrap(), ([2, 1], vec![-50.0, -51.0]));
         let one = NodeNames::new(vec![named("em", &[864_691_135_000_000_007, 3, 4, 5])]);
-        report.write(dir.path(), &one).unwrap();
+        report.write(dir.path(), &one, 7).unwrap();
         assert_eq!(PotentialReport::read(dir.path(), "v", &one).unwrap(), report);
     }
 }

@@ -12,13 +12,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::replace;
 use super::h5::{self, Storage};
-use super::replace;
 use crate::error::{Error, Result};
 use crate::hdf5::Hdf5;
 use crate::network::{NamedNodes, NodeNames};
 use crate::stimulus::TrialCondition;
 
+/// Group of what the spikes are of.
+const EVALUATION: &str = "evaluation";
 /// Values of SONATA's attribute `sorting`.
 pub(super) const SORTING: [&str; 3] = ["none", "by_id", "by_time"];
 
@@ -59,6 +61,9 @@ pub struct Trial {
     pub temporal_frequency_hz: Option<f64>,
     /// Phase at onset, deg.
     pub phase_deg: Option<f64>,
+    /// Training steps behind the network, as in `spikes.h5`; empty in a file of an earlier version.
+    #[serde(default)]
+    pub training_step: Option<u32>,
 }
 
 /// Spikes of trials of one length.
@@ -127,6 +132,7 @@ impl TrialSpikes {
             spatial_frequency_cpd: grating.map(|g| g.spatial_frequency_cpd),
             temporal_frequency_hz: grating.map(|g| g.temporal_frequency_hz),
             phase_deg: grating.map(|g| g.phase_deg),
+            training_step: None,
         }
     }
 
@@ -135,12 +141,17 @@ impl TrialSpikes {
         let table = dir.join(format!("{prefix}trials.csv"));
         replace(&table, |file| {
             let mut out = csv::Writer::from_writer(file);
-            self.trials.iter().try_for_each(|trial| out.serialize(trial))?;
+            let of_step = |trial: &Trial| Trial { training_step: Some(training_step), ..trial.clone() };
+            self.trials.iter().try_for_each(|trial| out.serialize(of_step(trial)))?;
             out.flush()
         })?;
         h5::write(&dir.join(format!("{prefix}spikes.h5")), Storage::Plain, |root| {
             root.number("training_step", training_step)?;
             root.number("dt_ms", self.dt_ms)?;
+            // Read back as these columns: of attributes only datasets' can be read.
+            let evaluation = root.group(EVALUATION)?;
+            evaluation.column("training_step", &[training_step])?;
+            evaluation.column("n_trials", &[self.trials.len() as u32])?;
             if !self.names.are_built() {
                 let neurons = root.group("neurons")?;
                 for (first, named) in self.names.populations() {
@@ -184,6 +195,10 @@ pub struct RecordedTrials {
     pub neurons: Vec<u32>,
     /// Time of each spike on the common axis, ms, ascending.
     pub times_ms: Vec<f64>,
+    /// Training steps behind the network of the spikes; None in a file of an earlier version.
+    pub training_step: Option<u32>,
+    /// Whether both files are of one evaluation: a process may have been killed between the two.
+    pub is_whole: bool,
 }
 
 impl RecordedTrials {
@@ -223,7 +238,18 @@ impl RecordedTrials {
         // Stable: spikes of one time stay in the order of the neurons.
         spikes.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (times_ms, neurons) = spikes.into_iter().unzip();
-        Ok(Self { trials, neurons, times_ms })
+        let number = |name: &str| -> Result<Option<u64>> {
+            let dataset = format!("{EVALUATION}/{name}");
+            // A file of an earlier version has none.
+            let known = h5.has_group(EVALUATION)?.then(|| h5.column_of(&dataset, 1)?.all_ids());
+            Ok(known.transpose()?.map(|values| values[0]))
+        };
+        let (of_spikes, n_trials) = (number("training_step")?, number("n_trials")?);
+        let of_trials = trials.first().and_then(|trial| trial.training_step).map(u64::from);
+        let is_whole = of_spikes.is_none()
+            || (of_spikes, n_trials) == (of_trials.or(of_spikes), Some(trials.len() as u64));
+        let training_step = of_spikes.and_then(|step| u32::try_from(step).ok());
+        Ok(Self { trials, neurons, times_ms, training_step, is_whole })
     }
 }
 
@@ -268,7 +294,9 @@ mod tests {
         spikes.add(&[grating(180.0)], vec![(0, 3, 1)]);
         spikes.write(dir.path(), "", 5).unwrap();
         let read = RecordedTrials::read(dir.path()).unwrap();
-        assert_eq!(read.trials, spikes.trials);
+        let written: Vec<Trial> =
+            spikes.trials.iter().map(|t| Trial { training_step: Some(5), ..t.clone() }).collect();
+        assert_eq!((&read.trials, read.training_step), (&written, Some(5)));
         assert_eq!(read.neurons, [3, 2, 7, 4, 1]);
         // Trials of 5 ms begin at 0, 5.5 and 11 ms.
         assert_eq!(read.times_ms, [0.5, 5.0, 6.0, 10.5, 13.0]);
@@ -315,6 +343,14 @@ mod tests {
         assert!(error.exit_code() == 2 && error.to_string().contains("trials.csv"), "{error}");
         TrialSpikes::new(1.0, 10, NodeNames::built(3)).write(dir.path(), "", 0).unwrap();
         assert!(RecordedTrials::read(dir.path()).unwrap().neurons.is_empty());
+        // Of two evaluations.
+        let mut later = TrialSpikes::new(1.0, 10, NodeNames::built(3));
+        later.add(&[grating(0.0)], vec![]);
+        later.write(dir.path(), "later_", 7).unwrap();
+        fs::rename(dir.path().join("later_trials.csv"), dir.path().join("trials.csv")).unwrap();
+        assert!(!RecordedTrials::read(dir.path()).unwrap().is_whole);
+        later.write(dir.path(), "", 7).unwrap();
+        assert!(RecordedTrials::read(dir.path()).unwrap().is_whole);
         fs::write(dir.path().join("spikes.h5"), "no HDF5").unwrap();
         let error = RecordedTrials::read(dir.path()).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("spikes.h5"), "{error}");

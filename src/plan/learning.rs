@@ -38,6 +38,7 @@ impl Check<'_> {
             self.above("optimiser.clip_norm", clip_norm, 0.0, 1e12, "")?;
         }
         let save_every = f64::from(optimiser.save_every_steps);
-        self.within("optimiser.save_every_steps", save_every, 1.0, 1e6, "training steps")
+        self.within("optimiser.save_every_steps", save_every, 1.0, 1e6, "training steps")?;
+        self.within("optimiser.save_every_minutes", optimiser.save_every_minutes, 0.0, 1e6, "minutes")
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::spikes::{self, Trial};
 use crate::error::{Error, Result};
-use crate::output::Provenance;
+use crate::output::{Metrics, Provenance};
 use crate::results::{
     CellTypeSummary, Curves, Evaluation, FanoCurve, Gradients, LikeToLikeSlope, PairErrors, PairTypeWeights,
     StepMetrics, StimulusEvaluation, Summary,
@@ -26,6 +26,8 @@ pub(super) struct Run {
     pub(super) provenance: Option<Provenance>,
     pub(super) gradients: Option<Gradients>,
     pub(super) metrics: Vec<StepMetrics>,
+    /// What is said of metrics that are lost; None where none are.
+    pub(super) lost_metrics: Option<String>,
     pub(super) summary: Option<Summary>,
     pub(super) evaluation: Option<Evaluation>,
     pub(super) trial: Option<Trial>,
@@ -59,6 +61,7 @@ impl Run {
             return Err(Error::file(dir, "is not a run folder: it has no scene.ron"));
         }
         let summary: Option<Summary> = json(&dir.join("summary.json"))?;
+        let metrics = Metrics::read(dir)?;
         let absolute = fs::canonicalize(dir).map_err(Error::io(dir))?;
         let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let scene = Scene::read(&scene_file)?;
@@ -70,7 +73,8 @@ impl Run {
             scene_text: fs::read_to_string(&scene_file).map_err(Error::io(&scene_file))?,
             provenance: json(&dir.join("provenance.json"))?,
             gradients: json(&dir.join("gradients.json"))?,
-            metrics: metrics(&dir.join("metrics.jsonl"))?,
+            lost_metrics: lost(&metrics),
+            metrics: metrics.steps,
             summary,
             evaluation: json(&dir.join("evaluation.json"))?,
         })
@@ -145,19 +149,14 @@ fn json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
     serde_json::from_str(&text).map(Some).map_err(|e| Error::file(file, e.to_string()))
 }
 
-/// The lines of `metrics.jsonl`; a last line cut off by a crash is dropped.
-fn metrics(file: &Path) -> Result<Vec<StepMetrics>> {
-    let Some(text) = text(file)? else { return Ok(Vec::new()) };
-    let lines: Vec<&str> = text.lines().collect();
-    let mut metrics = Vec::with_capacity(lines.len());
-    for (ix, line) in lines.iter().enumerate() {
-        match serde_json::from_str(line) {
-            Ok(step) => metrics.push(step),
-            Err(_) if ix + 1 == lines.len() && !text.ends_with('\n') => {}
-            Err(e) => return Err(Error::file(file, format!("line {}: {e}", ix + 1))),
-        }
-    }
-    Ok(metrics)
+/// What is said of metrics that are lost.
+fn lost(metrics: &Metrics) -> Option<String> {
+    let lines: Vec<String> = metrics.broken_lines.iter().map(usize::to_string).collect();
+    let broken =
+        (!lines.is_empty()).then(|| format!("lines {} of metrics.jsonl do not read", lines.join(", ")));
+    let missing = metrics.missing_steps.as_ref().map(|steps| format!("steps {steps} have no metrics"));
+    let both: Vec<String> = broken.into_iter().chain(missing).collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 /// The folders in a folder, by name.

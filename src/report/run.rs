@@ -166,6 +166,7 @@ fn training(run: &Run) -> Result<Markup> {
         "clipping, and wall-clock time."
     };
     Ok(html! {
+        @if let Some(lost) = &run.lost_metrics { p { "Lost: " (lost) "." } }
         (figure(plots::losses(&[run]), &losses)?)
         (figure(plots::course_of_training(run), &course)?)
         @if let Some(gradients) = &run.gradients { (gradients_part(gradients)?) }
@@ -330,8 +331,11 @@ fn responses(run: &Run, evaluated: &Evaluated<'_>) -> Result<Markup> {
     let (raster, [n_shown, n_all]) = raster.map_or((None, [0; 2]), |(figure, n)| (Some(figure), n));
     let start_ms = run.scene.time.analysis_start_ms;
     let onset_ms = run.trial.as_ref().and_then(|trial| trial.grating).map(|(_, onset_ms)| onset_ms);
+    let step = run.trial.as_ref().and_then(|trial| trial.training_step);
     let raster_caption = html! {
-        strong { "One trial." } " Spikes of " (n_shown) " of " (n_all) " neurons, an even sample of each cell type, at least six, and the mean rates of "
+        strong { "One trial." }
+        @if let Some(step) = step { " After training step " (step) "." }
+        " Spikes of " (n_shown) " of " (n_all) " neurons, an even sample of each cell type, at least six, and the mean rates of "
         "all neurons of each class. "
         @if let Some(onset_ms) = onset_ms { "The orange line is the onset of the grating (" (onset_ms) " ms); rates" } @else { "Rates" }
         " are counted from " (start_ms) " ms on."

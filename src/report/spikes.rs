@@ -13,14 +13,20 @@ pub(super) struct Trial {
     pub(super) duration_ms: f64,
     /// Neuron and time from the start of the trial (ms).
     pub(super) spikes: Vec<(u32, f64)>,
+    /// Training steps behind the network, where the files say.
+    pub(super) training_step: Option<u32>,
 }
 
-/// The first trial of the last evaluation, in which mouse V1 sees the first direction; None where no spikes were written.
+/// The first trial of the last evaluation, in which mouse V1 sees the first direction; None where the files were not written, or
+/// not both by one evaluation.
 pub(super) fn first_trial(dir: &Path) -> Result<Option<Trial>> {
-    if !dir.join("trials.csv").exists() {
+    if !["trials.csv", "spikes.h5"].iter().all(|name| dir.join(name).exists()) {
         return Ok(None);
     }
     let recorded = RecordedTrials::read(dir)?;
+    if !recorded.is_whole {
+        return Ok(None);
+    }
     let Some(trial) = recorded.trials.first() else { return Ok(None) };
     let all = recorded.neurons.iter().zip(&recorded.times_ms);
     let own = all.take_while(|(_, time_ms)| **time_ms <= trial.stop_ms);
@@ -28,5 +34,6 @@ pub(super) fn first_trial(dir: &Path) -> Result<Option<Trial>> {
         grating: trial.direction_deg.zip(trial.onset_ms),
         duration_ms: trial.stop_ms - trial.start_ms,
         spikes: own.map(|(neuron, time_ms)| (*neuron, time_ms - trial.start_ms)).collect(),
+        training_step: recorded.training_step,
     }))
 }

@@ -273,6 +273,9 @@ pub struct Evaluation {
     pub run: PathBuf,
     /// Training steps behind the network.
     pub training_step: u32,
+    /// Whether the run has no checkpoint, so that this is the network before training.
+    #[serde(default)]
+    pub without_checkpoint: bool,
     /// Trials of each direction and of the grey screen.
     pub n_trials: u32,
     /// Beside the sessions that the losses are taken from.

@@ -93,6 +93,10 @@ pub struct OptimiserScene {
     /// The run folder's checkpoint is written every so many training steps (and at the end), >= 1.
     #[serde(default = "default_save_every")]
     pub save_every_steps: u32,
+    /// And after the training step in which so many minutes have passed since the last one, 0..=1000000: the end of a process costs at
+    /// most so much time and the step in hand.
+    #[serde(default = "default_save_minutes")]
+    pub save_every_minutes: f64,
 }
 
 /// Update rule of the weights. Both keep every weight on its own side of zero.
@@ -134,4 +138,8 @@ fn default_epsilon() -> f64 {
 
 fn default_save_every() -> u32 {
     50
+}
+
+fn default_save_minutes() -> f64 {
+    5.0
 }

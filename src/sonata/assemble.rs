@@ -6,6 +6,7 @@ use super::cells::{Kinds, Members};
 use super::links::Types;
 use super::nodes::NodePopulation;
 use crate::error::Result;
+use crate::memory;
 use crate::network::{
     CellModel, NamedNodes, Network, Neurons, NodeNames, Population, Rows, TARGET_NEURON_BITS, pack_target,
 };
@@ -68,6 +69,7 @@ pub(super) fn network(
             values.extend(members.node_ix.iter().map(value));
         }
     }
+    memory::require("sorting the circuit's edges", 16 * edges.source.len() as u64)?;
     let n_background: usize = all
         .iter()
         .filter(|m| m.is_virtual && background.contains(&m.population))

@@ -52,11 +52,13 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     }
     let shown = options.stimuli.show(footage, &session, &gpu, &plan)?;
     let evaluated = session.evaluate()?;
+    let without_checkpoint = checkpoint.is_none();
     let training_step = checkpoint.map_or(0, |c| c.training_step);
     evaluated.spikes.write(dir, "evaluation_", training_step)?;
     let mut evaluation = Evaluation {
         run: dir.to_path_buf(),
         training_step,
+        without_checkpoint,
         n_trials: options.n_trials,
         train: evaluated.train,
         held_out: evaluated.held_out,

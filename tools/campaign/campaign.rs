@@ -1,0 +1,571 @@
+//! Kills, failing calls, full disks, signals and second writers, on the real program with runs that take a fraction of a second.
+//!
+//! Each trial disturbs one command (a [`Subject`]) once, through the preloaded `shim.c`. Afterwards the report of every run folder that is
+//! there must be made, the command must go on to its end, and what it leaves must be what an undisturbed one leaves: the same files, modes
+//! and bytes (without times of day and durations), and nothing half written.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[path = "tree.rs"]
+mod tree;
+
+use tree::{Tree, compare, copy_folder, runs, tree};
+
+/// A program that runs for longer hangs.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Settings of every run: trials of 20 ms.
+const TINY: [&str; 9] = [
+    "time.duration_ms=20",
+    "time.analysis_start_ms=0",
+    "optimiser.training_steps=3",
+    "optimiser.warmup_steps=0",
+    "optimiser.save_every_steps=2",
+    "evaluate.every_steps=2",
+    "evaluate.n_trials=1",
+    "evaluate.directions_deg=[0]",
+    "evaluate.reports=[(name: \"soma\", neurons: Listed([1, 2]), interval_ms: 1)]",
+];
+/// A column of V1 of a few neurons.
+const SMALL: [&str; 7] = [
+    "network.calibration=None",
+    "trials.start=Rest",
+    "network.radius_um=20",
+    "network.core_radius_um=20",
+    "trials.n_evoked=1",
+    "trials.n_spontaneous=1",
+    "trials.grating.onset_ms=0",
+];
+
+/// A command that is disturbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// `simrun SCENE`, cells without synapses.
+    Training,
+    /// `simrun SCENE` that names an experiment of two models.
+    Experiment,
+    /// `simrun evaluate RUN`.
+    Evaluation,
+    /// `simrun report RUN`.
+    Report,
+    /// `simrun import neuropixels`.
+    Import,
+    /// `simrun SCENE`, a column of V1, disturbed where it keeps the network for the next run.
+    Cache,
+    /// `simrun export RUN --sonata`.
+    Sonata,
+    /// `simrun export RUN --nwb`.
+    Nwb,
+}
+
+impl Subject {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Training,
+        Self::Experiment,
+        Self::Evaluation,
+        Self::Report,
+        Self::Import,
+        Self::Cache,
+        Self::Sonata,
+        Self::Nwb,
+    ];
+
+    /// Name in its folder of what it makes.
+    fn product(self) -> &'static str {
+        match self {
+            Self::Training | Self::Evaluation | Self::Report | Self::Cache => "run",
+            Self::Experiment => "experiment",
+            Self::Import => "recordings",
+            Self::Sonata => "sonata",
+            Self::Nwb => "run.nwb",
+        }
+    }
+
+    /// Name of the finished run that it starts from.
+    fn source(self) -> Option<&'static str> {
+        match self {
+            Self::Evaluation | Self::Report => Some("cells"),
+            Self::Sonata | Self::Nwb => Some("column"),
+            _ => None,
+        }
+    }
+}
+
+/// What happens to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// SIGKILL before the n-th call that changes a file.
+    Kill(usize),
+    /// A signal before the n-th call.
+    Signal(usize, i32),
+    /// The n-th call fails with an errno; where it stays, so do the later ones that need room.
+    Fails { at: usize, errno: i32, stays: bool },
+    /// There is room for so many bytes.
+    Room(u64),
+}
+
+pub(crate) const SIGHUP: i32 = 1;
+pub(crate) const SIGINT: i32 = 2;
+pub(crate) const SIGTERM: i32 = 15;
+pub(crate) const EIO: i32 = 5;
+pub(crate) const ENOSPC: i32 = 28;
+
+/// What was done, and what was found wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    n_kills: AtomicUsize,
+    n_signals: AtomicUsize,
+    n_errors: AtomicUsize,
+    n_full: AtomicUsize,
+    n_other: AtomicUsize,
+    n_repeats: AtomicUsize,
+    found: Mutex<Vec<String>>,
+}
+
+impl Ledger {
+    fn count(&self, fault: Fault) {
+        let counter = match fault {
+            Fault::Kill(_) => &self.n_kills,
+            Fault::Signal(..) => &self.n_signals,
+            Fault::Fails { .. } => &self.n_errors,
+            Fault::Room(_) => &self.n_full,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_other(&self) {
+        self.n_other.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn report(&self, what: &str, outcome: Result<(), String>) {
+        if let Err(fault) = outcome {
+            self.found.lock().unwrap().push(format!("{what}: {fault}"));
+        }
+    }
+
+    pub(crate) fn found(&self) -> Vec<String> {
+        self.found.lock().unwrap().clone()
+    }
+
+    /// One line of figures.
+    pub(crate) fn line(&self) -> String {
+        let [kills, signals, errors, full, other, repeats] =
+            [&self.n_kills, &self.n_signals, &self.n_errors, &self.n_full, &self.n_other, &self.n_repeats]
+                .map(|n| n.load(Ordering::Relaxed));
+        format!(
+            "{kills} kills, {errors} failed calls, {full} full disks, {signals} signals, {other} others; \
+             {repeats} went on to the same bytes; {} faults found",
+            self.found.lock().unwrap().len()
+        )
+    }
+}
+
+/// How a program ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stderr: String,
+}
+
+/// Where and with what the trials are made.
+pub(crate) struct Bench {
+    simrun: PathBuf,
+    shim: PathBuf,
+    scenes: PathBuf,
+    scratch: PathBuf,
+    n_folders: AtomicUsize,
+    pub(crate) ledger: Ledger,
+}
+
+impl Bench {
+    /// Compiles the shim into `scratch` and makes the finished runs that subjects start from.
+    pub(crate) fn new(simrun: &Path, root: &Path, scratch: &Path, with_column: bool) -> Result<Self, String> {
+        let shim = scratch.join("shim.so");
+        let source = root.join("tools/campaign/shim.c");
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let made = Command::new(compiler)
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .args([&shim, &source])
+            .arg("-ldl")
+            .status()
+            .map_err(|e| format!("the shim needs a C compiler: {e}"))?;
+        if !made.success() {
+            return Err("the shim does not compile".to_owned());
+        }
+        let bench = Self {
+            simrun: simrun.to_path_buf(),
+            shim,
+            scenes: root.join("scenes"),
+            scratch: scratch.to_path_buf(),
+            n_folders: AtomicUsize::new(0),
+            ledger: Ledger::default(),
+        };
+        bench.write_inputs()?;
+        bench.succeeds(&bench.training("smoke.ron", &[], "--out", &scratch.join("cells")))?;
+        if with_column {
+            bench.succeeds(&bench.training("v1_4k.ron", &SMALL, "--out", &scratch.join("column")))?;
+        }
+        Ok(bench)
+    }
+
+    fn write_inputs(&self) -> Result<(), String> {
+        let smoke = self.scenes.join("smoke.ron");
+        let settings: Vec<String> = TINY.iter().map(|s| format!("{s:?}")).collect();
+        let experiment = format!(
+            "(base: {smoke:?}, seeds: [1], settings: [{}],\nmodels: [(name: \"a\"), (name: \"b\", settings: \
+             [\"optimiser.learning_rate=0.02\"])])\n",
+            settings.join(", ")
+        );
+        let mut units =
+            "session_id,cell_type,Ave_Rate(Hz),max_mean_rate(Hz),Spont_Rate(Hz),OSI,DSI\n".to_owned();
+        for k in 0..60 {
+            units += &format!("{},L4 Exc,{}.5,{},{}.25,0.{k},0.5\n", k / 10, k % 7, k % 9 + 10, k % 5);
+        }
+        let write =
+            |name: &str, text: &str| fs::write(self.scratch.join(name), text).map_err(|e| e.to_string());
+        write("experiment.ron", &experiment)?;
+        write("units.csv", &units)
+    }
+
+    /// Arguments of a run.
+    fn training(&self, scene: &str, more: &[&str], option: &str, dir: &Path) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec![self.scenes.join(scene).into(), "--quiet".into()];
+        arguments.extend(TINY.iter().chain(more).flat_map(|s| ["--set".into(), (*s).into()]));
+        arguments.extend([option.into(), dir.into()]);
+        arguments
+    }
+
+    /// An empty folder for a trial.
+    fn folder(&self) -> Result<PathBuf, String> {
+        let number = self.n_folders.fetch_add(1, Ordering::Relaxed);
+        let folder = self.scratch.join(format!("trials/{number}"));
+        fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+        Ok(folder)
+    }
+
+    /// A folder in which `subject` can begin.
+    fn begun(&self, subject: Subject) -> Result<PathBuf, String> {
+        let folder = self.folder()?;
+        if let (Some(source), "run") = (subject.source(), subject.product()) {
+            copy_folder(&self.scratch.join(source), &folder.join("run")).map_err(|e| e.to_string())?;
+        }
+        Ok(folder)
+    }
+
+    /// What `subject` is told, at first or to go on; None where it has nothing left to do.
+    fn arguments(&self, subject: Subject, folder: &Path) -> Option<Vec<OsString>> {
+        let product = folder.join(subject.product());
+        let partial = folder.join(format!(".{}.partial", subject.product()));
+        let is_there = product.exists();
+        let option = if is_there || partial.exists() { "--resume" } else { "--out" };
+        let words = |words: &[&str], paths: &[&Path]| -> Vec<OsString> {
+            words.iter().map(OsString::from).chain(paths.iter().map(OsString::from)).collect()
+        };
+        Some(match subject {
+            Subject::Training => self.training("smoke.ron", &[], option, &product),
+            Subject::Cache => self.training("v1_4k.ron", &SMALL, option, &product),
+            Subject::Experiment => {
+                let scene = self.scratch.join("experiment.ron");
+                [words(&["--quiet"], &[&scene]), words(&[option], &[&product])].concat()
+            }
+            Subject::Evaluation => words(&["evaluate", "--quiet", "--trials", "1"], &[&product]),
+            Subject::Report => words(&["report"], &[&product]),
+            _ if is_there => return None,
+            Subject::Import => {
+                let units = self.scratch.join("units.csv");
+                [words(&["import", "neuropixels"], &[&units]), words(&["--out"], &[&product])].concat()
+            }
+            Subject::Sonata | Subject::Nwb => {
+                let run = self.scratch.join("column");
+                let option = if subject == Subject::Nwb { "--nwb" } else { "--sonata" };
+                [words(&["export", "--quiet"], &[&run]), words(&[option], &[&product])].concat()
+            }
+        })
+    }
+
+    /// The program with `arguments`, whose calls below `folder` are counted.
+    fn command(&self, arguments: &[OsString], folder: &Path) -> Command {
+        let mut command = Command::new(&self.simrun);
+        command.args(arguments).current_dir(&self.scratch).stdin(Stdio::null()).stdout(Stdio::null());
+        command.env("NODEVICE_SELECT", "1").env("SIMRUN_CACHE", folder.join("cache"));
+        command.env("LD_PRELOAD", &self.shim).env("FAULT_HEARS", "1").env("FAULT_BELOW", folder);
+        command
+    }
+
+    /// Waits for a program to end; one that does not is killed, and a fault.
+    fn ended(&self, mut command: Command) -> Result<Ended, String> {
+        let number = self.n_folders.fetch_add(1, Ordering::Relaxed);
+        let said = self.scratch.join(format!("stderr_{number}"));
+        command.stderr(File::create(&said).map_err(|e| e.to_string())?);
+        let mut child = command.spawn().map_err(|e| e.to_string())?;
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+                break status;
+            }
+            if started.elapsed() > LONGEST {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("hangs".to_owned());
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let bytes = fs::read(&said).map_err(|e| e.to_string())?;
+        let _ = fs::remove_file(said);
+        Ok(Ended { status, stderr: String::from_utf8_lossy(&bytes).into_owned() })
+    }
+
+    fn succeeds(&self, arguments: &[OsString]) -> Result<(), String> {
+        let ended = self.ended(self.command(arguments, &self.scratch))?;
+        let failed = || format!("{arguments:?} ends with {}: {}", ended.status, ended.stderr.trim_end());
+        ended.status.success().then_some(()).ok_or_else(failed)
+    }
+
+    /// An undisturbed run of `subject`: what it leaves, and how many calls and bytes that takes.
+    pub(crate) fn baseline(&self, subject: Subject) -> Result<Baseline, String> {
+        let folder = self.begun(subject)?;
+        let arguments = self.arguments(subject, &folder).ok_or("nothing to do")?;
+        let log = self.scratch.join(format!("{subject:?}.calls"));
+        let mut command = self.command(&arguments, &self.below(subject, &folder));
+        command.env("FAULT_LOG", &log);
+        if subject == Subject::Cache {
+            command.env("SIMRUN_CACHE", folder.join("cache"));
+        }
+        let ended = self.ended(command)?;
+        if !ended.status.success() {
+            return Err(format!("{subject:?} undisturbed ends with {}: {}", ended.status, ended.stderr));
+        }
+        let calls = fs::read_to_string(&log).map_err(|e| e.to_string())?;
+        let tree = tree(&folder)?;
+        let n_bytes = tree.values().map(|(_, bytes)| bytes.len() as u64).sum();
+        Ok(Baseline { subject, n_calls: calls.lines().count(), n_bytes, tree })
+    }
+
+    /// Where the calls of a subject are counted.
+    fn below(&self, subject: Subject, folder: &Path) -> PathBuf {
+        if subject == Subject::Cache { folder.join("cache") } else { folder.to_path_buf() }
+    }
+
+    /// Disturbs a subject once and lets it go on; what is wrong goes into the ledger.
+    pub(crate) fn trial(&self, baseline: &Baseline, fault: Fault) {
+        let outcome = self.disturbed(baseline, fault);
+        self.ledger.report(&format!("{:?}, {fault:?}", baseline.subject), outcome);
+    }
+
+    fn disturbed(&self, baseline: &Baseline, fault: Fault) -> Result<(), String> {
+        let subject = baseline.subject;
+        let folder = self.begun(subject)?;
+        let arguments = self.arguments(subject, &folder).ok_or("nothing to do")?;
+        let mut command = self.command(&arguments, &self.below(subject, &folder));
+        command.env("SIMRUN_CACHE", folder.join("cache"));
+        match fault {
+            Fault::Kill(at) => command.env("FAULT_AT", at.to_string()).env("FAULT_DO", "kill"),
+            Fault::Signal(at, signal) => {
+                command.env("FAULT_AT", at.to_string()).env("FAULT_DO", format!("signal:{signal}"))
+            }
+            Fault::Fails { at, errno, stays } => {
+                if stays {
+                    command.env("FAULT_ON", "1");
+                }
+                command.env("FAULT_AT", at.to_string()).env("FAULT_DO", format!("errno:{errno}"))
+            }
+            Fault::Room(bytes) => command.env("FAULT_ROOM", bytes.to_string()),
+        };
+        let ended = self.ended(command)?;
+        self.ledger.count(fault);
+        judge(&ended, fault, subject)?;
+        self.goes_on(baseline, &folder)
+    }
+
+    /// Reports of what is there, the command to its end, and a comparison of what it left.
+    pub(crate) fn goes_on(&self, baseline: &Baseline, folder: &Path) -> Result<(), String> {
+        for run in runs(folder) {
+            self.succeeds(&["report".into(), run.into()])?;
+        }
+        if let Some(arguments) = self.arguments(baseline.subject, folder) {
+            let mut command = self.command(&arguments, folder);
+            command.env("SIMRUN_CACHE", folder.join("cache"));
+            let ended = self.ended(command)?;
+            if !ended.status.success() {
+                return Err(format!("does not go on: {}: {}", ended.status, ended.stderr.trim_end()));
+            }
+        }
+        compare(&tree(folder)?, &baseline.tree)?;
+        self.ledger.n_repeats.fetch_add(1, Ordering::Relaxed);
+        let _ = fs::remove_dir_all(folder);
+        Ok(())
+    }
+
+    /// Several processes resume one run at once: one goes on, the others are told by whom it is in use.
+    pub(crate) fn writers(&self, baseline: &Baseline, n_writers: usize) -> Result<(), String> {
+        let folder = self.folder()?;
+        let run = folder.join("run");
+        self.succeeds(
+            &[self.training("smoke.ron", &[], "--out", &run), vec!["--steps".into(), "1".into()]].concat(),
+        )?;
+        let resume = self.training("smoke.ron", &[], "--resume", &run);
+        let ended: Vec<Result<Ended, String>> = thread::scope(|scope| {
+            let writers: Vec<_> =
+                (0..n_writers).map(|_| scope.spawn(|| self.ended(self.command(&resume, &folder)))).collect();
+            writers
+                .into_iter()
+                .map(|w| w.join().unwrap_or_else(|_| Err("a thread ended".to_owned())))
+                .collect()
+        });
+        let ended = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let told = |e: &Ended| e.status.code() == Some(2) && e.stderr.contains("in use by process");
+        if !ended.iter().any(|e| e.status.success()) {
+            return Err("no writer went on".to_owned());
+        }
+        if let Some(other) = ended.iter().find(|e| !e.status.success() && !told(e)) {
+            return Err(format!("a writer ends with {}: {}", other.status, other.stderr.trim_end()));
+        }
+        self.ledger.count_other();
+        self.goes_on(baseline, &folder)
+    }
+
+    /// Ctrl-C twice within some milliseconds, at some moment of a long training: exit code 1 each time, and the run goes on.
+    pub(crate) fn double_interrupt(&self, after: Duration, apart: Duration) -> Result<(), String> {
+        let folder = self.folder()?;
+        let run = folder.join("run");
+        let long = ["--set", "optimiser.training_steps=100000"].map(OsString::from);
+        let arguments = [self.training("smoke.ron", &[], "--out", &run), long.to_vec()].concat();
+        let mut command = self.command(&arguments, &folder);
+        command.env_remove("LD_PRELOAD").stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| e.to_string())?;
+        let started = Instant::now();
+        while !run.join("checkpoint.safetensors").exists() && started.elapsed() < LONGEST {
+            thread::sleep(Duration::from_millis(2));
+        }
+        thread::sleep(after);
+        let interrupt =
+            || Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
+        interrupt().map_err(|e| e.to_string())?;
+        thread::sleep(apart);
+        interrupt().map_err(|e| e.to_string())?;
+        let status = child.wait().map_err(|e| e.to_string())?;
+        self.ledger.count_other();
+        if status.code() != Some(1) {
+            return Err(format!("Ctrl-C twice: {status}"));
+        }
+        let more = ["--set", "optimiser.training_steps=100000", "--steps", "1"].map(OsString::from);
+        self.succeeds(&[self.training("smoke.ron", &[], "--resume", &run), more.to_vec()].concat())?;
+        let _ = fs::remove_dir_all(folder);
+        Ok(())
+    }
+
+    /// A training whose words nobody can hear: stderr or stdout is a full device, or a pipe whose reader is gone.
+    pub(crate) fn unheard(&self, baseline: &Baseline) -> Result<(), String> {
+        for (stdout, stderr) in
+            [("full", "full"), ("full", "closed"), ("closed", "full"), ("closed", "closed")]
+        {
+            let folder = self.folder()?;
+            let mut arguments = self.training("smoke.ron", &[], "--out", &folder.join("run"));
+            arguments.retain(|word| word != "--quiet");
+            let mut command = self.command(&arguments, &folder);
+            let end = |kind: &str| -> Result<Stdio, String> {
+                if kind == "full" {
+                    return Ok(File::options()
+                        .write(true)
+                        .open("/dev/full")
+                        .map_err(|e| e.to_string())?
+                        .into());
+                }
+                let (reader, writer) = std::io::pipe().map_err(|e| e.to_string())?;
+                drop(reader);
+                Ok(writer.into())
+            };
+            command.stdout(end(stdout)?).stderr(end(stderr)?);
+            let status = command.status().map_err(|e| e.to_string())?;
+            self.ledger.count_other();
+            if status.code() != Some(0) {
+                return Err(format!("stdout {stdout}, stderr {stderr}: {status}"));
+            }
+            compare(&tree(&folder)?, &baseline.tree)?;
+            let _ = fs::remove_dir_all(folder);
+        }
+        Ok(())
+    }
+
+    /// A training on a disk that may be too small, and its end elsewhere.
+    pub(crate) fn on_disk(&self, baseline: &Baseline, disk: &Path) -> Result<(), String> {
+        let folder = disk.join("trial");
+        fs::create_dir(&folder).map_err(|e| e.to_string())?;
+        let arguments = self.arguments(baseline.subject, &folder).ok_or("nothing to do")?;
+        let mut command = self.command(&arguments, &folder);
+        command.env("SIMRUN_CACHE", "");
+        let ended = self.ended(command)?;
+        let fault = Fault::Room(0);
+        self.ledger.count(fault);
+        judge(&ended, fault, baseline.subject)?;
+        let elsewhere = self.folder()?;
+        copy_folder(&folder, &elsewhere).map_err(|e| e.to_string())?;
+        self.goes_on(baseline, &elsewhere)
+    }
+
+    /// A clock that shows years that no date can be written in.
+    pub(crate) fn odd_clock(&self, seconds: i64) -> Result<(), String> {
+        let folder = self.folder()?;
+        let arguments =
+            self.training("smoke.ron", &["optimiser.training_steps=1"], "--out", &folder.join("run"));
+        let mut command = self.command(&arguments, &folder);
+        command.env("FAULT_NOW", seconds.to_string());
+        let ended = self.ended(command)?;
+        self.ledger.count_other();
+        if !ended.status.success() {
+            return Err(format!("a clock at {seconds} s: {}: {}", ended.status, ended.stderr.trim_end()));
+        }
+        self.succeeds(&["report".into(), folder.join("run").into()])
+    }
+}
+
+/// An undisturbed run of a subject.
+pub(crate) struct Baseline {
+    pub(crate) subject: Subject,
+    /// Calls that change files.
+    pub(crate) n_calls: usize,
+    /// Of all files at the end.
+    pub(crate) n_bytes: u64,
+    tree: Tree,
+}
+
+/// Whether a disturbed program ended as it should: never by a signal of its own making, and where it failed with one line that says why.
+fn judge(ended: &Ended, fault: Fault, subject: Subject) -> Result<(), String> {
+    let Ended { status, stderr } = ended;
+    let told = || format!("ends with {status}: {}", stderr.trim_end());
+    if stderr.contains("at fault") || stderr.contains("panicked") {
+        return Err(told());
+    }
+    let may_end = match (fault, status.code(), status.signal()) {
+        (Fault::Kill(_), None, Some(9)) | (_, Some(0), _) => return Ok(()),
+        // Commands that write only at their end do not listen for signals.
+        (Fault::Signal(_, signal), None, Some(by)) => {
+            let listens = matches!(subject, Subject::Training | Subject::Experiment | Subject::Cache);
+            return (!listens && by == signal).then_some(()).ok_or_else(told);
+        }
+        (Fault::Kill(_), ..) => false,
+        (_, code, _) => code == Some(1),
+    };
+    let n_errors = stderr.lines().filter(|line| line.starts_with("error: ")).count();
+    (may_end && n_errors == 1).then_some(()).ok_or_else(told)
+}
+
+/// Runs `work` on every item, `n_threads` at a time.
+pub(crate) fn in_parallel<T: Sync>(items: &[T], n_threads: usize, work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(item);
+                }
+            });
+        }
+    });
+}
