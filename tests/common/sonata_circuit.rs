@@ -19,6 +19,8 @@ pub(crate) enum Data {
     Ids(Vec<u64>),
     Numbers(Vec<f64>),
     Texts(Vec<&'static str>),
+    /// Two dimensions, row after row.
+    Rows(Vec<Vec<f64>>),
 }
 
 /// Texts by file, datasets by file and path, text attributes by file, path and name.
@@ -198,6 +200,12 @@ impl SonataCircuit {
                     written
                 }
                 Data::Texts(texts) => group.write_vlen_strings(own, texts).unwrap(),
+                Data::Rows(rows) => {
+                    let shape = [rows.len(), rows[0].len()];
+                    let written = group.new_dataset::<f64>().shape(shape).create(own).unwrap();
+                    written.write_raw(&rows.concat()).unwrap();
+                    written
+                }
             };
             for ((f, d, attribute), value) in &self.attributes {
                 if f == name && d == dataset {
