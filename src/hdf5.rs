@@ -345,10 +345,12 @@ impl Column {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rust_hdf5::LibverBound;
 
     /// A file with a packed column of `n` ids in chunks of `chunk`.
     fn packed(path: &Path, n: usize, chunk: usize) {
-        let file = H5File::create(path).unwrap();
+        // As libhdf5 1.6 writes it: without the checksums that later files have.
+        let file = H5File::options().libver(LibverBound::Earliest).create(path).unwrap();
         let ids: Vec<u64> = (0..n as u64).collect();
         let packed = file.new_dataset::<u64>().shape([n]).chunk(&[chunk]).shuffle_deflate(4);
         packed.create("ids").unwrap().write_raw(&ids).unwrap();
@@ -391,16 +393,10 @@ mod tests {
         packed(&path, 0x1234, 777);
         patch(&path, 0x1234, 1 << 40, 8);
         refused(&path, &["a.h5", "ids", "declares 8796093022208 bytes", "cannot hold"]);
-        // A chunk of 4 GB and more, by its lowest bytes.
-        for width in [2, 4] {
-            packed(&path, 9000, 0x1235);
-            patch(&path, 0x1235, 0xffff_fff1, width);
-            let h5 = Hdf5::open(&path).unwrap();
-            match width {
-                2 => drop(h5.column("ids").and_then(|column| column.all_ids())),
-                _ => refused(&path, &["a.h5", "ids"]),
-            }
-        }
+        // A chunk of half a milliard entries, 4 GB.
+        packed(&path, 9000, 0x1235);
+        patch(&path, 0x1235, 0x1fff_fff1, 4);
+        refused(&path, &["a.h5", "ids", "declares chunks of 4294967176 bytes for 72000 bytes of data"]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub use network::{
     BackgroundScene, CellsOnlyScene, EarlySpikesScene, EmColumnsScene, EmScene, LgnScene, NetworkScene,
     RecurrentWeightsScene, SonataInputScene, SonataScene, V1Scene,
 };
+pub(crate) use overrides::edit_distance;
 pub use trials::{DirectionsScene, GratingScene, RECORDED_CONTRAST, StartScene, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].

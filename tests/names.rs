@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[allow(dead_code)]
 #[path = "common/em_table.rs"]
 mod em_table;
 #[path = "common/sonata_circuit.rs"]
@@ -113,7 +114,7 @@ fn spikes_reports_and_summary_carry_the_circuits_ids() {
     // The page counts the same spikes as that of the circuit with running ids.
     let raster = |folder: &Path| {
         let page = fs::read_to_string(folder.join("run/report.html")).unwrap();
-        let from = page.find("id=\"raster\"").unwrap();
+        let from = page.find("id=\"figure-raster\"").unwrap();
         page[from..].split("</figure>").next().unwrap().to_owned()
     };
     assert_eq!(raster(named.path()), raster(plain.path()));

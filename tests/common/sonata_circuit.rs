@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rust_hdf5::types::VarLenUnicode;
-use rust_hdf5::{H5File, H5Group};
+use rust_hdf5::{H5File, H5Group, LibverBound};
 use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::scene::Scene;
@@ -29,6 +29,8 @@ pub(crate) struct SonataCircuit {
     pub(crate) texts: BTreeMap<String, String>,
     pub(crate) data: BTreeMap<(String, String), Data>,
     pub(crate) attributes: BTreeMap<(String, String, String), String>,
+    /// Whether HDF5 files are those of libhdf5 1.6, without checksums: damage then reaches their readers.
+    pub(crate) classic: bool,
 }
 
 /// A GLIF cell with two receptors of two alphas each.
@@ -171,7 +173,11 @@ impl SonataCircuit {
     }
 
     fn write_h5(&self, path: &Path, name: &str, datasets: &[(&str, &Data)]) {
-        let file = H5File::create(path).unwrap();
+        let options = match self.classic {
+            true => H5File::options().libver(LibverBound::Earliest),
+            false => H5File::options(),
+        };
+        let file = options.create(path).unwrap();
         let mut groups: HashMap<String, H5Group> = HashMap::new();
         for (dataset, data) in datasets {
             let (folder, own) = dataset.rsplit_once('/').unwrap();
