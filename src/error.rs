@@ -147,7 +147,7 @@ impl Error {
         Self::Field {
             file: file.as_ref().to_path_buf(),
             field: field.into(),
-            value: value.to_string(),
+            value: shown(&value.to_string()),
             limit: limit.into(),
         }
     }
@@ -229,6 +229,15 @@ impl Check<'_> {
     }
 }
 
+/// A value of a file, as far as a message has room for it.
+pub fn shown(value: &str) -> String {
+    const MOST: usize = 100;
+    match value.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}..", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
 thread_local! {
     static CATCHES: Cell<bool> = const { Cell::new(false) };
 }
@@ -247,4 +256,32 @@ pub fn catch_panics<T>(file: &Path, read: impl FnOnce() -> Result<T>) -> Result<
     let done = catch_unwind(AssertUnwindSafe(read));
     CATCHES.set(before);
     done.unwrap_or_else(|_| Err(Error::file(file, "is damaged: what it says of itself does not hold")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_panics_has_a_damaged_file() {
+        let file = Path::new("a.h5");
+        assert_eq!(catch_panics(file, || Ok(3)).unwrap(), 3);
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| assert!(catches_panics())));
+        let inner = || {
+            catch_panics(file, || -> Result<u8> {
+                Err(Error::file(file, vec![1, 2].split_off(3).len().to_string()))
+            })
+        };
+        let error = catch_panics(file, inner).unwrap_err();
+        std::panic::set_hook(hook);
+        assert!(error.exit_code() == 2 && error.to_string().contains("a.h5: is damaged"), "{error}");
+        assert!(!catches_panics());
+    }
+
+    #[test]
+    fn a_long_value_is_shown_as_far_as_there_is_room() {
+        assert_eq!(shown("short"), "short");
+        assert_eq!(shown(&"\u{1f9e0}".repeat(500)), "\u{1f9e0}".repeat(100) + "..");
+    }
 }

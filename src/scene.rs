@@ -22,6 +22,7 @@ pub use network::{
     BackgroundScene, CellsOnlyScene, EarlySpikesScene, LgnScene, NetworkScene, SonataInputScene, SonataScene,
     V1Scene,
 };
+pub(crate) use overrides::edit_distance;
 pub use trials::{DirectionsScene, GratingScene, StartScene, TimeScene, TrialsScene};
 
 /// A run: network, cells, stimulus, losses and training. Ranges are checked by [`crate::plan::Plan::new`].

@@ -92,7 +92,7 @@ const MAY_KNOW: [(&str, &[&str]); 27] = [
     ),
     ("report", &["figures", "output", "evaluate", "results", "scene", "loss"]),
     ("figures", &["output", "results", "network"]),
-    ("import", &["output", "evaluate", "plan", "sonata", "scene", "loss", "network", "model"]),
+    ("import", &["output", "evaluate", "plan", "sonata", "scene", "loss", "network", "model", "hdf5"]),
     ("output", &["results", "plan", "sonata", "scene", "loss", "stimulus", "network", "hdf5"]),
     ("setup", &["plan", "sonata", "scene", "network", "model"]),
     ("evaluate", &["results", "loss", "network", "model"]),

@@ -261,11 +261,6 @@ const FAULTS: &[Fault] = &[
         &["v1_edges.h5", "edge 2", "sign"],
     ),
     (
-        "two delays",
-        |c| c.set("network/v1_edges.h5", "edges/v1_to_v1/0/delay", Data::Numbers(vec![1.5, 1.5, 2.5, 1.5])),
-        &["v1_edges.h5", "edge 2", "2.5 ms", "1.5 ms", "one delay"],
-    ),
-    (
         "an edge to nowhere",
         |c| c.set("network/lgn_edges.h5", "edges/lgn_to_v1/target_node_id", Data::Ids(vec![2, 2, 0, 4])),
         &["lgn_edges.h5", "edge 3", "target_node_id 4", "'v1'"],
@@ -414,7 +409,7 @@ fn a_truncated_file_is_named() {
 
 #[test]
 fn types_fall_apart_where_edges_tell_their_kinds_apart() {
-    // One name for all nodes, but two delays and two signs among them.
+    // One name for all nodes, but two receptors and two signs among them.
     let (built, said) = SonataCircuit::good().build(&[r#"network.cell_type="model_type""#]).unwrap();
     assert_eq!(built.network.vocabulary.cell_types, ["point_neuron/10", "point_neuron/11"]);
     assert!(said.iter().any(|s| s.contains("point_neuron")), "{said:?}");
@@ -595,7 +590,8 @@ fn libsonatas_nodes_are_read_and_its_bad_ones_named() {
     let bad = nodes.attribute("E-mapping-bad").unwrap_err().to_string();
     assert!(bad.contains("nodes1.h5") && bad.contains("E-mapping-bad"), "{bad}");
     // Two groups in a population; every one that is named is there.
-    let all = NodePopulation::read_file(&PopulationFile { h5: file.clone(), ..PopulationFile::default() });
+    let all =
+        NodePopulation::read_file(&PopulationFile { h5: file.clone(), ..PopulationFile::default() }, &[]);
     let message = all.map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("nodes1.h5") && message.contains("nodes/nodes-B/node_type_id"), "{message}");
     let none = NodePopulation::read_one(&file, "nodes-C").unwrap_err().to_string();

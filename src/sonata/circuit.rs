@@ -82,8 +82,9 @@ impl Circuit {
     pub fn read(config: &Config, options: &CircuitOptions<'_>) -> Result<Self> {
         let node_sets = NodeSets::of_config(config)?;
         let mut populations: Vec<NodePopulation> = Vec::new();
+        let all = Config::populations(&config.nodes, "nodes")?;
         for file in &config.nodes {
-            populations.extend(NodePopulation::read_file(file)?);
+            populations.extend(NodePopulation::read_file(file, &all)?);
         }
         let names: Vec<&str> = populations.iter().map(|p| p.name.as_str()).collect();
         if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
@@ -122,8 +123,9 @@ impl Circuit {
         }
         let mut links = Links::new(kinds.kinds.len());
         let mut edges = Edges::default();
+        let all_edges = Config::populations(&config.edges, "edges")?;
         for file in &config.edges {
-            for mut population in EdgePopulation::open_file(file)? {
+            for mut population in EdgePopulation::open_file(file, &all_edges)? {
                 edges.read(&mut population, config, options, &all, &mut links)?;
             }
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::keys::{self, near};
 use super::manifest::File;
 use crate::error::{Error, Result};
+use crate::hdf5::Hdf5;
 
 /// A file of nodes or edges with its table of types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,6 +153,18 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Names of all populations of nodes (or edges) in its files.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(super) fn populations(files: &[PopulationFile], kind: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for file in files {
+            names.extend(Hdf5::open(&file.h5)?.groups(kind)?);
+        }
+        Ok(names)
     }
 
     /// A file in the folder of a component, e.g. `synaptic_models_dir`.

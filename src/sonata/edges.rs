@@ -60,11 +60,11 @@ pub(super) struct Block {
 }
 
 impl EdgePopulation {
-    /// Opens the populations of a file that the circuit has.
+    /// Opens the populations of a file that the circuit has, whose populations of edges are `all`.
     ///
     /// # Errors
     /// Names file and dataset of what is missing, of another length, or not obeyed.
-    pub fn open_file(file: &PopulationFile) -> Result<Vec<Self>> {
+    pub fn open_file(file: &PopulationFile, all: &[String]) -> Result<Vec<Self>> {
         let types = TypesFile::read(file.types.as_deref(), "edge_type_id")?;
         let h5 = Hdf5::open(&file.h5)?;
         let names = h5.groups("edges")?;
@@ -76,7 +76,7 @@ impl EdgePopulation {
         }
         let of_circuit = |name: &&String| file.populations.as_ref().is_none_or(|p| p.contains_key(*name));
         let open = |name: &String| {
-            let population = Self::open(&file.h5, name, types.of_population(name)?)?;
+            let population = Self::open(&file.h5, name, types.of_population(name, all)?)?;
             refuse_columns(&population.types, &file.h5)?;
             for group in &population.groups {
                 refuse_attributes(&population.h5, &format!("edges/{name}/{}", group.id))?;

@@ -10,7 +10,7 @@ use super::cells::Members;
 use super::config::{Config, InputEntry};
 use super::node_sets::NodeSets;
 use super::nodes::NodePopulation;
-use super::spikes::{SpikeFile, Spikes, read_spikes, step_of_spike};
+use super::spikes::{SpikeFile, Spikes, ms_of, read_spikes, step_of_spike};
 use crate::error::{Error, Result};
 use crate::scene::EarlySpikesScene;
 
@@ -401,7 +401,11 @@ fn check_entry(entry: &InputEntry) -> std::result::Result<Asked<'_>, String> {
         };
         populations = Some(names);
     }
-    Ok((populations, text("units")?, text("trial")?))
+    let unit = text("units")?;
+    if let Some(unit) = unit.filter(|unit| ms_of(unit).is_none()) {
+        return Err(format!("units = '{unit}': must be ms or s"));
+    }
+    Ok((populations, unit, text("trial")?))
 }
 
 /// Leaves each unit at most one spike a step: further ones move to its next free step. Also how many moved, and how many of them beyond the

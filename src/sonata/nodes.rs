@@ -48,11 +48,11 @@ pub struct NodePopulation {
 }
 
 impl NodePopulation {
-    /// Reads the populations of a file that the circuit has.
+    /// Reads the populations of a file that the circuit has, whose populations of nodes are `all`.
     ///
     /// # Errors
     /// Names file and dataset of what is missing, of another length or of another kind.
-    pub fn read_file(file: &PopulationFile) -> Result<Vec<Self>> {
+    pub fn read_file(file: &PopulationFile, all: &[String]) -> Result<Vec<Self>> {
         let types = TypesFile::read(file.types.as_deref(), "node_type_id")?;
         let h5 = Hdf5::open(&file.h5)?;
         let names = h5.groups("nodes")?;
@@ -64,7 +64,7 @@ impl NodePopulation {
         }
         let of_circuit = |name: &&String| file.populations.as_ref().is_none_or(|p| p.contains_key(*name));
         let read = |name: &String| {
-            let population = Self::read(&h5, name, types.of_population(name)?)?;
+            let population = Self::read(&h5, name, types.of_population(name, all)?)?;
             let given = file.populations.as_ref().and_then(|p| p[name].clone());
             Ok(Self { type_in_configuration: given, ..population })
         };

@@ -95,7 +95,7 @@ fn factor_of(times: &Column, unit: &str) -> Result<f64> {
 }
 
 /// A unit of time, ms.
-fn ms_of(unit: &str) -> Option<f64> {
+pub(super) fn ms_of(unit: &str) -> Option<f64> {
     match unit.trim() {
         "ms" | "msec" | "millisecond" | "milliseconds" => Some(1.0),
         "s" | "sec" | "second" | "seconds" => Some(1e3),

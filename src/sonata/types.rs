@@ -69,9 +69,9 @@ impl TypesFile {
         Ok(Self { file: Some(file.to_path_buf()), id_column: id_column.to_owned(), columns, rows })
     }
 
-    /// The rows of one population: those that name it, and those that name none. A table that names one other population alone has all
-    /// rows for it: it was made under another name.
-    pub(super) fn of_population(&self, population: &str) -> Result<TypeTable> {
+    /// The rows of one population of a circuit with the populations `all`: those that name it, and those that name none. A table that
+    /// names one population alone, which the circuit does not have, was made under another name: its rows are for all.
+    pub(super) fn of_population(&self, population: &str, all: &[String]) -> Result<TypeTable> {
         let column = self.columns.iter().position(|c| c == POPULATION);
         let named = |fields: &Vec<String>| {
             column.map(|ix| fields[ix].as_str()).filter(|name| !is_none(name)).map(str::to_owned)
@@ -79,10 +79,10 @@ impl TypesFile {
         let mut names: Vec<String> = self.rows.iter().filter_map(|(_, _, fields)| named(fields)).collect();
         names.sort_unstable();
         names.dedup();
-        let all = names.len() == 1 && names[0] != population;
+        let is_renamed = names.len() == 1 && !all.contains(&names[0]);
         let mut rows = BTreeMap::new();
         for (line, id, fields) in &self.rows {
-            if !all && named(fields).is_some_and(|name| name != population) {
+            if !is_renamed && named(fields).is_some_and(|name| name != population) {
                 continue;
             }
             if rows.insert(*id, fields.clone()).is_some() {

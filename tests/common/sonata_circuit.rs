@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rust_hdf5::types::VarLenUnicode;
-use rust_hdf5::{H5File, H5Group};
+use rust_hdf5::{H5File, H5Group, LibverBound};
 use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::scene::Scene;
@@ -19,6 +19,8 @@ pub(crate) enum Data {
     Ids(Vec<u64>),
     Numbers(Vec<f64>),
     Texts(Vec<&'static str>),
+    /// Two dimensions, row after row.
+    Rows(Vec<Vec<f64>>),
 }
 
 /// Texts by file, datasets by file and path, text attributes by file, path and name.
@@ -27,6 +29,8 @@ pub(crate) struct SonataCircuit {
     pub(crate) texts: BTreeMap<String, String>,
     pub(crate) data: BTreeMap<(String, String), Data>,
     pub(crate) attributes: BTreeMap<(String, String, String), String>,
+    /// Whether HDF5 files are those of libhdf5 1.6, without checksums: damage then reaches their readers.
+    pub(crate) classic: bool,
 }
 
 /// A GLIF cell with two receptors of two alphas each.
@@ -169,7 +173,11 @@ impl SonataCircuit {
     }
 
     fn write_h5(&self, path: &Path, name: &str, datasets: &[(&str, &Data)]) {
-        let file = H5File::create(path).unwrap();
+        let options = match self.classic {
+            true => H5File::options().libver(LibverBound::Earliest),
+            false => H5File::options(),
+        };
+        let file = options.create(path).unwrap();
         let mut groups: HashMap<String, H5Group> = HashMap::new();
         for (dataset, data) in datasets {
             let (folder, own) = dataset.rsplit_once('/').unwrap();
@@ -198,6 +206,12 @@ impl SonataCircuit {
                     written
                 }
                 Data::Texts(texts) => group.write_vlen_strings(own, texts).unwrap(),
+                Data::Rows(rows) => {
+                    let shape = [rows.len(), rows[0].len()];
+                    let written = group.new_dataset::<f64>().shape(shape).create(own).unwrap();
+                    written.write_raw(&rows.concat()).unwrap();
+                    written
+                }
             };
             for ((f, d, attribute), value) in &self.attributes {
                 if f == name && d == dataset {

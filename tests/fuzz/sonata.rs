@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rust_hdf5::H5File;
+use rust_hdf5::{H5File, H5FileOptions, LibverBound};
 use simrun::scene::EarlySpikesScene;
 use simrun::sonata::{Circuit, CircuitOptions, Config, InputSource, read_spikes};
 
@@ -13,10 +13,12 @@ use super::sonata_circuit::{Data, SonataCircuit};
 /// All targets.
 pub(crate) fn targets() -> Vec<Target> {
     vec![
-        circuit("sonata_hdf5", |circuit| circuit.data.keys().map(|(file, _)| file.clone()).collect()),
-        circuit("sonata_tables", |circuit| named(circuit, ".csv")),
-        circuit("sonata_json", |circuit| named(circuit, ".json")),
-        packed_spikes(),
+        circuit("sonata_hdf5", false, |circuit| circuit.data.keys().map(|(file, _)| file.clone()).collect()),
+        circuit("sonata_hdf5_classic", true, |c| c.data.keys().map(|(file, _)| file.clone()).collect()),
+        circuit("sonata_tables", false, |circuit| named(circuit, ".csv")),
+        circuit("sonata_json", false, |circuit| named(circuit, ".json")),
+        packed_spikes("sonata_packed_spikes", H5File::options),
+        packed_spikes("sonata_packed_spikes_classic", || H5File::options().libver(LibverBound::Earliest)),
         spike_table(),
     ]
 }
@@ -53,9 +55,9 @@ fn rich() -> SonataCircuit {
 }
 
 /// A circuit of which some files are damaged.
-fn circuit(name: &'static str, files: fn(&SonataCircuit) -> Vec<String>) -> Target {
+fn circuit(name: &'static str, classic: bool, files: fn(&SonataCircuit) -> Vec<String>) -> Target {
     let write = move |folder: &Path| -> Vec<PathBuf> {
-        let circuit = rich();
+        let circuit = SonataCircuit { classic, ..rich() };
         circuit.write(folder);
         let mut files: Vec<PathBuf> = files(&circuit).iter().map(|name| folder.join(name)).collect();
         files.dedup();
@@ -82,10 +84,10 @@ fn read_circuit(folder: &Path) -> simrun::Result<()> {
 }
 
 /// Spikes in chunks, shuffled and deflated.
-fn packed_spikes() -> Target {
-    let write = |folder: &Path| -> Vec<PathBuf> {
+fn packed_spikes(name: &'static str, options: fn() -> H5FileOptions) -> Target {
+    let write = move |folder: &Path| -> Vec<PathBuf> {
         let path = folder.join("spikes.h5");
-        let file = H5File::create(&path).unwrap();
+        let file = options().create(&path).unwrap();
         let spikes = file.create_group("spikes").unwrap().create_group("lgn").unwrap();
         let ids: Vec<u64> = (0..3000).map(|i| i % 17).collect();
         let times: Vec<f64> = (0..3000).map(|i| 0.25 * f64::from(i)).collect();
@@ -98,7 +100,7 @@ fn packed_spikes() -> Target {
         vec![path]
     };
     let read = |folder: &Path| read_spikes(&folder.join("spikes.h5"), None, None).map(|_| ());
-    Target { name: "sonata_packed_spikes", write: Box::new(write), read: Box::new(read) }
+    Target { name, write: Box::new(write), read: Box::new(read) }
 }
 
 /// Spikes as text.
