@@ -462,9 +462,9 @@ impl Session {
 
     fn set_stimulus(&mut self, conditions: &[TrialCondition]) -> Result<()> {
         let Some(stimulus) = &mut self.stimulus else { return Ok(()) };
-        let drive = match stimulus.prepared.take() {
-            Some((prepared, drive)) if prepared == conditions => drive,
-            _ => stimulus.drive(&self.plan, conditions),
+        let drive = match stimulus.prepared.take_if(|(prepared, _)| prepared == conditions) {
+            Some((_, drive)) => drive,
+            None => stimulus.drive(&self.plan, conditions),
         };
         self.simulation.set_stimulus(&SourceDrive {
             amplitude: &drive.amplitude,
