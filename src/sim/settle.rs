@@ -29,7 +29,11 @@ impl Simulation {
         let n_passes = n_steps.div_ceil(self.settings.n_steps);
         for pass in 0..n_passes {
             self.begin(seed, presentation.wrapping_mul(n_passes as u32).wrapping_add(pass as u32))?;
-            if pass == 0 { self.rest_state() } else { self.start_state()? }
+            if pass == 0 {
+                self.rest_state()
+            } else {
+                self.start_state()?
+            }
             self.run_first(n_steps - pass * self.settings.n_steps)?;
             if let Some(settled) = &self.device.settled {
                 let mut commands = self.gpu.commands("settled state");
