@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 
 /// Training steps of a scene; the first compiles.
 const N_STEPS: u32 = 3;
-/// Most turns of a profile.
+/// Most turns of a profile, and after how many seconds no further one starts.
 const N_TURNS: usize = 10;
+const PROFILE_SECONDS: f64 = 30.0;
 
 /// Head of the rows that [`measure`] writes.
 pub(super) const STEPS_HEAD: &str = "\
@@ -97,13 +98,20 @@ pub(super) fn measure(gpu: &Arc<Gpu>, report: &Report, scene: &str) -> Result<Ve
             break;
         }
     }
-    profile(&mut session, report, scene, n_taped)
+    profile(&mut session, report, scene, [n_taped, plan.n_steps as usize])
 }
 
-fn profile(session: &mut Session, report: &Report, scene: &str, n_taped: usize) -> Result<Vec<Measured>> {
+fn profile(
+    session: &mut Session,
+    report: &Report,
+    scene: &str,
+    [n_taped, n_steps]: [usize; 2],
+) -> Result<Vec<Measured>> {
     let mut measured: Vec<Measured> = Vec::new();
+    let started = Instant::now();
     for turn in 0..N_TURNS {
-        if turn > 0 && report.seconds_left() <= 0.0 {
+        let over = started.elapsed().as_secs_f64() > PROFILE_SECONDS || report.seconds_left() <= 0.0;
+        if turn > 0 && over {
             break;
         }
         for time in session.profile()? {
@@ -111,7 +119,7 @@ fn profile(session: &mut Session, report: &Report, scene: &str, n_taped: usize) 
                 Some(known) => known.ms.push(time.ms),
                 None => measured.push(Measured {
                     scene: scene.to_owned(),
-                    work: work(session.layout(), &time),
+                    work: work(session.layout(), &time, n_steps),
                     ms: vec![time.ms],
                     n_steps: if is_of_a_step(time.name) { n_taped } else { 1 },
                     time,
@@ -127,7 +135,7 @@ fn is_of_a_step(name: &str) -> bool {
     !matches!(name, "draw sources" | "gradient sums" | "update weights")
 }
 
-fn work(layout: &Layout, time: &KernelTime) -> Work {
+fn work(layout: &Layout, time: &KernelTime, n_steps: usize) -> Work {
     let trials = layout.n_trials as u64;
     let plane = layout.plane_words() as u64;
     let (ports, two) = (2 * layout.n_ports as u64, u64::from(layout.two_compartment));
@@ -140,6 +148,8 @@ fn work(layout: &Layout, time: &KernelTime) -> Work {
         "neuron" => words(n * plane * (2 * (4 + two + ports) + layout.n_classes as u64) + tape),
         // The same state's adjoint and the penalty, read and written; adj_arrivals written; tape.
         "neuron adjoint" => words(n * plane * (2 * (4 + two + ports) + layout.n_classes as u64) + tape),
+        // Two taps of a unit's filter in each step, and its mask.
+        "draw sources" => words(3 * n_steps as u64 * n_units),
         // Masks, from the draw to the step.
         "sources" => words(2 * n * n_units),
         // Target and weight of an edge; a sum an event.
