@@ -12,8 +12,7 @@
 // Hazards: masks are zero before. The table of taps ends in a row of zeros, so that the row after a lag exists. A trial's first
 // step adds no tap, so that the frame before exists. A group's K in a block lies in the place of its first trial there.
 //!include shared/step.wgsl
-//!include shared/tables.wgsl
-@group(0) @binding(8) var<storage, read> taps_hz: array<f32>; // [lag ms][subfield] Hz per unit contrast and ms
+@group(0) @binding(1) var<storage, read> taps_hz: array<f32>; // [lag ms][subfield] Hz per unit contrast and ms
 @group(0) @binding(2) var<storage, read> subfields: array<vec2<u32>>; // [subfield] bits of baseline Hz; second, NONE or SILENT
 @group(0) @binding(3) var<storage, read> amplitude: array<vec2<f32>>; // [trial][subfield] D, unit contrast
 @group(0) @binding(4) var<storage, read> group_trials: array<u32>; // [group] its trials as a mask; 0 after the last group

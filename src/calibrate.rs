@@ -12,7 +12,7 @@
 //! The target of a cell model is the recorded median of its cell type (grey screen, training sessions). MODEL.md, "Calibration".
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -116,7 +116,7 @@ fn targets(plan: &Plan, tables: &Tables, network: &Network) -> Result<Vec<Option
 }
 
 /// Where the second phase goes on: each model's factor with background alone, and its factors.
-fn start(plan: &Plan, from: &std::path::Path, tables: &Tables, network: &Network) -> Result<Vec<Started>> {
+fn start(plan: &Plan, from: &Path, tables: &Tables, network: &Network) -> Result<Vec<Started>> {
     let earlier = Calibration::read(from)?;
     earlier.fit(from, &plan.scene, tables, &network.cell_models)?;
     let started = |model: &CalibratedModel| Started {
@@ -152,11 +152,15 @@ struct Search {
 impl Search {
     fn new(
         grey: GreyNetwork,
-        targets_hz: Vec<Option<f64>>,
+        mut targets_hz: Vec<Option<f64>>,
         background_part: f64,
         progress: Progress,
     ) -> Self {
         let (inputs, n_read) = (grey.has_inputs(), grey.n_read());
+        // An EM table need not have neurons of every model; what is not there has no rate.
+        for (target_hz, n) in targets_hz.iter_mut().zip(&n_read) {
+            *target_hz = target_hz.filter(|_| *n > 0);
+        }
         Self { grey, targets_hz, inputs, n_read, background_part, progress, n_shown: 0, notes: Vec::new() }
     }
 
@@ -173,10 +177,15 @@ impl Search {
         let ways: Vec<Way> = started.iter().zip(&self.inputs).map(|(s, has)| way(s, part, *has)).collect();
         let mut knobs: Vec<Knob> =
             ways.iter().zip(&started).map(|(way, s)| Knob::new(way.place_of(s.factors), gain)).collect();
+        let targets_hz = self.targets_hz.clone();
+        // What has no target is left as it was.
+        let factors_of = |knobs: &[Knob]| -> Vec<InputFactors> {
+            let models = targets_hz.iter().zip(&ways).zip(knobs).zip(&started);
+            models.map(|(((t, way), k), s)| t.map_or(s.factors, |_| way.factors(k.at))).collect()
+        };
         for round in 1..=n_rounds {
-            let factors: Vec<InputFactors> =
-                ways.iter().zip(&knobs).map(|(way, k)| way.factors(k.at)).collect();
-            let rates_hz = self.round(&format!("with LGN, round {round} of {n_rounds}"), &factors, 1.0)?;
+            let what = format!("with LGN, round {round} of {n_rounds}");
+            let rates_hz = self.round(&what, &factors_of(&knobs), 1.0)?;
             for (((knob, way), rate_hz), target_hz) in
                 knobs.iter_mut().zip(&ways).zip(&rates_hz).zip(&self.targets_hz)
             {
@@ -185,7 +194,7 @@ impl Search {
                 }
             }
         }
-        let factors: Vec<InputFactors> = ways.iter().zip(&knobs).map(|(way, k)| way.factors(k.at)).collect();
+        let factors = factors_of(&knobs);
         let rates_hz = self.measure("reached, in trials of their own", &factors, 1.0)?;
         if has_both {
             let silent: Vec<InputFactors> = factors.iter().map(|f| InputFactors { lgn: 0.0, ..*f }).collect();
@@ -211,13 +220,13 @@ impl Search {
             }
         }
         let rates_hz = self.measure("background alone, reached", &factors_of(&knobs), BACKGROUND_SHARE)?;
-        let started = |(knob, background_hz): (&Knob, f64)| {
+        let started = |((knob, background_hz), target_hz): ((&Knob, f64), &Option<f64>)| {
             let background_alone = knob.at.exp();
-            let background = self.background_part * background_alone;
-            let factors = InputFactors { lgn: FIRST_LGN, background };
+            let found = InputFactors { lgn: FIRST_LGN, background: self.background_part * background_alone };
+            let factors = target_hz.map_or(InputFactors::ONE, |_| found);
             Started { background_alone, background_hz, factors }
         };
-        Ok(knobs.iter().zip(rates_hz).map(started).collect())
+        Ok(knobs.iter().zip(rates_hz).zip(&self.targets_hz).map(started).collect())
     }
 
     /// Rates of one batch of trials, shown beside `share` of the targets.
@@ -253,25 +262,20 @@ impl Search {
         let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len().max(1) as f64).sqrt();
         let mut text =
             format!("{what}: rms error {rms:.2} e-folds over {} cell models; Hz (target):", errors.len());
+        let mut of_types = Vec::new();
         for (ix, name) in network.vocabulary.cell_types.iter().enumerate() {
             let of_type = (0..rates_hz.len()).filter(|m| network.cell_models[*m].cell_type_ix == ix);
             let (mut n, mut sum, mut target) = (0.0, 0.0, None);
             for model_ix in of_type {
                 n += self.n_read[model_ix] as f64;
                 sum += self.n_read[model_ix] as f64 * rates_hz[model_ix];
-                target = self.targets_hz[model_ix];
+                target = target.or(self.targets_hz[model_ix]);
             }
-            if let (Some(target), true) = (target, n > 0.0) {
-                text += if text.lines().last().is_some_and(|line| line.len() > 100)
-                    || text.lines().count() == 1
-                {
-                    "\n  "
-                } else {
-                    ", "
-                };
-                let _ = write!(text, "{name} {:.2} ({:.2})", sum / n, share * target);
+            if let Some(target) = target {
+                of_types.push(format!("{name} {:.2} ({:.2})", sum / n, share * target));
             }
         }
+        of_types.chunks(5).for_each(|line| text += &format!("\n  {}", line.join(", ")));
         text
     }
 
@@ -312,7 +316,7 @@ fn way(started: &Started, background_part: f64, [has_lgn, has_background]: [bool
 
 /// What could not be met, in a few words.
 fn remark(target_hz: Option<f64>, rate_hz: f64, factors: InputFactors, inputs: [bool; 2]) -> String {
-    let Some(target_hz) = target_hz else { return "no rate was recorded".to_owned() };
+    let Some(target_hz) = target_hz else { return "left alone: no neuron or no recorded rate".to_owned() };
     let error = log_error(rate_hz, target_hz);
     if error.abs() <= MISSED {
         return String::new();
@@ -372,11 +376,11 @@ fn outcome(calibration: &Calibration, options: &CalibrationOptions) -> String {
         n - missed.len()
     );
     for m in missed {
-        let target_hz = m.target_hz.unwrap_or_default();
+        let target = m.target_hz.map_or(String::new(), |hz| format!(" {:.2} Hz for {hz:.2},", m.rate_hz));
         let _ = writeln!(
             text,
-            "  {} ({}, {} neurons): {:.2} Hz for {target_hz:.2}, {}; LGN x {:.2}, background x {:.2}",
-            m.model_id, m.cell_type, m.n_neurons, m.rate_hz, m.remark, m.factors.lgn, m.factors.background
+            "  {} ({}, {} neurons):{target} {}; LGN x {:.2}, background x {:.2}",
+            m.model_id, m.cell_type, m.n_neurons, m.remark, m.factors.lgn, m.factors.background
         );
     }
     text

@@ -14,6 +14,7 @@ mod plots;
 mod run;
 mod spikes;
 mod synapses;
+mod verdict;
 
 use data::Run;
 

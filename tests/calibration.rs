@@ -7,6 +7,8 @@ mod common;
 #[path = "common/em_table.rs"]
 #[allow(dead_code)]
 mod em_table;
+#[path = "common/sonata_circuit.rs"]
+mod sonata_circuit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +18,10 @@ use std::sync::Arc;
 use simrun::evaluate::rate_misses;
 use simrun::gpu::Gpu;
 use simrun::network::CELL_TYPES;
+use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::setup;
-use simrun::setup::{Calibration, recorded_grey_hz};
+use simrun::setup::{Calibration, InputFactors, recorded_grey_hz};
 use simrun::train::Session;
 
 fn simrun(arguments: &[&str]) -> Output {
@@ -200,7 +203,8 @@ fn point_cells_and_em_tables_are_calibrated_alike() {
         let said = succeeded(&simrun(&[&arguments[..], &[table.to_str().unwrap()]].concat()));
         let models = Calibration::read(&table).unwrap().models;
         // A table of EM has no cell of some models: their factors are left alone.
-        let with_neurons: Vec<_> = models.iter().filter(|m| m.n_neurons > 0).collect();
+        let (with_neurons, without): (Vec<_>, Vec<_>) = models.iter().partition(|m| m.n_neurons > 0);
+        assert!(without.iter().all(|m| m.target_hz.is_none() && m.factors == InputFactors::ONE), "{name}");
         assert!(with_neurons.len() > 80, "{name}: {} models", with_neurons.len());
         assert!(with_neurons.iter().filter(|m| m.factors.lgn != 1.0).count() > 50, "{name}: {said}");
         let first = said.lines().find(|line| line.contains("with LGN, round 1")).unwrap();
@@ -210,6 +214,40 @@ fn point_cells_and_em_tables_are_calibrated_alike() {
         let reached = said.lines().find(|line| line.contains("reached, in trials of their own")).unwrap();
         assert!(error(reached) < error(first), "{name}: {first}; {reached}");
     }
+}
+
+/// A circuit that its LGN drives much too hard: the factors on its virtual units fall, and the scene that names the table runs.
+#[test]
+fn a_circuit_whose_types_stand_for_v1_is_calibrated_under_its_own_spikes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut circuit = sonata_circuit::SonataCircuit::good();
+    circuit.replace("network/lgn_edge_types.csv", "3.5", "4000");
+    let scene = circuit.write(dir.path());
+    let (scene, table) = (scene.to_str().unwrap().to_owned(), dir.path().join("table.csv"));
+    let run =
+        |more: &[&str]| simrun(&[&["calibrate", &scene, "--out", table.to_str().unwrap()], more].concat());
+    let other_types = run(&["--quiet"]);
+    refused(&other_types, &["scene.ron", "network.cell_types", "exc, inh"]);
+    let types = ["--set", r#"network.cell_types={"exc": "L4_Exc", "inh": "L4_PV"}"#];
+    let gratings = ["--set", "network.inputs=[(direction_deg: 45)]", "--set", "trials.n_evoked=1"];
+    let no_grey = ["--set", "trials.n_spontaneous=0"];
+    let directed = run(&[&["--quiet"], &types[..], &gratings, &no_grey].concat());
+    refused(&directed, &["network.inputs", "direction_deg"]);
+    succeeded(&run(&[&types[..], &["--rounds", "4"]].concat()));
+    let models = Calibration::read(&table).unwrap().models;
+    assert_eq!(models.iter().map(|m| m.cell_type.as_str()).collect::<Vec<_>>(), ["L4_Exc", "L4_PV"]);
+    assert!(models.iter().all(|m| m.factors.lgn < 0.9 && m.factors.background == 1.0), "{models:?}");
+    let calibration = format!("network.calibration={table:?}");
+    let output = dir.path().join("run");
+    let scene_run = [&scene, "--quiet", "--set", &calibration, "--out", output.to_str().unwrap()];
+    succeeded(&simrun(&[&scene_run[..], &types].concat()));
+    let provenance = fs::read_to_string(output.join("provenance.json")).unwrap();
+    assert!(provenance.contains("\"calibration\"") && provenance.contains("made for"), "{provenance}");
+    // The run's own copy of the scene names the table in full; a built network is refused it.
+    let elsewhere = simrun(&["evaluate", output.to_str().unwrap(), "--quiet", "--trials", "1"]);
+    succeeded(&elsewhere);
+    let other = simrun(&["check", "scenes/v1_4k.ron", "--set", &calibration, "--set", "cells.mode=Point"]);
+    refused(&other, &["table.csv", "another kind of network"]);
 }
 
 /// A copy of the shipped table with `from` replaced by `to`, and the setting that names it.

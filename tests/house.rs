@@ -78,7 +78,7 @@ fn identifier(text: &str) -> String {
 const MAY_KNOW: [(&str, &[&str]); 27] = [
     (
         "calibrate",
-        &["train", "output", "setup", "plan", "scene", "sim", "stimulus", "network", "model", "gpu"],
+        &["train", "output", "setup", "plan", "scene", "loss", "sim", "stimulus", "network", "model", "gpu"],
     ),
     ("measure", &["train", "output", "setup", "results", "plan", "sim", "network", "gpu"]),
     ("experiment", &["train", "report", "output", "evaluate", "results", "plan", "scene"]),

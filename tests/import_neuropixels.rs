@@ -123,6 +123,7 @@ fn written(k: usize, session: usize, factor: f64) -> [f64; 5] {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn nwb_files_give_the_rates_they_were_written_with() {
     let files = nwb_files();
     let folder = tempfile::tempdir().unwrap();
@@ -214,6 +215,7 @@ fn what_is_no_recording_is_refused() {
 }
 
 #[test]
+#[ignore = "installs Python programs: tools/test runs it"]
 fn nwb_files_of_other_layouts_are_refused_or_told() {
     let files = nwb_files();
     let folder = tempfile::tempdir().unwrap();

@@ -1,13 +1,16 @@
 //! The network of a calibration on the device: rates of its cell models under a grey screen, for any factors on their input.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::CalibrationOptions;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::loss::core_neurons;
 use crate::model::Dynamics;
 use crate::network::tables::Tables;
-use crate::network::{Network, lgn_units};
+use crate::network::{Network, lgn_units, target_neuron};
 use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::NetworkScene;
 use crate::setup::{Built, Given};
@@ -35,6 +38,8 @@ pub(super) struct GreyNetwork {
     simulation: Simulation,
     /// Neurons whose rates are read, by cell model.
     neurons: Vec<Vec<usize>>,
+    /// Neurons of the core, by cell type.
+    core: Vec<Vec<usize>>,
     n_trials: usize,
     counted_s: f64,
     seed: u64,
@@ -90,6 +95,7 @@ impl GreyNetwork {
         };
         Ok(Self {
             neurons: neurons_read(&network, core_radius_um),
+            core: core_neurons(&network, core_radius_um),
             counted_s: simulation.settings().window.len() as f64 * dt_ms * 1e-3,
             seed: schedule::calibration_seed(plan.scene.seed),
             network,
@@ -110,24 +116,23 @@ impl GreyNetwork {
 
     /// Whether each cell model has edges from LGN units and from background units that excite.
     pub(super) fn has_inputs(&self) -> Vec<[bool; 2]> {
-        // Factors of zero and one tell which weights they multiply.
-        let n_models = self.network.cell_models.len();
-        let mut has = vec![[false; 2]; n_models];
-        for (unit, first) in self.network.rows.offsets[self.network.neurons.len()..].windows(2).enumerate() {
-            let source = self.network.neurons.len() + unit;
-            if self.network.vocabulary.is_inhibitory(self.network.source_type(source)) {
+        let network = &self.network;
+        let mut has = vec![[false; 2]; network.cell_models.len()];
+        for (unit, row) in network.rows.offsets[network.neurons.len()..].windows(2).enumerate() {
+            if network.vocabulary.is_inhibitory(network.source_type(network.neurons.len() + unit)) {
                 continue;
             }
-            for target in &self.network.rows.targets[first[0] as usize..first[1] as usize] {
-                let model_ix = self.network.neurons.model_ix[crate::network::target_neuron(*target) as usize];
-                has[usize::from(model_ix)][usize::from(unit >= self.network.n_lgn)] = true;
+            for target in &network.rows.targets[row[0] as usize..row[1] as usize] {
+                let model_ix = network.neurons.model_ix[target_neuron(*target) as usize];
+                has[usize::from(model_ix)][usize::from(unit >= network.n_lgn)] = true;
             }
         }
         has
     }
 
     /// Mean rate of each cell model, Hz, in a batch of grey trials of its own number. LGN and background spikes are the same for the
-    /// same number.
+    /// same number. Rates of a cell type's models are scaled together so that their mean is that of the type's neurons in the core, of which
+    /// rare models have few.
     pub(super) fn rates_hz(&mut self, factors: &[InputFactors], presentation: u32) -> Result<Vec<f64>> {
         let mut weights = self.network.rows.weights.clone();
         scale_inputs(&self.network, factors, &mut weights);
@@ -142,7 +147,17 @@ impl GreyNetwork {
             let seconds = (neurons.len() * self.n_trials) as f64 * self.counted_s;
             if neurons.is_empty() { 0.0 } else { neurons.iter().map(spikes).sum::<f64>() / seconds }
         };
-        Ok(self.neurons.iter().map(rate).collect())
+        let mut rates_hz: Vec<f64> = self.neurons.iter().map(rate).collect();
+        for (type_ix, core) in self.core.iter().enumerate() {
+            let of_type = |model: &usize| self.network.cell_models[*model].cell_type_ix == type_ix;
+            let models: Vec<usize> = (0..rates_hz.len()).filter(of_type).collect();
+            let read: Vec<usize> = models.iter().flat_map(|m| self.neurons[*m].iter().copied()).collect();
+            let (of_core, of_read) = (rate(core), rate(&read));
+            if of_core > 0.0 && of_read > 0.0 {
+                models.iter().for_each(|m| rates_hz[*m] *= of_core / of_read);
+            }
+        }
+        Ok(rates_hz)
     }
 }
 
@@ -163,7 +178,7 @@ fn recorded(
     let n_steps = plan.n_steps as usize;
     let settings = settings(dynamics, shown.len(), plan.analysis_start_step as usize..n_steps);
     // Spikes of a unit in several trials are one entry.
-    let mut masks = std::collections::BTreeMap::new();
+    let mut masks = BTreeMap::new();
     for (trial, input) in shown.iter().enumerate() {
         for (step, unit) in &input.spikes {
             *masks.entry((*step, *unit)).or_insert(0_u32) |= 1 << trial;
@@ -177,7 +192,7 @@ fn recorded(
     Ok((simulation, shown.len()))
 }
 
-fn settings(dynamics: &Dynamics, n_trials: usize, window: std::ops::Range<usize>) -> Settings {
+fn settings(dynamics: &Dynamics, n_trials: usize, window: Range<usize>) -> Settings {
     let n_steps = window.end;
     let steps_between = (n_steps as f64).sqrt().ceil() as usize;
     Settings {

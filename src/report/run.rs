@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::data::{Evaluated, Run};
 use super::page::{Cell, Section, facts, figure, numbers, significant, table, tiles, words};
-use super::{plots, synapses};
+use super::{plots, synapses, verdict};
 use crate::error::Result;
 use crate::evaluate::{mean_similarities, rate_misses};
 use crate::figures::{self, MEASURES};
@@ -68,6 +68,7 @@ fn overview(run: &Run) -> Markup {
         }
     }
     html! {
+        @if let Some(verdicts) = run.evaluated().as_ref().and_then(verdict::section) { (verdicts) }
         (tiles(&stand_out))
         (facts(&facts_of(run)))
     }

@@ -8,7 +8,7 @@ use crate::loss::electrophysiology::LogStatistics;
 use crate::loss::weights::LogMoments;
 
 /// One measure of a cell type beside its recording.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Neurons of the core that have a value.
     pub n_neurons: usize,
