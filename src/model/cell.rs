@@ -1,7 +1,7 @@
 //! Cell parameters and one exact time step of one cell (E1..E8).
 //!
 //! Potentials are relative to the cell's leak reversal: u = V - E_L. Generic over [`Real`], so that one code serves the
-//! unit PSPs, the specification and its derivatives. The WGSL twins are `shaders/neuron_*_forward.wgsl`.
+//! unit PSPs, the specification and its derivatives. The WGSL twins are `shaders/neuron_forward.wgsl` and `shaders/membrane/`.
 
 use super::kinetics::Ports;
 use super::real::{Real, phi1, phi2};

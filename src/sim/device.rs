@@ -6,7 +6,7 @@ use super::adjoint::TrialSums;
 use super::edges::{Edges, RowSet, Shard};
 use super::layout::{Layout, RowKind, UNIFORM_STRIDE};
 use super::rows::{edge_workgroup_size, gather_lanes};
-use super::shaders::{NEURON_WORKGROUP, assemble};
+use super::shaders::{assemble, neuron_workgroup};
 use super::sources::{SourceKernel, SourceSpikes};
 use super::tape::Checkpoint;
 use super::{NeuronThreads, Settings};
@@ -228,22 +228,18 @@ fn trial_threads(gpu: &Gpu, settings: &Settings) -> usize {
 fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kernels> {
     let kernel =
         |name: &str, constants: &[(&str, f64)]| Kernel::new(gpu, name, &assemble(name, layout)?, constants);
-    let (forward, adjoint) = if layout.two_compartment {
-        ("neuron_two_compartment_forward", "neuron_two_compartment_adjoint")
-    } else {
-        ("neuron_point_forward", "neuron_point_adjoint")
-    };
+    let trial_threads = trial_threads(gpu, settings);
     let per_neuron = [
-        ("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP)),
-        ("TRIAL_THREADS", trial_threads(gpu, settings) as f64),
+        ("WORKGROUP_SIZE", f64::from(neuron_workgroup(trial_threads as u32))),
+        ("TRIAL_THREADS", trial_threads as f64),
     ];
     let per_edge = ("WORKGROUP_SIZE", f64::from(edge_workgroup_size(gpu)));
     let lanes = ("LANES", f64::from(gather_lanes(gpu, layout.n_neurons)));
     let cell_gradient = ("CELL_GRADIENT", f64::from(u8::from(settings.learn_cells)));
     Ok(Kernels {
-        neuron: kernel(forward, &per_neuron)?,
-        neuron_taped: kernel(forward, &[&per_neuron[..], &[("WRITE_TAPE", 1.0)]].concat())?,
-        neuron_adjoint: kernel(adjoint, &[&per_neuron[..], &[cell_gradient]].concat())?,
+        neuron: kernel("neuron_forward", &per_neuron)?,
+        neuron_taped: kernel("neuron_forward", &[&per_neuron[..], &[("WRITE_TAPE", 1.0)]].concat())?,
+        neuron_adjoint: kernel("neuron_adjoint", &[&per_neuron[..], &[cell_gradient]].concat())?,
         spread: kernel("spread_forward", &[per_edge])?,
         gather: kernel("gather_adjoint", &[per_edge, lanes])?,
         weight_gradient: kernel("weight_gradient", &[per_edge])?,

@@ -211,6 +211,10 @@ pub struct Layout {
     pub n_classes: usize,
     /// Number of synaptic target types.
     pub n_target_types: usize,
+    /// Whether a port sits on the soma, `[n_ports]`.
+    on_soma: Vec<bool>,
+    /// Ports that each class has a gain on, for some target type, `[n_classes]`.
+    ports_of_class: Vec<Vec<usize>>,
     dt_ms: f64,
     half_width: f64,
     height: f64,
@@ -236,6 +240,8 @@ impl Layout {
             n_source_types: network.vocabulary.n_source_types(),
             n_classes: dynamics.ports.n_classes,
             n_target_types: dynamics.ports.n_target_types(),
+            on_soma: dynamics.ports.on_soma.clone(),
+            ports_of_class: ports_of_class(&dynamics.ports),
             dt_ms: dynamics.dt_ms,
             half_width: dynamics.surrogate.half_width,
             height: dynamics.surrogate.height,
@@ -569,10 +575,20 @@ impl Layout {
         text
     }
 
+    /// Name of the membrane's file in `shaders/membrane/`.
+    pub fn membrane(&self) -> &'static str {
+        if self.two_compartment { "two_compartment" } else { "point" }
+    }
+
     /// The numbers for which `//!for` repeats a block of a kernel ([`super::shaders`]); `of` is the number of the outer block.
     pub(super) fn list(&self, name: &str, of: Option<usize>) -> Option<Vec<usize>> {
         match (name, of) {
             ("RECORD", None) => Some((0..self.record_vec4s()).collect()),
+            ("CLASSES", None) => Some((0..self.n_classes).collect()),
+            ("PORTS", None) => Some((0..self.n_ports).collect()),
+            ("PORTS", Some(class_ix)) => self.ports_of_class.get(class_ix).cloned(),
+            ("SOMA_PORTS", None) => Some((0..self.n_ports).filter(|p| self.on_soma[*p]).collect()),
+            ("DENDRITE_PORTS", None) => Some((0..self.n_ports).filter(|p| !self.on_soma[*p]).collect()),
             _ => None,
         }
     }
@@ -643,6 +659,14 @@ impl Layout {
         cells.extend(ports);
         cells
     }
+}
+
+/// Ports on which a class has a gain for some target type; those of all others are zero whatever the network.
+fn ports_of_class(ports: &Ports) -> Vec<Vec<usize>> {
+    let has_gain = |class_ix: usize, p: usize| {
+        (0..ports.n_target_types()).any(|type_ix| ports.coef(type_ix, class_ix, p) != 0.0)
+    };
+    (0..ports.n_classes).map(|c| (0..ports.n_ports).filter(|p| has_gain(c, *p)).collect()).collect()
 }
 
 fn neurons_angle(neurons: &Neurons, neuron_ix: usize) -> f32 {

@@ -1,6 +1,7 @@
 //! The WGSL sources and their assembly: the constants of the layout in front, then the kernel with its `//!` lines carried out.
 //!
 //! - `//!include FILE` puts in another file.
+//! - `//!membrane PART` puts in a part of the membrane's file: the lines after its `//!part PART`, up to the next part.
 //! - `//!for p in LIST` .. `//!end` repeats the lines between for every number of a list of the layout, with the number in place of
 //!   `#p`. `//!for p in LIST of c` takes the list that belongs to the number of an outer block. So what a network has several of
 //!   (ports, classes, pieces of a record) stands in a kernel as straight-line text: no loop, no array, and no gain that is zero.
@@ -14,10 +15,8 @@ macro_rules! sources {
 
 /// Every kernel: its file name in `shaders/` without `.wgsl`, and its source.
 pub const KERNELS: &[(&str, &str)] = sources![
-    "neuron_point_forward",
-    "neuron_point_adjoint",
-    "neuron_two_compartment_forward",
-    "neuron_two_compartment_adjoint",
+    "neuron_forward",
+    "neuron_adjoint",
     "spread_forward",
     "gather_adjoint",
     "weight_gradient",
@@ -33,6 +32,11 @@ pub const KERNELS: &[(&str, &str)] = sources![
 
 /// Threads of a workgroup in kernels with one thread a neuron or source.
 pub const NEURON_WORKGROUP: u32 = 64;
+
+/// Threads of a workgroup in the neuron kernels, where `trial_threads` share a neuron: all threads of a neuron are in one workgroup.
+pub const fn neuron_workgroup(trial_threads: u32) -> u32 {
+    if trial_threads == 1 { NEURON_WORKGROUP } else { trial_threads * (128 / trial_threads) }
+}
 
 /// Threads of a workgroup in kernels whose workgroups walk edges: on software and on hardware. Software Vulkan runs a
 /// workgroup of its subgroup's width without switching between parts of it.
@@ -51,11 +55,12 @@ pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/psi",
     "shared/rows",
     "shared/chunks",
-    "shared/neuron_forward",
-    "shared/neuron_adjoint",
     "shared/list_source",
     "shared/structure",
 ];
+
+/// The membranes, by the names of [`Layout::membrane`]; each has its parts of the neuron kernels.
+pub const MEMBRANES: &[(&str, &str)] = sources!["membrane/point", "membrane/two_compartment"];
 
 fn failed(reason: String) -> Error {
     Error::Device { context: "assembling a kernel".to_owned(), reason }
@@ -69,21 +74,37 @@ fn find(table: &[(&str, &'static str)], name: &str) -> Result<&'static str> {
 /// The whole WGSL text of a kernel for one network.
 pub fn assemble(name: &str, layout: &Layout) -> Result<String> {
     let mut lines = Vec::new();
-    include(find(KERNELS, name)?, &mut lines)?;
+    include(find(KERNELS, name)?.lines(), layout, &mut lines)?;
     let mut text = layout.prelude();
     repeat(&lines, layout, &mut Vec::new(), &mut text)?;
     Ok(text)
 }
 
-/// The lines of a file with those of its includes.
-fn include(file: &'static str, lines: &mut Vec<&'static str>) -> Result<()> {
-    for line in file.lines() {
-        match line.strip_prefix("//!include ") {
-            Some(path) => include(find(INCLUDES, path.trim().trim_end_matches(".wgsl"))?, lines)?,
-            None => lines.push(line),
+/// Appends lines with those of the files and parts that they put in.
+fn include(
+    file: impl Iterator<Item = &'static str>,
+    layout: &Layout,
+    lines: &mut Vec<&'static str>,
+) -> Result<()> {
+    for line in file {
+        if let Some(path) = line.strip_prefix("//!include ") {
+            include(find(INCLUDES, path.trim().trim_end_matches(".wgsl"))?.lines(), layout, lines)?;
+        } else if let Some(part) = line.strip_prefix("//!membrane ") {
+            let membrane = find(MEMBRANES, &format!("membrane/{}", layout.membrane()))?;
+            lines.extend(membrane_part(membrane, part.trim())?);
+        } else {
+            lines.push(line);
         }
     }
     Ok(())
+}
+
+/// The lines of a part of a membrane's file.
+fn membrane_part(membrane: &'static str, part: &str) -> Result<impl Iterator<Item = &'static str>> {
+    let mut lines = membrane.lines();
+    let found = lines.any(|line| line.strip_prefix("//!part ").is_some_and(|name| name.trim() == part));
+    let missing = || failed(format!("a membrane has no part '{part}'"));
+    found.then(|| lines.take_while(|line| !line.starts_with("//!part "))).ok_or_else(missing)
 }
 
 /// Appends lines with their blocks repeated; `numbers` are those of the blocks around them.

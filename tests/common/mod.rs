@@ -14,7 +14,6 @@ use simrun::model::kinetics::Ports;
 use simrun::model::recording::{Synapse, record_pair};
 use simrun::network::tables::Tables;
 use simrun::network::{CellModel, Network, pack_target, target_neuron};
-use simrun::sim::layout::Layout;
 
 /// The project's root; `SIMRUN_ROOT` where the tests were carried to another machine.
 pub(crate) fn root() -> &'static Path {
@@ -129,10 +128,4 @@ pub(crate) fn run_psp(
 ) -> Vec<f64> {
     let synapse = Synapse { class_ix, weight, hold_mv: None };
     record_pair(cell, mode, ports, synapse, dt_ms, n_steps).soma_mv
-}
-
-/// Whether a kernel is for the cell mode of a layout; those that know no cells are for both.
-pub(crate) fn serves(name: &str, layout: &Layout) -> bool {
-    let other_mode = if layout.two_compartment { "neuron_point" } else { "neuron_two_compartment" };
-    !name.starts_with(other_mode)
 }

@@ -1,0 +1,149 @@
+// Undoes one step of every neuron: spike, after-spike currents and ports (A3 A4 A6 A7 A8). The membrane's part (A2) is put in from
+// membrane/*.wgsl: `constants` of a neuron, `undo`, which makes of the adjoint of u_s' that of what the step started from, and its
+// gradients. TRIAL_THREADS threads share a neuron; each takes every TRIAL_THREADS-th trial. Pair: neuron_forward.wgsl, whose tape it reads.
+// Writes adj_arrivals of this step's slot, which the gather of earlier steps reads. With CELL_GRADIENT it also adds up the gradients
+// of the cell parameters: per thread, in the place of its first trial.
+// Hazards: adj_spike of a row outside the active list is stale; it is never read where psi is 0.
+//!include shared/step.wgsl
+//!include shared/tables.wgsl
+//!include shared/status.wgsl
+//!include shared/psi.wgsl
+@group(0) @binding(3) var<storage, read_write> adj_state: array<f32>;    // [adjoint plane][neuron][trial] loss per unit
+@group(0) @binding(4) var<storage, read_write> adj_arrivals: array<f32>; // [slot][class][neuron][trial, padded to a record] loss per nS (pA)
+@group(0) @binding(5) var<storage, read> tape: array<f32>;               // [tape plane][neuron][trial] of this step
+@group(0) @binding(6) var<storage, read> spikes: array<u32>;             // counts, masks and lists of the step
+@group(0) @binding(7) var<storage, read> adj_spike: array<f32>;          // [neuron][trial, padded to a record] gathered (A9)
+@group(0) @binding(8) var<storage, read> seeds: array<f32>;              // [seeds plane][neuron][trial], [step][group][trial] (A9, A11)
+override WORKGROUP_SIZE: u32 = 64u;
+override TRIAL_THREADS: u32 = 1u;
+override CELL_GRADIENT: bool = false;
+
+// L8: the loss's derivative by the counts of the neuron's groups in this step.
+fn population_seed(neuron: u32, trial: u32) -> f32 {
+    if (N_GROUPS == 0u) { return 0.0; }
+    var sum = 0.0;
+    for (var groups = tables[TABLE_GROUPS + neuron]; groups != 0u; groups &= groups - 1u) {
+        let group = firstTrailingBit(groups);
+        sum += seeds[SEEDS_POPULATION + (step.step * N_GROUPS + group) * N_TRIALS + trial];
+    }
+    return sum;
+}
+
+// A9: adjoint of the spike: what the row gathered, plus the loss's seed inside the analysis window.
+fn adj_spike_of(neuron: u32, trial: u32) -> f32 {
+    return adj_spike[neuron * 4u * RECORD + trial]
+        + step.in_window * seeds[plane_index(SEEDS_COUNT, neuron, trial)]
+        + population_seed(neuron, trial);
+}
+
+// A11: the loss's derivative by u_s' where it looks at the potential of this step.
+fn potential_seed(neuron: u32, trial: u32) -> f32 {
+    if (HAS_POTENTIAL_SEEDS && seeds[plane_index(SEEDS_POTENTIAL_STEP, neuron, trial)] == f32(step.step)) {
+        return seeds[plane_index(SEEDS_POTENTIAL, neuron, trial)];
+    }
+    return 0.0;
+}
+
+// A11: adjoint of the injected current, which is the same in every step.
+fn add_adj_current(neuron: u32, trial: u32, adj_drive: f32) {
+    if (HAS_POTENTIAL_SEEDS) { adj_state[plane_index(ADJ_CURRENT, neuron, trial)] += step.current_gate * adj_drive; }
+}
+
+// E5: derivative of the voltage penalty by u_s', and its value for the loss.
+fn voltage_penalty(u_mv: f32, scale_mv: f32) -> vec2<f32> {
+    let x = u_mv / scale_mv;
+    let above = max(0.0, x - step.x_high);
+    let below = max(0.0, step.x_low - x);
+    return step.voltage_weight * vec2<f32>(2.0 * (above - below) / scale_mv, above * above + below * below);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let thread = id.x + id.y * groups.x * WORKGROUP_SIZE;
+    let neuron = thread / TRIAL_THREADS;
+    let first_trial = thread % TRIAL_THREADS;
+    if (neuron >= N_NEURONS) { return; }
+    let model = neuron_model(neuron);
+    let target_type = neuron_target_type(neuron);
+    let threshold_mv = cell(model, CELL_THRESHOLD);
+    let scale_mv = cell(model, CELL_SCALE);
+    let asc_mean_1 = cell(model, CELL_ASC_MEAN_1);
+    let asc_mean_2 = cell(model, CELL_ASC_MEAN_2);
+    let asc_decay_1 = cell(model, CELL_ASC_DECAY_1);
+    let asc_decay_2 = cell(model, CELL_ASC_DECAY_2);
+    let asc_keep_1 = cell(model, CELL_ASC_KEEP_1);
+    let asc_keep_2 = cell(model, CELL_ASC_KEEP_2);
+//!for p in PORTS
+    let decay_#p = port(model, #pu, PORT_DECAY);
+//!end
+//!for c in CLASSES
+//!for p in PORTS of c
+    let gain_#c_#p = gain(target_type, #cu, #pu);
+//!end
+    let record_#c = 4u * record_index(step.slot, #cu, neuron);
+//!end
+//!membrane constants
+    let spiked = spikes[SPIKES_MASK + neuron];
+    let held_trials = spikes[SPIKES_HELD + neuron];
+    var sum_loss = 0.0;
+    var sum_threshold = 0.0;
+    var sum_amp_1 = 0.0;
+    var sum_amp_2 = 0.0;
+//!membrane sums
+    for (var trial = first_trial; trial < N_TRIALS; trial += TRIAL_THREADS) {
+        let held = ((held_trials >> trial) & 1u) == 1u;
+        let spike = ((spiked >> trial) & 1u) == 1u;
+
+        // A8: adjoint of this step's arrivals, from the adjoint of the rise variables after the step.
+//!for p in PORTS
+        let adj_rise_#p = adj_state[plane_index(ADJ_PORTS + 2u * #pu, neuron, trial)];
+        let adj_g_#p = adj_state[plane_index(ADJ_PORTS + 2u * #pu + 1u, neuron, trial)];
+//!end
+//!for c in CLASSES
+        adj_arrivals[record_#c + trial] = 0.0
+//!for p in PORTS of c
+            + gain_#c_#p * adj_rise_#p
+//!end
+        ;
+//!end
+
+        // A4, A3: adjoint of u_s' before the reset. A spike cuts the path through the potential.
+        let u_s_at = plane_index(ADJ_U_S, neuron, trial);
+        var out_s = 0.0;
+        var adj_threshold = 0.0;
+        if (!held) {
+            let u_s = tape[plane_index(TAPE_U_S, neuron, trial)];
+            let psi = surrogate_psi(u_s, threshold_mv, scale_mv);
+            let penalty = voltage_penalty(u_s, scale_mv);
+            if (psi > 0.0) { adj_threshold = -psi * adj_spike_of(neuron, trial); }
+            out_s = select(adj_state[u_s_at], 0.0, spike) - adj_threshold + penalty.x + potential_seed(neuron, trial);
+            sum_loss += penalty.y;
+        }
+
+//!membrane undo
+        if (is_not_finite(changed)) { raise(STATUS_NOT_FINITE, KERNEL_NEURON_ADJOINT, neuron, step.step); }
+        add_adj_current(neuron, trial, adj_drive);
+
+        // A6: after-spike currents, frozen while held.
+        let asc_1_at = plane_index(ADJ_ASC_1, neuron, trial);
+        let asc_2_at = plane_index(ADJ_ASC_2, neuron, trial);
+        let adj_asc_1 = adj_state[asc_1_at];
+        let adj_asc_2 = adj_state[asc_2_at];
+        if (!held) {
+            adj_state[asc_1_at] = asc_decay_1 * select(1.0, asc_keep_1, spike) * adj_asc_1 + asc_mean_1 * adj_drive;
+            adj_state[asc_2_at] = asc_decay_2 * select(1.0, asc_keep_2, spike) * adj_asc_2 + asc_mean_2 * adj_drive;
+        }
+        if (CELL_GRADIENT) {
+            sum_threshold += adj_threshold;
+            sum_amp_1 += select(0.0, adj_asc_1, spike);
+            sum_amp_2 += select(0.0, adj_asc_2, spike);
+        }
+    }
+    adj_state[plane_index(ADJ_VOLTAGE_LOSS, neuron, first_trial)] += sum_loss;
+    if (CELL_GRADIENT) {
+        adj_state[plane_index(ADJ_THRESHOLD, neuron, first_trial)] += sum_threshold;
+        adj_state[plane_index(ADJ_AMP_1, neuron, first_trial)] += sum_amp_1;
+        adj_state[plane_index(ADJ_AMP_2, neuron, first_trial)] += sum_amp_2;
+//!membrane gradients
+    }
+}
