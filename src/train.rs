@@ -81,7 +81,11 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
         // Neither is shown by a progress that is quiet, and both must be known.
         earlier.notices().iter().for_each(say);
         if let Some(checkpoint) = &earlier.checkpoint {
-            session.restore(checkpoint)?;
+            for term in session.restore(checkpoint)? {
+                say(format!(
+                    "the checkpoint is of an earlier version: the running means of the term '{term}' begin anew"
+                ));
+            }
             last_step = checkpoint.training_step;
         }
     }

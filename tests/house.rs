@@ -161,7 +161,7 @@ fn the_reader_of_use_lines_reads_them() {
 
 #[test]
 fn every_path_that_a_document_names_exists() {
-    let folders = ["src/", "shaders/", "scenes/", "tests/", "benches/", "tools/", ".ci/"];
+    let folders = ["src/", "shaders/", "scenes/", "tests/", "benches/", "tools/", "docs/", ".ci/"];
     let documents = ["md"].iter().flat_map(|e| {
         let top = fs::read_dir(root()).unwrap().map(|f| f.unwrap().path());
         let top = top.filter(move |p| p.extension().is_some_and(|x| x == *e));

@@ -106,7 +106,7 @@ fn a_training_configuration_becomes_a_scene_that_runs() {
     assert_eq!((scene.trials.n_evoked, scene.trials.n_spontaneous), (0, 3));
     assert_eq!((scene.surrogate.half_width, scene.surrogate.height), (1.0, 0.2));
     let rates = scene.losses.rates.unwrap();
-    assert_eq!((rates.weight, rates.huber_hz, rates.shares), (0.05, 4.0, SharesScene::PerNeuron));
+    assert_eq!((rates.weight, rates.huber_hz, rates.shares), (0.05, Some(4.0), SharesScene::PerNeuron));
     let voltage = scene.losses.voltage.unwrap();
     assert_eq!((voltage.weight, voltage.x_low, voltage.x_high), (0.25, 0.0, 1.0));
     let optimiser = &scene.optimiser;

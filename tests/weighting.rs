@@ -8,6 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::{Dtype, serialize};
 use serde_json::Value;
 
 const SMALL: [&str; 8] = [
@@ -127,4 +129,52 @@ fn electrophysiology_alone_trains_without_running_the_network() {
         assert!(step["losses"]["electrophysiology"].as_f64().unwrap() > 0.0, "{step}");
         assert_eq!((&step["ms"]["forward"], &step["ms"]["adjoint"]), (&Value::from(0.0), &Value::from(0.0)));
     }
+}
+
+/// A checkpoint as earlier versions wrote it: without what the terms remember, but for the running rates of the selectivity term.
+fn make_earlier(checkpoint: &Path) {
+    let bytes = fs::read(checkpoint).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let rates: Vec<u8> = (0..201).flat_map(|_| 4.0_f32.to_le_bytes()).collect();
+    let rates = TensorView::new(Dtype::F32, vec![201], &rates).unwrap();
+    let mut kept: Vec<(String, TensorView)> = tensors
+        .iter()
+        .filter(|(name, _)| !name.starts_with("term_memory."))
+        .map(|(name, view)| (name.to_owned(), view))
+        .collect();
+    assert_eq!(tensors.len() - kept.len(), 4, "rates under gratings and grey, rates to divide by, crowds");
+    kept.push(("rate_mean_hz".to_owned(), rates));
+    let written = serialize(kept, metadata.metadata().clone()).unwrap();
+    fs::write(checkpoint, written).unwrap();
+}
+
+#[test]
+fn running_means_are_resumed_bit_for_bit_and_begin_anew_from_an_earlier_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, halves] = ["whole", "halves"].map(|name| dir.path().join(name));
+    let [whole_arg, halves_arg] = [&whole, &halves].map(|p| p.to_str().unwrap());
+    let settings =
+        ["--set", "losses.rates.mean_decay=0.7", "--set", "losses.selectivity=(weight: 1, mean_decay: 0.5)"];
+    succeeded(&[&settings[..], &["--out", whole_arg]].concat());
+    succeeded(&[&settings[..], &["--out", halves_arg, "--steps", "1"]].concat());
+    let checkpoint = |run: &Path| run.join("checkpoint.safetensors");
+    let after_one = fs::read(checkpoint(&halves)).unwrap();
+    succeeded(&[&settings[..], &["--resume", halves_arg]].concat());
+    let read = |run: &Path| fs::read(checkpoint(run)).unwrap();
+    assert!(read(&whole) == read(&halves), "a resumed run differs from one that was not stopped");
+
+    fs::write(checkpoint(&halves), after_one).unwrap();
+    make_earlier(&checkpoint(&halves));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    let loud = SMALL.iter().filter(|argument| **argument != "--quiet");
+    command.args(loud).args(settings).args(["--resume", halves_arg]).current_dir(common::root());
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    for term in ["rate_evoked", "rate_spontaneous", "selectivity"] {
+        let said = format!("earlier version: the running means of the term '{term}' begin anew");
+        assert!(message.contains(&said), "'{said}' is not in:\n{message}");
+    }
+    assert!(read(&whole) != read(&halves));
 }

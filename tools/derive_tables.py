@@ -18,6 +18,7 @@ import hashlib
 import json
 import math
 import random
+import statistics
 import struct
 import sys
 from pathlib import Path
@@ -544,6 +545,16 @@ EM_CELL_TYPES = {"23P": "L2/3_Exc", "L2/3": "L2/3_Exc", "L4": "L4_Exc", "4P": "L
 MIN_CONNECTIONS = 15
 
 
+def rate_correlations(data):
+    """(type, units, correlation of ln(rate + 0.5 Hz) under gratings and under grey) of the pyramidal units trained on: L11 of MODEL.md."""
+    units = rows_of(data / "function/neuropixels_units.csv", ",")
+    split = split_sessions(units)
+    for layer in ("L2/3", "L4", "L5", "L6"):
+        own = [u for u in units if u["cell_type"] == f"{layer} Exc" and split[u["session_id"]] == "train"]
+        logs = [[math.log(float(u[column]) + 0.5) for u in own] for column in ("Ave_Rate(Hz)", "Spont_Rate(Hz)")]
+        yield f"{layer}_Exc", len(own), statistics.correlation(*logs)
+
+
 def em_synapse_size(data):
     """Spread of log size of EM connections between excitatory types, and its slope against how alike the two cells respond."""
     studies = (("minnie65", "minnie65_connections_corr_vs_synsize.csv", "correlation", "response_correlation"),
@@ -664,10 +675,17 @@ def check(out, tables):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the published files")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the tables (scenes/v1)")
+    parser.add_argument("--out", type=Path, help="folder of the tables (scenes/v1)")
     parser.add_argument("--check", action="store_true", help="compare instead of writing; exit 1 on a difference")
     parser.add_argument("--bmtk", type=Path, help="unpacked BMTK 1.2.0: re-derive the LGN baseline rates")
+    parser.add_argument("--rate-correlations", action="store_true", help="print the targets of the rate correlation term and end")
     arguments = parser.parse_args()
+    if arguments.rate_correlations:
+        for name, n_units, rho in rate_correlations(arguments.data):
+            print(f"{name} {n_units} units {rho:.2f}")
+        return
+    if arguments.out is None:
+        parser.error("--out is needed")
     if arguments.bmtk:
         check_baselines(arguments.bmtk)
     tables = derive(arguments.data)

@@ -7,6 +7,7 @@
 //! | module | term | compares |
 //! |---|---|---|
 //! | [`rates`] | `rate_evoked`, `rate_spontaneous` | distribution of rates per cell type with the recorded quantiles |
+//! | [`rate_correlation`] | `rate_correlation` | correlation of evoked and grey rates over a type's neurons |
 //! | [`selectivity`] | `selectivity` | orientation and direction selectivity per cell type with the recorded means |
 //! | [`tuning`] | `tuning` | mean direction tuning curve per cell type, Hz, with the recorded one |
 //! | [`contrast`] | `contrast` | mean rate per cell type against contrast |
@@ -24,7 +25,9 @@ pub mod fano;
 pub mod groups;
 pub mod like_to_like;
 pub mod pairwise;
+pub mod rate_correlation;
 pub mod rates;
+pub mod running;
 pub mod scale_prior;
 pub mod seen;
 pub mod selectivity;
@@ -49,6 +52,7 @@ use electrophysiology::ElectrophysiologyLossScene;
 use fano::FanoLossScene;
 use like_to_like::LikeToLikeScene;
 use pairwise::PairwiseLossScene;
+use rate_correlation::RateCorrelationLossScene;
 use rates::RatesLossScene;
 use scale_prior::ScalePriorScene;
 use selectivity::SelectivityLossScene;
@@ -74,6 +78,8 @@ pub struct LossesScene {
     pub weighting: WeightingScene,
     /// Distribution of firing rates per cell type, under gratings and under grey screens, as far as the batch has them.
     pub rates: Option<RatesLossScene>,
+    /// Correlation of evoked and grey rates over the neurons of each cell type; needs both kinds of trial.
+    pub rate_correlation: Option<RateCorrelationLossScene>,
     /// Orientation and direction selectivity per cell type; needs evoked trials.
     pub selectivity: Option<SelectivityLossScene>,
     /// Mean direction tuning curve per cell type, Hz; needs evoked trials.
@@ -127,6 +133,7 @@ impl LossesScene {
         let Self {
             weighting: _,
             rates,
+            rate_correlation,
             selectivity,
             tuning,
             contrast,
@@ -142,6 +149,7 @@ impl LossesScene {
         });
         let of_network = [
             on(rates),
+            on(rate_correlation),
             on(selectivity),
             on(tuning),
             on(contrast),
@@ -323,6 +331,19 @@ pub fn core_neurons(network: &Network, core_radius_um: f64) -> Vec<Vec<usize>> {
         let is_core = network.core.as_ref().map_or(x.hypot(z) <= core_radius_um, |core| core[neuron_ix]);
         if is_core {
             by_type[neurons.cell_type_ix[neuron_ix] as usize].push(neuron_ix);
+        }
+    }
+    by_type
+}
+
+/// All other neurons by cell type.
+pub fn neurons_outside(network: &Network, core: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut by_type = vec![Vec::new(); core.len()];
+    let cell_types = network.neurons.cell_type_ix.iter().map(|cell_type_ix| usize::from(*cell_type_ix));
+    for (neuron_ix, cell_type_ix) in cell_types.enumerate() {
+        // Ascending, as `core_neurons` lists them.
+        if core[cell_type_ix].binary_search(&neuron_ix).is_err() {
+            by_type[cell_type_ix].push(neuron_ix);
         }
     }
     by_type

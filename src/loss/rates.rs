@@ -1,6 +1,7 @@
 //! Firing-rate distributions: the quantile Huber loss between a cell type's rates and the recorded quantiles.
 //!
-//! A neuron's rate is its mean over the batch's trials of one kind. Within a group of n neurons (a cell type), the rate of rank i
+//! A neuron's rate is its mean over the batch's trials of one kind, or the running mean of that over training steps
+//! ([`super::running`]). Within a group of n neurons (a cell type), the rate of rank i
 //! (0 the slowest) is paired with the recorded quantile q_i at the level tau_i = (i + 1/2) / n:
 //!
 //! ```text
@@ -15,32 +16,49 @@
 //! *Ties.* Counts are integers, so many rates are equal, silent neurons above all. Which of them takes which quantile
 //! changes nothing in L but everything in its derivative; each gets the mean over the tied ranks, which favours no neuron.
 //!
+//! *Bound.* kappa is the same for all types, or a share of the interquartile range of each type's recorded rates: with one bound for all, that
+//! is fit for fast cells, all errors of a type that fires once a second lie in the flat bottom.
+//!
 //! *Noise.* A rate from a few short trials scatters around the neuron's own; the model's distribution is compared as it
-//! is measured, so it is wider than that of its true rates. Longer windows and more trials shrink this.
+//! is measured, so it is wider than that of its true rates. Longer windows, more trials and running means shrink this.
 
 use serde::{Deserialize, Serialize};
 
+use super::running::{RunningMean, check_decay};
 use super::seen::{Seeds, Seen};
 use super::shares::SharesScene;
 use super::targets::Recorded;
-use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene, covered};
 use crate::error::{Check, Result};
 
-/// Quantile Huber loss between a cell type's rates and the recorded quantiles.
+/// Quantile Huber loss between a cell type's rates and the recorded quantiles. One of `huber_hz` and `huber_of_iqr` has to be given.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RatesLossScene {
     /// Weight of the term, >= 0.
     pub weight: f64,
-    /// Rate error below which the loss is quadratic, Hz, > 0.
-    pub huber_hz: f64,
+    /// Rate error below which the loss is quadratic, Hz, in (0, 1000]: the same for all cell types.
+    pub huber_hz: Option<f64>,
+    /// The same as a share of the interquartile range of each type's recorded rates, in (0, 100], so that slow types are held as closely
+    /// as fast ones; at least 0.1 Hz.
+    pub huber_of_iqr: Option<f64>,
     /// Share of each cell type in the term.
-    #[serde(default = "per_type")]
+    #[serde(default = "per_neuron")]
     pub shares: SharesScene,
+    /// What the running mean of each neuron's rate, which is compared, keeps per training step, in [0, 1). 0 compares the rates of the
+    /// step alone.
+    #[serde(default)]
+    pub mean_decay: f64,
+    /// Weight of the neurons outside the core, relative to those within, in [0, 1]: they are compared with the same recordings, apart.
+    #[serde(default)]
+    pub outside_core: f64,
 }
 
-fn per_type() -> SharesScene {
-    SharesScene::PerType
+/// Least bound of the Huber loss where it is a share of the recorded spread, Hz: a spike in ten seconds.
+const LEAST_HUBER_HZ: f64 = 0.1;
+
+fn per_neuron() -> SharesScene {
+    SharesScene::PerNeuron
 }
 
 impl TermScene for RatesLossScene {
@@ -53,7 +71,22 @@ impl TermScene for RatesLossScene {
     }
 
     fn check(&self, check: &Check<'_>, _: &SceneFacts) -> Result<()> {
-        check.above("losses.rates.huber_hz", self.huber_hz, 0.0, 1e3, "Hz")
+        let given = match (self.huber_hz, self.huber_of_iqr) {
+            (Some(hz), None) => check.above("losses.rates.huber_hz", hz, 0.0, 1e3, "Hz"),
+            (None, Some(share)) => check.above("losses.rates.huber_of_iqr", share, 0.0, 100.0, ""),
+            (hz, _) => {
+                let limit = || "give one of huber_hz and huber_of_iqr".to_owned();
+                check.hold(
+                    false,
+                    "losses.rates.huber_hz",
+                    hz.map_or("None".to_owned(), |hz| hz.to_string()),
+                    limit,
+                )
+            }
+        };
+        given?;
+        check_decay(check, "losses.rates.mean_decay", self.mean_decay)?;
+        check.within("losses.rates.outside_core", self.outside_core, 0.0, 1.0, "")
     }
 
     fn needs(&self) -> Needs {
@@ -65,29 +98,41 @@ impl TermScene for RatesLossScene {
             ("rate_evoked", true, &of.targets.rate_evoked_hz, "evoked rates"),
             ("rate_spontaneous", false, &of.targets.rate_spontaneous_hz, "spontaneous rates"),
         ];
+        let n_neurons = of.network.neurons.len();
         let term = |(name, evoked, recorded, what): (_, _, &Vec<Recorded>, _)| {
-            let groups = self.groups(recorded, of);
+            let mut groups = self.groups(recorded, of.core, 1.0);
             if groups.is_empty() {
                 return Err(of.no_target(self, what));
             }
-            Ok(Box::new(Rates { name, evoked, scene: *self, groups }) as Box<dyn Term>)
+            if self.outside_core > 0.0 {
+                groups.extend(self.groups(recorded, of.outside, self.outside_core));
+            }
+            let mean = RunningMean::new(self.mean_decay, n_neurons);
+            Ok(Box::new(Rates { name, evoked, weight: self.weight, groups, mean }) as Box<dyn Term>)
         };
         kinds.into_iter().map(term).collect()
     }
 }
 
 impl RatesLossScene {
-    /// The groups that have neurons.
-    fn groups(&self, recorded: &[Recorded], of: &Context<'_>) -> Vec<Group> {
-        let pairs = recorded.iter().map(|r| (r, of.covered(&r.cell_types)));
+    /// The groups that have neurons among these, by cell type; their shares add up to `whole`.
+    fn groups(&self, recorded: &[Recorded], by_type: &[Vec<usize>], whole: f64) -> Vec<Group> {
+        let pairs = recorded.iter().map(|r| (r, covered(&r.cell_types, by_type)));
         let (recorded, groups): (Vec<_>, Vec<_>) = pairs.filter(|(_, neurons)| !neurons.is_empty()).unzip();
         let shares = self.shares.of(&groups);
         let group = |((recorded, neurons), share): ((&Recorded, Vec<usize>), f64)| {
             let n = neurons.len();
             let target_hz = (0..n).map(|rank| recorded.quantiles.value_at(mid_level(rank, n))).collect();
-            Group { neurons, target_hz, share }
+            Group { neurons, target_hz, huber_hz: self.huber_hz(recorded), share: whole * share }
         };
         recorded.into_iter().zip(groups).zip(shares).map(group).collect()
+    }
+
+    /// Bound of the Huber loss for a recorded distribution, Hz.
+    fn huber_hz(&self, recorded: &Recorded) -> f64 {
+        let [low, high] = [0.25, 0.75].map(|level| recorded.quantiles.value_at(level));
+        let of_iqr = self.huber_of_iqr.map(|share| (share * (high - low)).max(LEAST_HUBER_HZ));
+        self.huber_hz.or(of_iqr).unwrap_or(LEAST_HUBER_HZ)
     }
 }
 
@@ -97,6 +142,8 @@ struct Group {
     neurons: Vec<usize>,
     /// Recorded quantiles at the mid-levels, Hz, ascending, `[neurons]`.
     target_hz: Vec<f64>,
+    /// Bound of the Huber loss.
+    huber_hz: f64,
     /// Their share in the term.
     share: f64,
 }
@@ -105,8 +152,10 @@ struct Group {
 struct Rates {
     name: &'static str,
     evoked: bool,
-    scene: RatesLossScene,
+    weight: f64,
     groups: Vec<Group>,
+    /// Of each neuron's rate over the trials of this kind, Hz, `[n_neurons]`.
+    mean: RunningMean,
 }
 
 impl Term for Rates {
@@ -123,11 +172,12 @@ impl Term for Rates {
         seeds.counts = vec![0.0; responses.counts.len()];
         // d rate / d count of one trial.
         let rate_per_count = 1.0 / (trials.len() as f64 * 1e-3 * responses.window_ms);
+        let all_hz = self.mean.with(&responses.mean_rates_hz(&trials));
         let mut total = 0.0;
-        for Group { neurons, target_hz, share } in &self.groups {
-            let rates_hz: Vec<f64> = neurons.iter().map(|&i| responses.mean_rate_hz(i, &trials)).collect();
-            let (value, derivative) = quantile_huber(&rates_hz, target_hz, self.scene.huber_hz);
-            let scale = self.scene.weight * share;
+        for Group { neurons, target_hz, huber_hz, share } in &self.groups {
+            let rates_hz: Vec<f64> = neurons.iter().map(|&i| all_hz[i]).collect();
+            let (value, derivative) = quantile_huber(&rates_hz, target_hz, *huber_hz);
+            let scale = self.weight * share;
             total += scale * value;
             for (&neuron_ix, derivative) in neurons.iter().zip(derivative) {
                 for &trial_ix in &trials {
@@ -137,6 +187,21 @@ impl Term for Rates {
             }
         }
         Some(total)
+    }
+
+    fn remember(&mut self, seen: &Seen<'_>) {
+        let trials = seen.responses.trials_of_kind(self.evoked);
+        if !trials.is_empty() {
+            self.mean.take(&seen.responses.mean_rates_hz(&trials));
+        }
+    }
+
+    fn memory(&self) -> Vec<(&'static str, &[f64])> {
+        self.mean.memory().map(|sums| ("rate_hz", sums)).into_iter().collect()
+    }
+
+    fn memory_mut(&mut self) -> Vec<(&'static str, &mut [f64])> {
+        self.mean.memory_mut().map(|sums| ("rate_hz", sums)).into_iter().collect()
     }
 }
 

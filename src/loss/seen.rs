@@ -69,6 +69,12 @@ impl<C: Copy + Into<f64>> Responses<'_, C> {
         self.counts[neuron_ix * self.trials.len() + trial_ix].into() / (1e-3 * self.window_ms)
     }
 
+    /// Mean rate of each neuron over some trials, Hz, `[n_neurons]`.
+    pub fn mean_rates_hz(&self, trials: &[usize]) -> Vec<f64> {
+        let n_neurons = self.counts.len() / self.trials.len().max(1);
+        (0..n_neurons).map(|neuron_ix| self.mean_rate_hz(neuron_ix, trials)).collect()
+    }
+
     /// Mean rate of one neuron over some trials, Hz.
     pub fn mean_rate_hz(&self, neuron_ix: usize, trials: &[usize]) -> f64 {
         trials.iter().map(|&t| self.rate_hz(neuron_ix, t)).sum::<f64>() / trials.len() as f64

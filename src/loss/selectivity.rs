@@ -6,28 +6,44 @@
 //! the circle, so the type's sum over neurons takes the place of the sum over directions:
 //!
 //! ```text
-//! w_jt = rate_jt / max(m_j, min_rate)       delta_jt = theta_t - phi_j
-//! W    = max(sum_jt w_jt, 0.05 n)           z_k = (1/W) sum_jt w_jt e^{k i delta_jt},   k = 1, 2
+//! w_jt = rate_jt / max(m_j, min_rate)       e_jt = e^{k i (theta_t - phi_j)},  k = 1, 2
+//! W    = max(sum_jt m_j / max(m_j, min_rate), 0.05 N)
+//! z_k  = sum_jt w_jt (e_jt - mean e) / (W V_k),     V_k = mean |e_jt - mean e|^2
 //! L    = |z_2 - mean OSI|^2 + |z_1 - mean DSI|^2
 //! ```
 //!
-//! with n the number of terms in the sum, m_j the running mean of the neuron's evoked rate over past training steps, a
-//! constant here: without it the fast neurons alone would be the crowd. With it z_2 is the plain mean of the neurons' OSI.
-//! The imaginary parts, which are 0 when the tuning of the crowd is centred on the assigned directions, are held at 0. The
-//! floor of W gives a silent type a finite derivative: towards firing at the preferred direction.
+//! over the N pairs of a neuron of the crowd and an evoked trial, with m_j the running mean of the neuron's evoked rate, this batch
+//! included. Dividing by m_j makes z_2 the plain mean of the neurons' OSI: without it the fast neurons alone would be the crowd.
 //!
-//! This is the crowd form of the published training of this network, there with a ratio per trial. The ratio of sums
-//! taken here has less bias in types of few neurons. Unlike an index of a single neuron, z_k is not pushed up by noise.
+//! *No pull on the rates.* m_j, and W with it, is held constant: z_k is a covariance of responses and directions, and its derivatives by
+//! the w_jt of a crowd add up to 0 in every batch. The term moves spikes from one direction to another and leaves their number to the other
+//! terms. The ratio sum w e / sum w, differentiated through its denominator too, would ask for less firing off the preferred direction
+//! wherever 0 < z < target, from every neuron.
+//!
+//! V_k is 1 where the directions from the neurons' own go round the circle evenly; where a batch shows few directions to few neurons, it
+//! says how much of the circle they saw. The imaginary parts, which are 0 when the tuning of the crowd is centred on the assigned
+//! directions, are held at 0. The floor of W gives a silent type a finite derivative: towards firing at the preferred direction.
+//!
+//! *Running means.* The numerators and V_k may be running means over training steps ([`super::running`]): a batch's z_k is noisy, and the
+//! square of its distance would mostly ask for less noise.
+//!
+//! The crowd is that of the published training of this network, which has a ratio per trial. Unlike an index of a single neuron, z_k is
+//! not pushed up by noise.
 
 use serde::{Deserialize, Serialize};
 
+use super::running::{RunningMean, check_decay};
 use super::seen::{Responses, Seeds, Seen};
 use super::shares::SharesScene;
-use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene, covered};
 use crate::error::{Check, Result};
 
-/// Least mean of w in a crowd, dimensionless: the crowd then fires at a twentieth of its usual rate.
+/// Least mean of m / max(m, min_rate) in a crowd, dimensionless: the crowd then fires at a twentieth of its usual rate.
 const CROWD_FLOOR: f64 = 0.05;
+/// Least V_k from which a batch tells anything: of one neuron in one trial it is 0.
+const LEAST_SPREAD: f64 = 1e-3;
+/// Numbers of a crowd that are averaged over steps: real and imaginary part of the numerator and V_k, for each harmonic.
+const N_SUMS: usize = 6;
 
 /// Loss on orientation and direction selectivity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,12 +54,19 @@ pub struct SelectivityLossScene {
     /// Least rate, Hz, > 0, by which a neuron's response is divided: it bounds the say of neurons that hardly fire.
     #[serde(default = "half")]
     pub min_rate_hz: f64,
-    /// What the running mean of each neuron's rate keeps per training step, in [0, 1).
+    /// What the running mean of each neuron's rate, by which its response is divided, keeps per training step, in [0, 1).
     #[serde(default = "default_rate_mean_decay")]
     pub rate_mean_decay: f64,
+    /// What the running mean of each type's selectivity, which is compared, keeps per training step, in [0, 1). 0 compares that of the
+    /// step alone.
+    #[serde(default)]
+    pub mean_decay: f64,
     /// Share of each cell type in the term.
     #[serde(default = "per_neuron")]
     pub shares: SharesScene,
+    /// Weight of the neurons outside the core, relative to those within, in [0, 1]: they are compared with the same recordings, apart.
+    #[serde(default)]
+    pub outside_core: f64,
 }
 
 fn half() -> f64 {
@@ -69,9 +92,9 @@ impl TermScene for SelectivityLossScene {
 
     fn check(&self, check: &Check<'_>, scene: &SceneFacts) -> Result<()> {
         check.above("losses.selectivity.min_rate_hz", self.min_rate_hz, 0.0, 1e3, "Hz")?;
-        let decay = self.rate_mean_decay;
-        let limit = || "must be from 0 to less than 1".to_owned();
-        check.hold((0.0..1.0).contains(&decay), "losses.selectivity.rate_mean_decay", decay, limit)?;
+        check_decay(check, "losses.selectivity.rate_mean_decay", self.rate_mean_decay)?;
+        check_decay(check, "losses.selectivity.mean_decay", self.mean_decay)?;
+        check.within("losses.selectivity.outside_core", self.outside_core, 0.0, 1.0, "")?;
         let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
         check.hold(scene.n_evoked > 0, "trials.n_evoked", scene.n_evoked, limit)
     }
@@ -81,27 +104,40 @@ impl TermScene for SelectivityLossScene {
     }
 
     fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
+        let mut crowds = self.crowds(of, of.core, 1.0);
+        if crowds.is_empty() {
+            return Err(of.no_target(self, "selectivity indices"));
+        }
+        if self.outside_core > 0.0 {
+            crowds.extend(self.crowds(of, of.outside, self.outside_core));
+        }
+        let neurons = &of.network.neurons;
+        Ok(vec![Box::new(Selectivity {
+            scene: *self,
+            preferred: neurons.tuning_angle_deg.iter().map(|deg| harmonics(-f64::from(*deg))).collect(),
+            rate_mean: RunningMean::new(self.rate_mean_decay, neurons.len()),
+            crowd_mean: RunningMean::new(self.mean_decay, N_SUMS * crowds.len()),
+            crowds,
+        })])
+    }
+}
+
+impl SelectivityLossScene {
+    /// The crowds that have neurons among these, by cell type; their shares add up to `whole`.
+    fn crowds(&self, of: &Context<'_>, by_type: &[Vec<usize>], whole: f64) -> Vec<Crowd> {
         let mut means = Vec::new();
         let mut groups = Vec::new();
         for osi in &of.targets.osi {
-            let neurons = of.covered(&osi.cell_types);
+            let neurons = covered(&osi.cell_types, by_type);
             let dsi = of.targets.dsi.iter().find(|dsi| dsi.cell_types == osi.cell_types);
             if let (Some(dsi), false) = (dsi, neurons.is_empty()) {
                 means.push([dsi.quantiles.mean(), osi.quantiles.mean()]);
                 groups.push(neurons);
             }
         }
-        if groups.is_empty() {
-            return Err(of.no_target(self, "selectivity indices"));
-        }
         let shares = self.shares.of(&groups);
-        let crowd = |((neurons, target), share)| Crowd { neurons, target, share };
-        Ok(vec![Box::new(Selectivity {
-            scene: *self,
-            crowds: groups.into_iter().zip(means).zip(shares).map(crowd).collect(),
-            tuning_angle_deg: of.network.neurons.tuning_angle_deg.clone(),
-            rate_mean_hz: vec![0.0; of.network.neurons.len()],
-        })])
+        let crowd = |((neurons, target), share)| Crowd { neurons, target, share: whole * share };
+        groups.into_iter().zip(means).zip(shares).map(crowd).collect()
     }
 }
 
@@ -119,11 +155,12 @@ struct Crowd {
 struct Selectivity {
     scene: SelectivityLossScene,
     crowds: Vec<Crowd>,
-    /// Preferred direction of each neuron, degrees, `[n_neurons]`.
-    tuning_angle_deg: Vec<f32>,
-    /// Running mean of each neuron's evoked rate over the training steps before, Hz, `[n_neurons]`. It starts at 0, where the floor
-    /// weighs all neurons alike.
-    rate_mean_hz: Vec<f64>,
+    /// e^{-i k phi} of each neuron, `[n_neurons]`.
+    preferred: Vec<[[f64; 2]; 2]>,
+    /// Of each neuron's evoked rate, Hz, `[n_neurons]`.
+    rate_mean: RunningMean,
+    /// Of what is averaged of each crowd, `[n_crowds][N_SUMS]`.
+    crowd_mean: RunningMean,
 }
 
 impl Term for Selectivity {
@@ -132,81 +169,148 @@ impl Term for Selectivity {
     }
 
     fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64> {
-        let trials = seen.responses.trials_of_kind(true);
-        if trials.is_empty() {
-            return None;
-        }
+        let batch = Batch::of(self, &seen.responses)?;
+        let own: Vec<CrowdSums> = self.crowds.iter().map(|crowd| batch.sums(crowd)).collect();
+        let flat: Vec<f64> = own.iter().flat_map(CrowdSums::flat).collect();
+        let means = self.crowd_mean.with(&flat);
         seeds.counts = vec![0.0; seen.responses.counts.len()];
-        let each = self.crowds.iter();
-        Some(each.map(|crowd| self.of_crowd(crowd, &seen.responses, &trials, &mut seeds.counts)).sum())
+        let mut total = 0.0;
+        for ((crowd, own), mean) in self.crowds.iter().zip(&own).zip(means.chunks_exact(N_SUMS)) {
+            let scale = self.scene.weight * crowd.share;
+            let mut by_numerator = [[0.0; 2]; 2];
+            for (k, mean) in mean.chunks_exact(3).enumerate() {
+                let spread = mean[2];
+                if spread < LEAST_SPREAD {
+                    continue;
+                }
+                let off = [mean[0] / spread - crowd.target[k], mean[1] / spread];
+                total += scale * (off[0] * off[0] + off[1] * off[1]);
+                by_numerator[k] = off.map(|part| 2.0 * scale * part / spread);
+            }
+            batch.add_seeds(crowd, own, by_numerator, &mut seeds.counts);
+        }
+        Some(total)
     }
 
     fn remember(&mut self, seen: &Seen<'_>) {
-        let trials = seen.responses.trials_of_kind(true);
-        if trials.is_empty() {
-            return;
-        }
-        let decay = self.scene.rate_mean_decay;
-        for (neuron_ix, mean_hz) in self.rate_mean_hz.iter_mut().enumerate() {
-            *mean_hz = decay * *mean_hz + (1.0 - decay) * seen.responses.mean_rate_hz(neuron_ix, &trials);
-        }
+        let Some(batch) = Batch::of(self, &seen.responses) else { return };
+        let flat: Vec<f64> = self.crowds.iter().flat_map(|crowd| batch.sums(crowd).flat()).collect();
+        let rates_hz = seen.responses.mean_rates_hz(&batch.trials);
+        self.crowd_mean.take(&flat);
+        self.rate_mean.take(&rates_hz);
     }
 
     fn memory(&self) -> Vec<(&'static str, &[f64])> {
-        vec![("rate_mean_hz", &self.rate_mean_hz)]
+        let of_rates = self.rate_mean.memory().map(|sums| ("rate_mean_hz", sums));
+        of_rates.into_iter().chain(self.crowd_mean.memory().map(|sums| ("crowds", sums))).collect()
     }
 
     fn memory_mut(&mut self) -> Vec<(&'static str, &mut [f64])> {
-        vec![("rate_mean_hz", &mut self.rate_mean_hz)]
+        let of_rates = self.rate_mean.memory_mut().map(|sums| ("rate_mean_hz", sums));
+        of_rates.into_iter().chain(self.crowd_mean.memory_mut().map(|sums| ("crowds", sums))).collect()
     }
 }
 
-impl Selectivity {
-    /// Value of a crowd; its derivatives are added to `seeds`, `[n_neurons][n_trials]`.
-    fn of_crowd(
-        &self,
-        crowd: &Crowd,
-        responses: &Responses<'_, f64>,
-        trials: &[usize],
-        seeds: &mut [f64],
-    ) -> f64 {
-        let rate_per_count = 1.0 / (1e-3 * responses.window_ms);
-        let norm_hz = |neuron_ix: usize| self.rate_mean_hz[neuron_ix].max(self.scene.min_rate_hz);
-        let each = || crowd.neurons.iter().flat_map(|&neuron_ix| trials.iter().map(move |&t| (neuron_ix, t)));
-        // Unit vectors e^{i delta} and e^{2i delta} of a neuron in a trial, each as [cos, sin].
-        let vectors = |neuron_ix: usize, trial_ix: usize| {
-            let theta = responses.trials[trial_ix].direction_deg().unwrap_or(0.0);
-            let delta = (theta - f64::from(self.tuning_angle_deg[neuron_ix])).to_radians();
-            [1.0, 2.0].map(|k| [(k * delta).cos(), (k * delta).sin()])
-        };
-        let mut sum_w = 0.0;
-        let mut sums = [[0.0; 2]; 2];
-        for (neuron_ix, trial_ix) in each() {
-            let w = responses.rate_hz(neuron_ix, trial_ix) / norm_hz(neuron_ix);
+/// The evoked trials of a batch, as the term looks at them.
+struct Batch<'a> {
+    responses: &'a Responses<'a, f64>,
+    trials: Vec<usize>,
+    /// e^{i k theta} of each of them.
+    directions: Vec<[[f64; 2]; 2]>,
+    /// e^{-i k phi} of each neuron.
+    preferred: &'a [[[f64; 2]; 2]],
+    /// Running mean of each neuron's rate, this batch included, Hz.
+    mean_hz: Vec<f64>,
+    min_rate_hz: f64,
+}
+
+/// What a batch says of a crowd, [real, imaginary] for each harmonic.
+struct CrowdSums {
+    /// Sum of w (e - mean e), over W.
+    numerator: [[f64; 2]; 2],
+    /// V_k.
+    spread: [f64; 2],
+    /// Mean of e.
+    centre: [[f64; 2]; 2],
+    /// W.
+    whole: f64,
+}
+
+impl CrowdSums {
+    fn flat(&self) -> [f64; N_SUMS] {
+        let [[a, b], [c, d]] = self.numerator;
+        [a, b, self.spread[0], c, d, self.spread[1]]
+    }
+}
+
+/// e^{i k angle} for k = 1, 2, each as [real, imaginary].
+fn harmonics(angle_deg: f64) -> [[f64; 2]; 2] {
+    [1.0, 2.0].map(|k| [(k * angle_deg).to_radians().cos(), (k * angle_deg).to_radians().sin()])
+}
+
+impl<'a> Batch<'a> {
+    /// None without evoked trials.
+    fn of(term: &'a Selectivity, responses: &'a Responses<'a, f64>) -> Option<Self> {
+        let trials = responses.trials_of_kind(true);
+        if trials.is_empty() {
+            return None;
+        }
+        let mean_hz = term.rate_mean.with(&responses.mean_rates_hz(&trials));
+        let direction_deg = |trial_ix: &usize| responses.trials[*trial_ix].direction_deg().unwrap_or(0.0);
+        let directions = trials.iter().map(|trial_ix| harmonics(direction_deg(trial_ix))).collect();
+        let (preferred, min_rate_hz) = (term.preferred.as_slice(), term.scene.min_rate_hz);
+        Some(Self { responses, trials, directions, preferred, mean_hz, min_rate_hz })
+    }
+
+    fn norm_hz(&self, neuron_ix: usize) -> f64 {
+        self.mean_hz[neuron_ix].max(self.min_rate_hz)
+    }
+
+    /// All (neuron, trial) of a crowd with e^{i delta} and e^{2 i delta}.
+    fn each(&self, crowd: &'a Crowd) -> impl Iterator<Item = (usize, usize, [[f64; 2]; 2])> + '_ {
+        let product = |[a, b]: [f64; 2], [c, d]: [f64; 2]| [a * c - b * d, a * d + b * c];
+        crowd.neurons.iter().flat_map(move |&neuron_ix| {
+            let own = self.preferred[neuron_ix];
+            let trials = self.trials.iter().zip(&self.directions);
+            trials.map(move |(&trial_ix, direction)| {
+                (neuron_ix, trial_ix, [0, 1].map(|k| product(own[k], direction[k])))
+            })
+        })
+    }
+
+    fn sums(&self, crowd: &'a Crowd) -> CrowdSums {
+        let n = (crowd.neurons.len() * self.trials.len()) as f64;
+        let (mut sum_w, mut sum_e, mut sum_we) = (0.0, [[0.0; 2]; 2], [[0.0; 2]; 2]);
+        for (neuron_ix, trial_ix, vectors) in self.each(crowd) {
+            let w = self.responses.rate_hz(neuron_ix, trial_ix) / self.norm_hz(neuron_ix);
             sum_w += w;
-            for (sum, vector) in sums.iter_mut().flatten().zip(vectors(neuron_ix, trial_ix).iter().flatten())
-            {
-                *sum += w * vector;
+            for (k, vector) in vectors.into_iter().enumerate() {
+                for part in 0..2 {
+                    sum_e[k][part] += vector[part];
+                    sum_we[k][part] += w * vector[part];
+                }
             }
         }
-        let floor = CROWD_FLOOR * (crowd.neurons.len() * trials.len()) as f64;
-        let whole = sum_w.max(floor);
-        let z = sums.map(|sum| sum.map(|part| part / whole));
-        let off: [[f64; 2]; 2] = [[z[0][0] - crowd.target[0], z[0][1]], [z[1][0] - crowd.target[1], z[1][1]]];
-        let scale = self.scene.weight * crowd.share;
-        let value = scale * off.iter().flatten().map(|part| part * part).sum::<f64>();
-        // dz/dw = (vector - z) / W, and vector / W where the floor holds W fixed.
-        let through_whole: f64 = match sum_w > floor {
-            true => off.iter().flatten().zip(z.iter().flatten()).map(|(o, z)| o * z).sum(),
-            false => 0.0,
-        };
-        for (neuron_ix, trial_ix) in each() {
-            let vectors = vectors(neuron_ix, trial_ix);
-            let along: f64 = off.iter().flatten().zip(vectors.iter().flatten()).map(|(o, v)| o * v).sum();
-            let by_w = 2.0 * scale * (along - through_whole) / whole;
-            seeds[neuron_ix * responses.trials.len() + trial_ix] +=
-                by_w * rate_per_count / norm_hz(neuron_ix);
+        let centre = sum_e.map(|sum| sum.map(|part| part / n));
+        let usual = crowd.neurons.iter().map(|&i| self.mean_hz[i] / self.norm_hz(i)).sum::<f64>();
+        let whole = (usual * self.trials.len() as f64).max(CROWD_FLOOR * n);
+        let numerator =
+            [0, 1].map(|k| [0, 1].map(|part| (sum_we[k][part] - sum_w * centre[k][part]) / whole));
+        // |e| is 1.
+        let spread = centre.map(|[re, im]| 1.0 - re * re - im * im);
+        CrowdSums { numerator, spread, centre, whole }
+    }
+
+    /// Adds the derivatives by the counts of a loss with these derivatives by the numerators.
+    fn add_seeds(&self, crowd: &'a Crowd, own: &CrowdSums, by_numerator: [[f64; 2]; 2], seeds: &mut [f64]) {
+        let rate_per_count = 1.0 / (1e-3 * self.responses.window_ms);
+        let n_trials = self.responses.trials.len();
+        for (neuron_ix, trial_ix, vectors) in self.each(crowd) {
+            let parts = (0..2).flat_map(|k| (0..2).map(move |part| (k, part)));
+            let by_w: f64 =
+                parts.map(|(k, part)| by_numerator[k][part] * (vectors[k][part] - own.centre[k][part])).sum();
+            seeds[neuron_ix * n_trials + trial_ix] +=
+                by_w / own.whole * rate_per_count / self.norm_hz(neuron_ix);
         }
-        value
     }
 }

@@ -125,6 +125,8 @@ pub struct Context<'a> {
     pub network: &'a Network,
     /// Neurons of the core by cell type ([`super::core_neurons`]).
     pub core: &'a [Vec<usize>],
+    /// All others by cell type.
+    pub outside: &'a [Vec<usize>],
     /// What the recordings trained on ask of rates and selectivity.
     pub targets: &'a FunctionTargets,
     /// All other recordings.
@@ -142,7 +144,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The neurons of the core that are of some cell types.
     pub fn covered(&self, cell_types: &[usize]) -> Vec<usize> {
-        cell_types.iter().flat_map(|&cell_type_ix| self.core[cell_type_ix].iter().copied()).collect()
+        covered(cell_types, self.core)
     }
 
     /// The error of a term that is on and finds nothing to compare.
@@ -155,4 +157,9 @@ impl Context<'_> {
     pub fn no_target(&self, term: &dyn TermScene, what: &str) -> Error {
         self.nothing(term, &format!("no cell type of the network's core has {what} in the targets table"))
     }
+}
+
+/// The neurons that are of some cell types among those of each type.
+pub fn covered(cell_types: &[usize], by_type: &[Vec<usize>]) -> Vec<usize> {
+    cell_types.iter().flat_map(|&cell_type_ix| by_type[cell_type_ix].iter().copied()).collect()
 }

@@ -13,14 +13,27 @@ use crate::network::Neurons;
 use crate::network::tables::Tables;
 
 mod curves;
+mod pull;
 
-const RATES: RatesLossScene = RatesLossScene { weight: 1.0, huber_hz: 2.0, shares: SharesScene::PerType };
+const RATES: RatesLossScene = RatesLossScene {
+    weight: 1.0,
+    huber_hz: Some(2.0),
+    huber_of_iqr: None,
+    shares: SharesScene::PerType,
+    mean_decay: 0.0,
+    outside_core: 0.0,
+};
 const SELECTIVITY: SelectivityLossScene = SelectivityLossScene {
     weight: 1.0,
     min_rate_hz: 0.5,
     rate_mean_decay: 0.95,
+    mean_decay: 0.0,
     shares: SharesScene::PerNeuron,
+    outside_core: 0.0,
 };
+/// With rates to divide by that a step does not change.
+const AT_FIXED_RATES: SelectivityLossScene =
+    SelectivityLossScene { rate_mean_decay: 1.0 - 1e-9, ..SELECTIVITY };
 
 /// Reproducible numbers in (0, 1).
 struct Draws(u64);
@@ -95,16 +108,28 @@ fn prepare(
     neurons: &Neurons,
     core_radius_um: f64,
 ) -> Result<Terms> {
+    prepare_with(scene, targets, neurons, core_radius_um, &Groups::default())
+}
+
+fn prepare_with(
+    scene: &LossesScene,
+    targets: &FunctionTargets,
+    neurons: &Neurons,
+    core_radius_um: f64,
+    groups: &Groups,
+) -> Result<Terms> {
     let network = Network { neurons: neurons.clone(), ..Network::default() };
+    let core = core_neurons(&network, core_radius_um);
     let context = Context {
         scene_file: Path::new("a.ron"),
         network: &network,
-        core: &core_neurons(&network, core_radius_um),
+        core: &core,
+        outside: &neurons_outside(&network, &core),
         targets,
         tables: &TABLES,
-        groups: &Groups::default(),
+        groups,
         pairs: &[],
-        window: 0..100,
+        window: 0..300,
         dt_ms: 1.0,
     };
     Terms::prepare(scene, &context)
@@ -122,7 +147,9 @@ fn evaluate(terms: &Terms, counts: &[f64], trials: &[TrialKind], window_ms: f64)
 fn set_rate_mean(terms: &mut Terms, rate_mean_hz: &[f64]) {
     for (_, what, values) in terms.memory_mut() {
         assert_eq!(what, "rate_mean_hz");
-        values.copy_from_slice(rate_mean_hz);
+        let (sums, weight) = values.split_at_mut(rate_mean_hz.len());
+        sums.copy_from_slice(rate_mean_hz);
+        weight.fill(1.0);
     }
 }
 
@@ -134,6 +161,10 @@ fn only_selectivity() -> LossesScene {
     LossesScene { selectivity: Some(SELECTIVITY), ..LossesScene::default() }
 }
 
+fn selectivity_at_fixed_rates() -> LossesScene {
+    LossesScene { selectivity: Some(AT_FIXED_RATES), ..LossesScene::default() }
+}
+
 #[test]
 fn seeds_meet_central_differences_of_the_total() {
     let types = [1, 2, 9];
@@ -142,8 +173,12 @@ fn seeds_meet_central_differences_of_the_total() {
     let trials =
         [evoked(45.0), TrialKind::Spontaneous, evoked(200.0), other, evoked(310.0), TrialKind::Spontaneous];
     let terms = LossesScene {
-        rates: Some(RatesLossScene { weight: 1.5, huber_hz: 3.0, ..RATES }),
-        selectivity: Some(SelectivityLossScene { weight: 2.0, shares: SharesScene::PerType, ..SELECTIVITY }),
+        rates: Some(RatesLossScene { weight: 1.5, huber_hz: Some(3.0), ..RATES }),
+        selectivity: Some(SelectivityLossScene {
+            weight: 2.0,
+            shares: SharesScene::PerType,
+            ..AT_FIXED_RATES
+        }),
         tuning: Some(curves::TUNING),
         contrast: Some(ContrastLossScene { weight: 0.7, shares: SharesScene::PerNeuron, ..curves::CONTRAST }),
         ..LossesScene::default()
@@ -264,7 +299,7 @@ fn descent_on_free_rates_reaches_the_recorded_distribution() {
 fn a_crowd_of_known_tuning_has_its_known_selectivity() {
     // r = 5 (1 + 0.6 cos delta + 0.8 cos 2 delta) has DSI 0.3 and OSI 0.4, so its loss is the distance to 0.25 and 0.4.
     let n = 72;
-    let mut losses = prepared(&only_selectivity(), &[2], n);
+    let mut losses = prepared(&selectivity_at_fixed_rates(), &[2], n);
     let trials = [evoked(10.0), TrialKind::Spontaneous, evoked(75.0)];
     let mut counts = Vec::new();
     for neuron in 0..n {
@@ -278,7 +313,8 @@ fn a_crowd_of_known_tuning_has_its_known_selectivity() {
     set_rate_mean(&mut losses, &(0..n).map(|i| 2.0 * (1.0 + (i % 5) as f64)).collect::<Vec<f64>>());
     let Loss { values, seeds } = evaluate(&losses, &counts, &trials, 500.0);
     assert_eq!(values[0].0, "selectivity");
-    assert!((values[0].1 - 0.05f64.powi(2)).abs() < 1e-12, "{}", values[0].1);
+    // The rates that responses are divided by follow the batch by a billionth.
+    assert!((values[0].1 - 0.05f64.powi(2)).abs() < 1e-9, "{}", values[0].1);
     assert!(seeds.counts.iter().skip(1).step_by(3).all(|&s| s == 0.0));
 }
 
@@ -341,8 +377,8 @@ fn the_running_mean_follows_evoked_trials_alone() {
         terms.remember(&Seen::of_responses(Responses { counts: &counts, trials, window_ms: 500.0 }));
         terms.memory()[0].2.to_vec()
     };
-    assert_eq!(remember(&[evoked(0.0), TrialKind::Spontaneous, evoked(0.0)]), [1.0, 6.0]);
-    assert_eq!(remember(&[TrialKind::Spontaneous; 3]), [1.0, 6.0]);
+    assert_eq!(remember(&[evoked(0.0), TrialKind::Spontaneous, evoked(0.0)]), [1.0, 6.0, 1.0]);
+    assert_eq!(remember(&[TrialKind::Spontaneous; 3]), [1.0, 6.0, 1.0]);
 }
 
 #[test]
@@ -395,17 +431,22 @@ fn terms_that_cannot_be_computed_say_so() {
     assert_eq!(evaluate(&on, &[1.0; 4], &grey, 500.0), Loss::default());
 }
 
-#[test]
-fn every_term_that_is_on_is_listed_by_its_field() {
-    let all: LossesScene = ron::Options::default()
+/// Every term that there is.
+fn all_terms() -> LossesScene {
+    ron::Options::default()
         .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
         .from_str(
-            "(rates: (weight: 1, huber_hz: 2), selectivity: (weight: 1), tuning: (weight: 1), contrast: (weight: 1), \
+            "(rates: (weight: 1, huber_hz: 2), rate_correlation: (weight: 1), selectivity: (weight: 1), tuning: (weight: 1), contrast: (weight: 1), \
              voltage: (weight: 1), electrophysiology: (weight: 1), fano: (weight: 1), \
              pairwise_correlation: (weight: 1, target: 0), structure: (weight_distribution: (weight: 1), \
              like_to_like: (weight: 1), scale_prior: (weight: 1)))",
         )
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn every_term_that_is_on_is_listed_by_its_field() {
+    let all = all_terms();
     let serde_json::Value::Object(scene) = serde_json::to_value(&all).unwrap() else { panic!("a map") };
     for term in all.terms() {
         let named = term
@@ -417,4 +458,92 @@ fn every_term_that_is_on_is_listed_by_its_field() {
     }
     // All fields but the weighting; the three of the structure in place of one.
     assert_eq!(all.terms().len(), scene.len() - 1 + 2);
+}
+
+#[test]
+fn a_bound_by_type_follows_the_recorded_spread() {
+    let counts = |hz: f64| vec![0.5 * hz; 4];
+    let value = |scene: RatesLossScene, hz: f64| {
+        let terms = prepared(&LossesScene { rates: Some(scene), ..LossesScene::default() }, &[1], 4);
+        evaluate(&terms, &counts(hz), &[evoked(0.0)], 500.0).values[0].1
+    };
+    // Recorded quantiles 12 max(p - 0.2, 0)^2: the quartiles are 0.03 and 3.63 Hz.
+    let iqr_hz = 12.0 * (0.55_f64.powi(2) - 0.05_f64.powi(2));
+    let of_iqr = RatesLossScene { huber_hz: None, huber_of_iqr: Some(0.25), ..RATES };
+    let in_hz = RatesLossScene { huber_hz: Some(0.25 * iqr_hz), ..RATES };
+    assert!((value(of_iqr, 9.0) / value(in_hz, 9.0) - 1.0).abs() < 1e-12);
+    assert!(value(of_iqr, 9.0) > 1.05 * value(RATES, 9.0));
+}
+
+#[test]
+fn neurons_outside_the_core_are_held_with_a_smaller_weight() {
+    // The last two of the four neurons stand outside; all fire at 16 Hz.
+    let mut network = neurons(&[1], 4);
+    network.x_um = vec![0.0, 1.0, 500.0, 500.0];
+    let loss = |outside_core: f64| {
+        let scene = LossesScene {
+            rates: Some(RatesLossScene { outside_core, ..RATES }),
+            selectivity: Some(SelectivityLossScene { outside_core, ..SELECTIVITY }),
+            ..LossesScene::default()
+        };
+        let terms = prepare(&scene, &targets(&[1]), &network, 100.0).unwrap();
+        let seen = [evoked(10.0), evoked(100.0)];
+        terms.each_alone(&Seen::of_responses(Responses {
+            counts: &[8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0],
+            trials: &seen,
+            window_ms: 500.0,
+        }))
+    };
+    let (without, with) = (loss(0.0), loss(0.1));
+    for (without, with) in without.iter().zip(&with).filter(|(w, _)| !w.values.is_empty()) {
+        let (inner, outer) = (&with.seeds.counts[..4], &with.seeds.counts[4..]);
+        assert_eq!(inner, &without.seeds.counts[..4]);
+        assert!(without.seeds.counts[4..].iter().all(|s| *s == 0.0) && outer.iter().any(|s| *s != 0.0));
+        assert!(with.values[0].1 > without.values[0].1);
+    }
+    // The rates are the same within and without, and so are the targets of two neurons.
+    let [inner, outer] = [0, 4].map(|at| with[0].seeds.counts[at]);
+    assert!((outer / inner - 0.1).abs() < 1e-12, "{inner} {outer}");
+}
+
+#[test]
+fn running_means_carry_over_steps_and_a_restored_term_goes_on_the_same() {
+    let scene = LossesScene {
+        rates: Some(RatesLossScene { mean_decay: 0.8, ..RATES }),
+        selectivity: Some(SelectivityLossScene { mean_decay: 0.7, ..SELECTIVITY }),
+        ..LossesScene::default()
+    };
+    let trials = [evoked(20.0), evoked(110.0), TrialKind::Spontaneous];
+    let mut draws = Draws(5);
+    let batches: Vec<Vec<f64>> =
+        (0..6).map(|_| (0..2 * 6 * 3).map(|_| (4.0 * draws.next()).floor()).collect()).collect();
+    let mut whole = prepared(&scene, &[1, 5], 6);
+    let mut losses = Vec::new();
+    let mut kept: Vec<Vec<f64>> = Vec::new();
+    for (step, counts) in batches.iter().enumerate() {
+        if step == 3 {
+            kept = whole.memory().into_iter().map(|(.., values)| values.to_vec()).collect();
+        }
+        let seen = Seen::of_responses(Responses { counts, trials: &trials, window_ms: 500.0 });
+        losses.push(whole.evaluate(&seen));
+        whole.remember(&seen);
+    }
+    let mut resumed = prepared(&scene, &[1, 5], 6);
+    assert_eq!(kept.len(), 4, "rates under gratings and grey, rates to divide by, crowds");
+    resumed.memory_mut().into_iter().zip(&kept).for_each(|((.., own), kept)| own.copy_from_slice(kept));
+    for (counts, expected) in batches.iter().zip(&losses).skip(3) {
+        let seen = Seen::of_responses(Responses { counts, trials: &trials, window_ms: 500.0 });
+        assert_eq!(resumed.evaluate(&seen), *expected);
+        resumed.remember(&seen);
+    }
+    // The rates that are compared: those of step 1 count 0.8 times as much as those of step 2.
+    let mut two = prepared(&scene, &[1, 5], 6);
+    let seen = |counts| Seen::of_responses(Responses { counts, trials: &trials, window_ms: 500.0 });
+    two.remember(&seen(&batches[0]));
+    let mixed: Vec<f64> = batches[0].iter().zip(&batches[1]).map(|(a, b)| (0.8 * a + b) / 1.8).collect();
+    let alone = prepared(&LossesScene { rates: Some(RATES), ..LossesScene::default() }, &[1, 5], 6);
+    let (running, expected) = (two.evaluate(&seen(&batches[1])), alone.evaluate(&seen(&mixed)));
+    for (running, expected) in running.values.iter().zip(&expected.values).take(2) {
+        assert!((running.1 - expected.1).abs() < 1e-12, "{running:?} {expected:?}");
+    }
 }

@@ -74,6 +74,10 @@ pub struct GratingScene {
 pub enum DirectionsScene {
     /// Uniform in [0, 360) deg, drawn for each trial of each training step; so is the grating's phase.
     Random,
+    /// Spaced evenly round the circle, the whole turned by a uniform angle that is drawn for each training step; phases as above. Where
+    /// several contrasts are shown, the trials of each are spaced evenly. Every batch then covers the circle, which takes most of the
+    /// noise out of what a batch says of tuning.
+    Stratified,
     /// These, deg, in [0, 360), taken in turn by the trials of one step after another.
     Degrees(Vec<f64>),
 }

@@ -41,6 +41,12 @@ pub fn conditions(trials: &TrialsScene, seed: u64, training_step: u32) -> Vec<Tr
     let turn = |trial: u32| u64::from(training_step - 1) * u64::from(trials.n_evoked) + u64::from(trial);
     let direction_deg = |trial: u32| match &trials.grating.directions {
         DirectionsScene::Random => angle_deg(Draw::Direction, trial),
+        DirectionsScene::Stratified => {
+            let same = |other: &u32| turn(*other) % n_contrasts == turn(trial) % n_contrasts;
+            let place = (0..trial).filter(same).count() as f64;
+            let n_places = (0..trials.n_evoked).filter(same).count() as f64;
+            (angle_deg(Draw::Direction, 0) + 360.0 * place / n_places) % 360.0
+        }
         DirectionsScene::Degrees(degrees) => {
             degrees[(turn(trial) / n_contrasts % degrees.len() as u64) as usize]
         }
@@ -213,6 +219,44 @@ mod tests {
             assert!(angles.iter().all(|a| (0.0..360.0).contains(&a[k])));
         }
         assert!(mean(&|a| (a[0] - a[1]).to_radians().cos()).abs() < limit);
+    }
+
+    #[test]
+    fn stratified_directions_are_spaced_evenly_and_turned_at_random() {
+        let trials = scene(&["trials.grating.directions=Stratified"]).trials;
+        let gratings = |trials: &TrialsScene, step| -> Vec<(f64, f64)> {
+            let shown = conditions(trials, 7, step).into_iter();
+            let grating = |c: TrialCondition| match c {
+                TrialCondition::Grating(g) => Some((g.direction_deg, g.contrast)),
+                TrialCondition::Grey => None,
+            };
+            shown.filter_map(grating).collect()
+        };
+        assert_eq!(gratings(&trials, 3), gratings(&trials, 3));
+        let apart = |from: f64, to: f64| (to - from).rem_euclid(360.0);
+        let mut turns = Vec::new();
+        for step in 1..=400 {
+            let shown = gratings(&trials, step);
+            assert!(shown.iter().all(|(deg, _)| (0.0..360.0).contains(deg)));
+            for pair in shown.windows(2) {
+                assert!((apart(pair[0].0, pair[1].0) - 72.0).abs() < 1e-9, "{shown:?}");
+            }
+            turns.push(shown[0].0);
+        }
+        // 400 draws: the mean of their unit vectors lies within 4 standard errors of 0.
+        let mean = |f: fn(f64) -> f64| turns.iter().map(|deg| f(deg.to_radians())).sum::<f64>() / 400.0;
+        assert!(mean(f64::cos).abs() < 0.15 && mean(f64::sin).abs() < 0.15);
+        // Two of one contrast and three of the other in a step, and the other way round in the next.
+        let trials =
+            scene(&["trials.grating.directions=Stratified", "trials.grating.contrasts=[0.8, 0.2]"]).trials;
+        for step in 1..=2 {
+            for contrast in [0.8, 0.2] {
+                let shown = gratings(&trials, step).into_iter().filter(|(_, c)| *c == contrast);
+                let own: Vec<f64> = shown.map(|(deg, _)| deg).collect();
+                let even = 360.0 / own.len() as f64;
+                assert!(own.windows(2).all(|w| (apart(w[0], w[1]) - even).abs() < 1e-9), "{own:?}");
+            }
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Bench {
             scene_file: &plan.scene_file,
             network: &network,
             core: &[],
+            outside: &[],
             targets: &FunctionTargets::default(),
             tables: &tables,
             groups: &Groups::default(),

@@ -45,15 +45,19 @@ impl Session {
         Ok(Checkpoint::new(&self.plan, training_step, tensors))
     }
 
-    /// Goes on from a checkpoint.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    /// Goes on from a checkpoint. Names the terms whose running means a checkpoint of an earlier version does not have: they begin anew.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Vec<&'static str>> {
         for (name, tensor) in &checkpoint.tensors {
             if let (Some(term), TensorData::F64(factor)) = (name.strip_prefix(FACTOR_PREFIX), &tensor.data) {
                 factor.iter().for_each(|factor| self.terms.set_factor(term, *factor));
             }
         }
+        let mut forgotten = Vec::new();
         for (term, what, own) in self.terms.memory_mut() {
-            let kept = remembered(checkpoint, term, what)?;
+            let Some(kept) = remembered(checkpoint, term, what) else {
+                forgotten.push(term);
+                continue;
+            };
             if kept.len() != own.len() {
                 let (found, own) = (kept.len(), own.len());
                 return Err(Error::Failed(format!(
@@ -75,18 +79,17 @@ impl Session {
             scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
             type_scale_moments: checkpoint.f64s("type_scale_moments")?.as_chunks().0.to_vec(),
         };
-        self.optimiser.restore(&mut self.simulation, learned)
+        self.optimiser.restore(&mut self.simulation, learned)?;
+        Ok(forgotten)
     }
 }
 
-/// What a term remembers. Checkpoints of earlier versions have the running rates of the selectivity term alone, as 32-bit floats under their
-/// own name.
-fn remembered(checkpoint: &Checkpoint, term: &str, what: &str) -> Result<Vec<f64>> {
-    let name = format!("{MEMORY_PREFIX}{term}.{what}");
-    match checkpoint.f32s(what) {
-        Ok(earlier) if !checkpoint.tensors.contains_key(&name) => {
-            Ok(earlier.iter().map(|x| f64::from(*x)).collect())
-        }
-        _ => Ok(checkpoint.f64s(&name)?.to_vec()),
+/// What a term remembers; None in a checkpoint of an earlier version, which has the running rates of the selectivity term alone, as
+/// 32-bit floats under their own name. Those are taken for means of endless steps.
+fn remembered(checkpoint: &Checkpoint, term: &str, what: &str) -> Option<Vec<f64>> {
+    if let Ok(kept) = checkpoint.f64s(&format!("{MEMORY_PREFIX}{term}.{what}")) {
+        return Some(kept.to_vec());
     }
+    let earlier = checkpoint.f32s(what).ok()?;
+    Some(earlier.iter().map(|x| f64::from(*x)).chain([1.0]).collect())
 }

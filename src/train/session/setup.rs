@@ -16,7 +16,7 @@ use crate::loss::electrophysiology::{ElectrophysiologyLossScene, measured_pairs}
 use crate::loss::groups::Groups;
 use crate::loss::like_to_like::like_to_like_pairs;
 use crate::loss::targets::FunctionTargets;
-use crate::loss::{Context, Terms, core_neurons};
+use crate::loss::{Context, Terms, core_neurons, neurons_outside};
 use crate::network::Network;
 use crate::network::tables::{Split, Tables};
 use crate::plan::Plan;
@@ -73,6 +73,7 @@ impl Session {
             scene_file: &plan.scene_file,
             network: &network,
             core: &core,
+            outside: &neurons_outside(&network, &core),
             targets: &train_targets,
             tables,
             groups: &groups,
