@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
+use simrun::error::for_terminal;
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
 use simrun::network::tables::{Calibration, Tables};
@@ -140,11 +141,11 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Prints to standard output, with colours only where it is a terminal and `NO_COLOR` is not set. A reader that has seen
-/// enough (`| head`) is no error.
+/// Prints to standard output, with colours only where it is a terminal and `NO_COLOR` is not set, and control characters of names
+/// escaped. A reader that has seen enough (`| head`) is no error.
 fn print(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(for_terminal(text).as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(Error::io("standard output")),
     }

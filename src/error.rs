@@ -1,19 +1,24 @@
-//! One error type for the whole program: every variant carries the data a user needs to mend the cause.
+//! One error type for the whole program: every variant carries the data a user needs to mend the cause. A message is one line
+//! without control characters, whatever names and values hold.
 //!
 //! Exit codes: 2 when the input is at fault (scene, table, flag, missing adapter), 1 when the run failed.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+mod panics;
+mod text;
+
+pub use panics::{catch_panics, catches_panics};
+pub use text::{clipped, for_terminal, one_line};
 
 /// Result of anything in simrun that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong, with the file, field, value and limit where there is one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum Error {
     /// A field of a scene, table or flag holds a value outside its range.
-    #[error("{file}: {field} = {value}: {limit}", file = file.display())]
     Field {
         /// The file (or `command line`) that holds the field.
         file: PathBuf,
@@ -25,7 +30,6 @@ pub enum Error {
         limit: String,
     },
     /// A file that cannot be used as a whole: missing, malformed, of another scene.
-    #[error("{file}: {reason}", file = file.display())]
     File {
         /// The file at fault.
         file: PathBuf,
@@ -33,7 +37,6 @@ pub enum Error {
         reason: String,
     },
     /// An input or output operation failed (missing permission, full disk).
-    #[error("{file}: {source}", file = file.display())]
     Io {
         /// The file being read or written.
         file: PathBuf,
@@ -41,15 +44,11 @@ pub enum Error {
         source: std::io::Error,
     },
     /// No adapter, or none of the name asked for.
-    #[error("no usable graphics adapter: {reason}")]
     NoAdapter {
         /// What was looked for, what was found, and what to install.
         reason: String,
     },
     /// A buffer or binding does not fit the adapter.
-    #[error(
-        "adapter '{adapter}' is too small: {buffer} needs {need_bytes} bytes, its {limit_name} is {limit_bytes} bytes"
-    )]
     AdapterTooSmall {
         /// Adapter name.
         adapter: String,
@@ -63,9 +62,6 @@ pub enum Error {
         limit_bytes: u64,
     },
     /// The adapter's memory is used up.
-    #[error(
-        "adapter '{adapter}' has no room for {buffer}: {need_bytes} bytes beside the {allocated_bytes} bytes that the run has there"
-    )]
     NoMemory {
         /// Adapter name.
         adapter: String,
@@ -77,7 +73,6 @@ pub enum Error {
         allocated_bytes: u64,
     },
     /// The driver computes a kernel with a known answer wrongly.
-    #[error("adapter '{adapter}' (driver {driver}) computes wrongly: self-test '{test}': {detail}")]
     DriverWrong {
         /// Adapter name.
         adapter: String,
@@ -89,7 +84,6 @@ pub enum Error {
         detail: String,
     },
     /// wgpu or the driver reported an error.
-    #[error("device error in {context}: {reason}")]
     Device {
         /// What was being done.
         context: String,
@@ -97,7 +91,6 @@ pub enum Error {
         reason: String,
     },
     /// A kernel raised the status word: the state is not a number, or an integer sum overflowed.
-    #[error("kernel '{kernel}': {what} at neuron {neuron}, step {step}")]
     Kernel {
         /// Name of the first kernel that raised it.
         kernel: String,
@@ -109,7 +102,6 @@ pub enum Error {
         step: u32,
     },
     /// The run was told to stop (Ctrl-C) before it was complete; a checkpoint was left.
-    #[error("stopped after training step {step}; continue with --resume {run}", run = run.display())]
     Interrupted {
         /// Last finished training step.
         step: usize,
@@ -117,11 +109,56 @@ pub enum Error {
         run: PathBuf,
     },
     /// A failed run for a reason that is none of the above.
-    #[error("{0}")]
     Failed(String),
 }
 
+impl fmt::Display for Error {
+    /// One line, whatever names and values hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.words()))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 impl Error {
+    fn words(&self) -> String {
+        match self {
+            Self::Field { file, field, value, limit } => {
+                format!("{}: {field} = {}: {limit}", file.display(), clipped(value))
+            }
+            Self::File { file, reason } => format!("{}: {reason}", file.display()),
+            Self::Io { file, source } => format!("{}: {source}", file.display()),
+            Self::NoAdapter { reason } => format!("no usable graphics adapter: {reason}"),
+            Self::AdapterTooSmall { adapter, buffer, need_bytes, limit_name, limit_bytes } => format!(
+                "adapter '{adapter}' is too small: {buffer} needs {need_bytes} bytes, its {limit_name} is {limit_bytes} bytes"
+            ),
+            Self::NoMemory { adapter, buffer, need_bytes, allocated_bytes } => format!(
+                "adapter '{adapter}' has no room for {buffer}: {need_bytes} bytes beside the {allocated_bytes} bytes that the run has there"
+            ),
+            Self::DriverWrong { adapter, driver, test, detail } => {
+                format!(
+                    "adapter '{adapter}' (driver {driver}) computes wrongly: self-test '{test}': {detail}"
+                )
+            }
+            Self::Device { context, reason } => format!("device error in {context}: {reason}"),
+            Self::Kernel { kernel, what, neuron, step } => {
+                format!("kernel '{kernel}': {what} at neuron {neuron}, step {step}")
+            }
+            Self::Interrupted { step, run } => {
+                format!("stopped after training step {step}; continue with --resume {}", run.display())
+            }
+            Self::Failed(reason) => reason.clone(),
+        }
+    }
+
     /// Shorthand for [`Error::Field`].
     pub fn field(
         file: impl AsRef<Path>,
@@ -168,24 +205,4 @@ impl Error {
             _ => 1,
         }
     }
-}
-
-thread_local! {
-    static CATCHES: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a panic of this thread is caught: the program's hook then leaves it alone.
-pub fn catches_panics() -> bool {
-    CATCHES.get()
-}
-
-/// Runs a reader of another crate on a file. If it panics the file is damaged: what it declares is not so.
-///
-/// # Errors
-/// Those of the reader.
-pub fn catch_panics<T>(file: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    let before = CATCHES.replace(true);
-    let done = catch_unwind(AssertUnwindSafe(read));
-    CATCHES.set(before);
-    done.unwrap_or_else(|_| Err(Error::file(file, "is damaged: what it says of itself does not hold")))
 }

@@ -69,6 +69,7 @@ impl Plan {
             let limit = format!("there is no such folder of tables ({})", tables_dir.display());
             return Err(Error::field(scene_file, "tables", scene.tables.display(), limit));
         }
+        check.named_in_utf_8(&tables_dir, "tables")?;
         Ok(Self {
             n_steps,
             analysis_start_step: (scene.time.analysis_start_ms / scene.time.dt_ms).round() as u32,
@@ -109,6 +110,13 @@ impl Check<'_> {
         let inside = value > low && value <= high;
         let limit = || format!("must be above {low} and at most {high} {unit}").trim_end().to_owned();
         self.hold(inside, field, value, limit)
+    }
+
+    /// The whole name of a folder that exists is UTF-8: the copy of the scene in a run folder names it in full.
+    fn named_in_utf_8(&self, folder: &Path, field: &str) -> Result<()> {
+        let whole = std::fs::canonicalize(folder).map_err(Error::io(folder))?;
+        let limit = || "is not UTF-8, in which scenes name files: rename the folder".to_owned();
+        self.hold(whole.to_str().is_some(), field, whole.display(), limit)
     }
 
     fn hold(

@@ -104,7 +104,11 @@ pub fn run(plan: &Plan, options: &Options, stop: &AtomicBool) -> Result<String> 
             RunFolder::refuse_existing(dir)?;
             None
         }
-        Destination::Resume(dir) => Some(Checkpoint::of_run(dir, plan)?),
+        Destination::Resume(dir) => {
+            let checkpoint = Checkpoint::of_run(dir, plan)?;
+            checkpoint.refuse_beyond(plan)?;
+            Some(checkpoint)
+        }
     };
     let progress = Progress::new(options.quiet);
     let Prepared { gpu, mut session, size, tables } = prepare(plan, options.adapter.as_deref(), &progress)?;

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::{CellTypeSummary, Comparison, mean_similarities};
+use crate::error::one_line;
 
 /// Heading of each measure.
 const MEASURES: [&str; 4] = ["evoked, Hz", "spontaneous, Hz", "OSI", "DSI"];
@@ -22,7 +23,7 @@ struct Shown {
 
 impl Shown {
     fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::new() }
+        Self { text: one_line(&text.into()).into_owned(), style: Style::new() }
     }
 }
 

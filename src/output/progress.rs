@@ -10,6 +10,8 @@ use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
+use crate::error::for_terminal;
+
 /// Wall-clock time of the phases of a training step, ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -102,8 +104,10 @@ impl Progress {
         }
     }
 
-    /// Says something between two steps; ANSI colours are shown only on a terminal and without `NO_COLOR`.
+    /// Says something between two steps; ANSI colours are shown only on a terminal and without `NO_COLOR`, control characters of names
+    /// never.
     pub fn say(&self, text: &str) {
+        let text = &*for_terminal(text);
         let text = match AutoStream::choice(&std::io::stderr()) {
             ColorChoice::Never => Cow::Owned(strip_str(text).to_string()),
             _ => Cow::Borrowed(text),

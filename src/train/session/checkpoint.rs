@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Session;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::cell::N_CELL_PARAMETERS;
 use crate::output::{Checkpoint, Tensor, TensorData};
 use crate::sim::optimiser::Learned;
@@ -44,21 +44,17 @@ impl Session {
     }
 
     /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape than this network needs or a number that cannot be, by file and name.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let rate_mean_hz = checkpoint.f32s("rate_mean_hz")?;
-        if rate_mean_hz.len() != self.rate_mean_hz.len() {
-            let (found, own) = (rate_mean_hz.len(), self.rate_mean_hz.len());
-            return Err(Error::Failed(format!(
-                "the checkpoint is of {found} neurons, the network has {own}"
-            )));
-        }
-        self.rate_mean_hz = rate_mean_hz.to_vec();
+        self.refuse_other_shapes(checkpoint)?;
+        refuse_what_cannot_be(checkpoint)?;
+        self.rate_mean_hz = checkpoint.f32s("rate_mean_hz")?.to_vec();
         let mut factors = BTreeMap::new();
         for name in checkpoint.tensors.keys() {
-            if let (Some(term), [factor, ..]) =
-                (name.strip_prefix(FACTOR_PREFIX), checkpoint.f64s(name).unwrap_or(&[]))
-            {
-                factors.insert(term.to_owned(), *factor);
+            if let Some(term) = name.strip_prefix(FACTOR_PREFIX) {
+                factors.extend(checkpoint.f64s(name)?.first().map(|factor| (term.to_owned(), *factor)));
             }
         }
         self.set_factors(factors);
@@ -77,4 +73,48 @@ impl Session {
         };
         self.optimiser.restore(&mut self.simulation, learned)
     }
+
+    fn refuse_other_shapes(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let sizes = self.optimiser.sizes(&self.simulation);
+        let models = [sizes.n_models, N_CELL_PARAMETERS];
+        let needed: [(&str, &[usize], &str); 9] = [
+            ("weights", &[sizes.n_edges], "edges"),
+            ("weight_moment_1", &[sizes.n_learned], "edges that are learned"),
+            ("weight_moment_2", &[sizes.n_learned], "edges that are learned"),
+            ("rate_mean_hz", &[self.rate_mean_hz.len()], "neurons"),
+            ("cell_parameters", &models, "parameters of cell models"),
+            ("cell_moments", &[models[0], models[1], 2], "moments of cell models"),
+            ("log_scales", &[sizes.n_pair_types], "pair types"),
+            ("scale_moments", &[sizes.n_pair_types, 2], "moments of pair types"),
+            ("type_scale_moments", &[sizes.n_type_scales, 2], "moments of types"),
+        ];
+        for (name, shape, what) in needed {
+            checkpoint.require_shape(name, shape, what)?;
+        }
+        let factors = || checkpoint.tensors.keys().filter(|name| name.starts_with(FACTOR_PREFIX));
+        factors().try_for_each(|name| checkpoint.require_shape(name, &[1], "factor for it"))
+    }
+}
+
+/// Rates, second moments and factors that are negative: none that this program writes.
+fn refuse_what_cannot_be(checkpoint: &Checkpoint) -> Result<()> {
+    for name in ["weight_moment_2", "rate_mean_hz"] {
+        let negative = checkpoint.f32s(name)?.iter().enumerate().find(|(_, x)| **x < 0.0);
+        if let Some((at, value)) = negative {
+            return Err(checkpoint.error(name, at, value, "must not be negative"));
+        }
+    }
+    for name in ["cell_moments", "scale_moments", "type_scale_moments"] {
+        // Pairs of a first and a second moment.
+        let second = checkpoint.f64s(name)?.iter().enumerate().skip(1).step_by(2);
+        if let Some((at, value)) = second.into_iter().find(|(_, x)| **x < 0.0) {
+            return Err(checkpoint.error(name, at, value, "must not be negative"));
+        }
+    }
+    for name in checkpoint.tensors.keys().filter(|name| name.starts_with(FACTOR_PREFIX)) {
+        if let Some(factor) = checkpoint.f64s(name)?.iter().find(|factor| **factor <= 0.0) {
+            return Err(checkpoint.error(name, 0, factor, "must be above 0"));
+        }
+    }
+    Ok(())
 }
