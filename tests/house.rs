@@ -75,7 +75,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom; everyone may know `error`.
-const MAY_KNOW: [(&str, &[&str]); 23] = [
+const MAY_KNOW: [(&str, &[&str]); 24] = [
     (
         "calibrate",
         &["train", "setup", "sim", "stimulus", "network", "plan", "scene", "model", "gpu", "output"],
@@ -92,11 +92,11 @@ const MAY_KNOW: [(&str, &[&str]); 23] = [
         ],
     ),
     ("evaluate", &["sim", "loss", "stimulus", "network", "plan", "scene", "model", "gpu", "output"]),
-    ("import", &["evaluate", "network", "sonata", "loss", "model", "output", "plan", "scene"]),
+    ("import", &["evaluate", "network", "sonata", "hdf5", "loss", "model", "output", "plan", "scene"]),
     ("patch", &["sim", "network", "model", "gpu"]),
     ("setup", &["sonata", "network", "model", "plan", "scene"]),
-    ("sonata", &["network", "model", "scene"]),
-    ("output", &["network", "sonata", "plan", "scene", "loss", "stimulus"]),
+    ("sonata", &["network", "model", "scene", "hdf5"]),
+    ("output", &["network", "sonata", "hdf5", "plan", "scene", "loss", "stimulus"]),
     ("sim", &["gpu", "network", "model", "stimulus"]),
     ("loss", &["network", "model", "scene"]),
     ("reference", &["network", "model"]),
@@ -106,6 +106,7 @@ const MAY_KNOW: [(&str, &[&str]); 23] = [
     ("scene", &[]),
     ("model", &[]),
     ("gpu", &[]),
+    ("hdf5", &[]),
     ("error", &[]),
     ("lib", &[]),
 ];

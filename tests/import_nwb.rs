@@ -223,6 +223,10 @@ fn gratings_are_of_one_contrast_and_grey_ones_are_none() {
         session.set(&format!("{GRATINGS}/contrast"), texts(contrasts));
         assert_eq!(left_out(&place.import(&session).unwrap(), reason), 5);
     }
+    let mut weaker = Session::good("2");
+    weaker.numbers(&format!("{GRATINGS}/contrast")).fill(0.4);
+    let report = place.import_with(&[&Session::good("1"), &weaker], None, None).unwrap();
+    assert!(report.notes[0].contains("different contrasts: 0.8, 0.4"), "{report:?}");
     let mut session = Session::good("1");
     session.numbers(&format!("{GRATINGS}/contrast"))[2] = -0.1;
     refused(place.import(&session), &["contrast", "row 2 is -0.1"]);

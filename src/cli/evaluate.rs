@@ -10,7 +10,7 @@ use simrun::train::{
 };
 use simrun::{Error, Result, figures, report};
 
-use super::print;
+use super::{print, print_json};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -112,7 +112,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let names = figures::write(&folder, &validation, shown)?;
     report::write(&arguments.run)?;
     if arguments.json {
-        return print(&format!("{}\n", json!({ "evaluation": validation, "figures": names })));
+        return print_json(&json!({ "evaluation": validation, "figures": names }));
     }
     let mut text = String::new();
     let splits = [

@@ -41,7 +41,7 @@ mod tests {
         let error = catch_panics(file, || Ok([1, 2][length])).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let message = error.to_string();
-        assert!(message.starts_with("broken.bin: is damaged") && message.contains("index 3"), "{message}");
+        assert!(message.starts_with("broken.bin: is damaged") && message.contains("index is 3"), "{message}");
         assert!(!catches_panics());
         assert_eq!(catch_panics(file, || Ok(catches_panics())).unwrap(), true);
         assert!(catch_panics::<()>(file, || Err(Error::file(file, "no such column"))).is_err());

@@ -28,16 +28,17 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// The lines of a text with control characters escaped, but for the colours that this program gives them.
+/// The lines of a text with control characters escaped, but for tabulators and the colours that this program gives them.
 pub fn for_terminal(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c| c != '\n' && acts(c)) {
+    let stays = |c| c == '\n' || c == '\t';
+    if !text.contains(|c| acts(c) && !stays(c)) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let colour = colour_len(rest);
-        if colour > 0 || c == '\n' {
+        if colour > 0 || stays(c) {
             let length = colour.max(1);
             shown.push_str(&rest[..length]);
             rest = &rest[length..];
@@ -47,6 +48,16 @@ pub fn for_terminal(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// A text of JSON with the characters that a terminal would act on escaped as JSON does; serde_json leaves some as they are.
+pub fn json_for_terminal(json: &str) -> Cow<'_, str> {
+    let stays = |c| c == '\n' || !acts(c);
+    if json.chars().all(stays) {
+        return Cow::Borrowed(json);
+    }
+    let escaped = |c: char| if stays(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    Cow::Owned(json.chars().map(escaped).collect())
 }
 
 /// The beginning of a value in one line, where the whole is long.
@@ -92,7 +103,18 @@ mod tests {
         let table = "\u{1b}[32mname\u{1b}[0m\n\u{1b}[1;31m3\u{1b}[0m\n";
         assert_eq!(for_terminal(table), table);
         assert_eq!(for_terminal("\u{1b}[2J\u{1b}[32mé\u{1b}"), "\\u{1b}[2J\u{1b}[32mé\\u{1b}");
-        assert_eq!(for_terminal("a\rb\tc"), "a\\u{d}b\\u{9}c");
+        assert_eq!(for_terminal("a\rb\tc"), "a\\u{d}b\tc");
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let value = serde_json::json!({ "name": "a\u{9b}31m\u{7f}\u{202e}b\n" });
+        let text = value.to_string();
+        assert!(text.contains('\u{9b}'), "serde_json leaves it");
+        let shown = json_for_terminal(&text);
+        assert!(shown.is_ascii(), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        assert_eq!(json_for_terminal("{\"é\": 1}\n"), "{\"é\": 1}\n");
     }
 
     #[test]

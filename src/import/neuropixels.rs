@@ -68,6 +68,7 @@ pub fn import(
     let (mut units, mut notes) = (Vec::new(), Vec::new());
     let mut left_out: Vec<(String, usize)> = Vec::new();
     let mut sessions = Sessions::default();
+    let mut contrasts: Vec<f64> = Vec::new();
     for file in files {
         let found = match file.extension().map(|e| e.to_string_lossy().to_lowercase()).as_deref() {
             Some("csv") => units::read(file)?,
@@ -75,6 +76,7 @@ pub fn import(
             _ => return Err(Error::file(file, "must be a table of units (.csv) or an NWB file (.nwb)")),
         };
         sessions.add(file, &found, layers.as_ref())?;
+        contrasts.extend(found.contrast.filter(|c| c.is_finite() && !contrasts.contains(c)));
         units.extend(found.units);
         notes.extend(found.notes);
         for (reason, n) in found.left_out {
@@ -83,6 +85,10 @@ pub fn import(
                 None => left_out.push((reason, n)),
             }
         }
+    }
+    if contrasts.len() > 1 {
+        let all: Vec<String> = contrasts.iter().map(ToString::to_string).collect();
+        notes.push(format!("the files' gratings are of different contrasts: {}", all.join(", ")));
     }
     if units.is_empty() {
         let reasons: Vec<String> = left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();

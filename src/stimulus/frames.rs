@@ -326,7 +326,7 @@ mod tests {
         write_npy(&path("columns.npy"), &[2, 2], Order::Fortran, &[0.5_f32; 4]);
         refused("columns.npy", &["Fortran"]);
         write_npy(&path("integers.npy"), &[2, 2], Order::C, &[1_i64; 4]);
-        refused("integers.npy", &["<i8", "u8", "f4"]);
+        refused("integers.npy", &["<i8", "u1", "f4"]);
         write_npy(&path("nan.npy"), &[1, 2, 2], Order::C, &[0.5, 0.5, f64::NAN, 0.5]);
         refused("nan.npy", &["frame 0, row 1, column 0", "NaN"]);
         write_npy(&path("signed.npy"), &[2, 1, 2], Order::C, &[0.5, 0.5, 0.5, -0.25]);

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use simrun::import::{dpointnet, neuropixels};
 use simrun::network::em::read_em;
+use simrun::network::tables::Tables;
 use simrun::output::Checkpoint;
 use simrun::plan::Plan;
 use simrun::scene::{EmScene, Scene};
@@ -20,7 +22,10 @@ pub(crate) fn targets() -> Vec<Target> {
     vec![
         em("em_csv", &["cells.csv", "synapses.csv"]),
         em("em_parquet", &["cells.parquet", "synapses.parquet"]),
-        em("em_golden", &["cave_cells.parquet", "cave_cells.csv.gz", "duckdb_cells.parquet", "dictionary_cells.feather"]),
+        em(
+            "em_golden",
+            &["cave_cells.parquet", "cave_cells.csv.gz", "duckdb_cells.parquet", "dictionary_cells.feather"],
+        ),
         nwb(),
         units(),
         pictures(),
@@ -47,16 +52,17 @@ fn em(name: &'static str, names: &'static [&'static str]) -> Target {
         names.iter().map(|name| folder.join(name)).collect()
     };
     let read = move |folder: &Path| -> simrun::Result<()> {
-        let tables = super::common::tables();
+        static TABLES: LazyLock<Tables> = LazyLock::new(super::common::tables);
         let of_cells = names.iter().filter(|name| name.contains("cells"));
         for cells in of_cells {
             let synapses = match names.iter().find(|name| name.contains("synapses")) {
                 Some(synapses) => folder.join(synapses),
                 None => root().join("tests/golden/cave_synapses.feather"),
             };
-            let text = format!("(cells: {cells:?}, synapses: {synapses:?}, nm_per_unit: [4, 4, 40], max_faulty: 1)");
+            let text =
+                format!("(cells: {cells:?}, synapses: {synapses:?}, nm_per_unit: [4, 4, 40], max_faulty: 1)");
             let scene: EmScene = simrun::scene::from_ron(Path::new("scene"), &text)?;
-            read_em(&scene, folder, 850.0, &tables, 1)?;
+            read_em(&scene, folder, 850.0, &TABLES, 1)?;
         }
         Ok(())
     };
@@ -74,18 +80,27 @@ fn nwb() -> Target {
         session.write(&file);
         vec![file]
     };
-    Target { name: "nwb", write: Box::new(write), read: Box::new(|folder| import(&folder.join("session.nwb"), folder)) }
+    Target {
+        name: "nwb",
+        write: Box::new(write),
+        read: Box::new(|folder| import(&folder.join("session.nwb"), folder)),
+    }
 }
 
 fn units() -> Target {
     let write = |folder: &Path| -> Vec<PathBuf> {
-        let mut text = "unit_id,session_id,cell_type,OSI,DSI,max_mean_rate(Hz),Ave_Rate(Hz),Spont_Rate(Hz)\n".to_owned();
+        let mut text =
+            "unit_id,session_id,cell_type,OSI,DSI,max_mean_rate(Hz),Ave_Rate(Hz),Spont_Rate(Hz)\n".to_owned();
         text.extend((0..40).map(|k| format!("{k},{},L4 Exc,0.{k:02},NA,{k},2,1.5\n", k % 3)));
         let file = folder.join("units.csv");
         fs::write(&file, text).unwrap();
         vec![file]
     };
-    Target { name: "units", write: Box::new(write), read: Box::new(|folder| import(&folder.join("units.csv"), folder)) }
+    Target {
+        name: "units",
+        write: Box::new(write),
+        read: Box::new(|folder| import(&folder.join("units.csv"), folder)),
+    }
 }
 
 fn import(file: &Path, folder: &Path) -> simrun::Result<()> {
@@ -98,7 +113,9 @@ fn import(file: &Path, folder: &Path) -> simrun::Result<()> {
 fn pictures() -> Target {
     let write = |folder: &Path| -> Vec<PathBuf> {
         let mut npy = b"\x93NUMPY\x01\0\x56\0".to_vec();
-        npy.extend(format!("{:<85}\n", "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 5, 6, 3), }").bytes());
+        npy.extend(
+            format!("{:<85}\n", "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 5, 6, 3), }").bytes(),
+        );
         npy.extend((0..270).map(|k| k as u8));
         fs::write(folder.join("movie.npy"), npy).unwrap();
         fs::create_dir_all(folder.join("frames")).unwrap();
@@ -122,7 +139,9 @@ fn checkpoint() -> Target {
         let scene = Scene::read(&root().join("scenes/smoke.ron")).unwrap();
         let header = serde_json::json!({"training_step": 1, "scene": scene.to_ron().unwrap()}).to_string();
         let (floats, doubles) = ([0_u8; 40], [0_u8; 48]);
-        let view = |kind, shape: &[usize], data| safetensors::tensor::TensorView::new(kind, shape.to_vec(), data).unwrap();
+        let view = |kind, shape: &[usize], data| {
+            safetensors::tensor::TensorView::new(kind, shape.to_vec(), data).unwrap()
+        };
         let views = [
             ("weights", view(safetensors::Dtype::F32, &[10], &floats[..])),
             ("cell_parameters", view(safetensors::Dtype::F64, &[2, 3], &doubles[..])),
@@ -162,11 +181,11 @@ fn dpointnet_config() -> Target {
 
 fn scene() -> Target {
     let write = |folder: &Path| -> Vec<PathBuf> {
-        let tables = root().join("scenes/v1");
-        let text = fs::read_to_string(root().join("scenes/v1_4k.ron")).unwrap();
+        for beside in ["v1", "calibration"] {
+            std::os::unix::fs::symlink(root().join("scenes").join(beside), folder.join(beside)).unwrap();
+        }
         let file = folder.join("scene.ron");
-        fs::write(&file, text.replace("tables: \"v1\"", &format!("tables: {tables:?}"))).unwrap();
-        std::os::unix::fs::symlink(&tables, folder.join("v1")).unwrap();
+        fs::copy(root().join("scenes/v1_4k.ron"), &file).unwrap();
         vec![file]
     };
     let read = |folder: &Path| Plan::read(&folder.join("scene.ron"), &[]).map(|_| ());

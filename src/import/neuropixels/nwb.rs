@@ -102,7 +102,8 @@ pub(super) fn read(file: &Path, location: Option<&str>, layers: Option<&Layers>)
     let trains = trains.map(|unit| fingerprint(&spikes.times_s[unit.clone()])).collect();
     let notes = shown.notes.into_iter().map(|note| format!("session {session_id}: {note}")).collect();
     let used = unit_ids.into_iter().flatten().collect();
-    Ok(Found { units, left_out, notes, sessions: vec![(session_id, Keys::Trains(trains))], unit_ids: used })
+    let sessions = vec![(session_id, Keys::Trains(trains))];
+    Ok(Found { units, left_out, notes, sessions, unit_ids: used, contrast: Some(shown.contrast) })
 }
 
 fn spikes(nwb: &Nwb) -> Result<Spikes> {

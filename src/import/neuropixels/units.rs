@@ -31,6 +31,8 @@ pub(super) struct Found {
     pub(super) sessions: Vec<(String, Keys)>,
     /// Ids of the units of an NWB file.
     pub(super) unit_ids: Vec<i64>,
+    /// Contrast of the gratings of an NWB file; NaN where it does not tell.
+    pub(super) contrast: Option<f64>,
 }
 
 /// What tells units apart.
@@ -133,5 +135,5 @@ pub(super) fn read(file: &Path) -> Result<Found> {
     }
     let keys = |ids: HashSet<String>| if id.is_some() { Keys::Ids(ids) } else { Keys::Nothing };
     let sessions = sessions.into_iter().map(|(session, ids)| (session, keys(ids))).collect();
-    Ok(Found { units, left_out, notes: Vec::new(), sessions, unit_ids: Vec::new() })
+    Ok(Found { units, left_out, notes: Vec::new(), sessions, unit_ids: Vec::new(), contrast: None })
 }

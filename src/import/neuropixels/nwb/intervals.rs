@@ -44,6 +44,8 @@ pub(super) struct Grating {
 pub(super) struct Shown {
     /// Gratings of one contrast.
     pub(super) gratings: Vec<Grating>,
+    /// Their contrast; NaN where it is not told.
+    pub(super) contrast: f64,
     /// Grey screens.
     pub(super) grey: Vec<Span>,
     /// Presentations that are not used, by reason.
@@ -209,6 +211,7 @@ fn name_what_varies(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<()> {
 fn of_one_contrast(rows: Vec<Row>, shown: &mut Shown) {
     let highest = rows.iter().map(|row| row.contrast).filter(|c| c.is_finite()).fold(f64::NAN, f64::max);
     let n = rows.len();
+    shown.contrast = highest;
     let is_used = |row: &Row| highest.is_nan() || row.contrast == highest;
     shown.gratings = rows
         .into_iter()

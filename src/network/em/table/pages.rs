@@ -212,7 +212,10 @@ impl Thrift<'_> {
             3 => self.at += 1,
             4..=6 => drop(self.varint()?),
             7 => self.at += 8,
-            8 => self.at = self.at.checked_add(usize::try_from(self.varint()?).ok()?)?,
+            8 => {
+                let n = usize::try_from(self.varint()?).ok()?;
+                self.at = self.at.checked_add(n)?;
+            }
             9 | 10 => {
                 let byte = self.byte()?;
                 let n = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
