@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
+use simrun::error::{for_terminal, json_for_terminal};
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
 use simrun::output::say;
@@ -146,9 +147,18 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Prints to standard output, with colours only where it is a terminal and `NO_COLOR` is not set. A reader that has seen
-/// enough (`| head`) is no error.
+/// Prints to standard output, with colours only where it is a terminal and `NO_COLOR` is not set, and control characters of names
+/// escaped. A reader that has seen enough (`| head`) is no error.
 fn print(text: &str) -> Result<()> {
+    write_out(&for_terminal(text))
+}
+
+/// Prints one JSON value to standard output as [`print`] prints texts.
+fn print_json(value: &serde_json::Value) -> Result<()> {
+    write_out(&json_for_terminal(&format!("{value}\n")))
+}
+
+fn write_out(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -217,7 +227,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
         }
     }
     if arguments.json {
-        print(&format!("{}\n", json!({ "scenes": found })))?;
+        print_json(&json!({ "scenes": found }))?;
     }
     last_error.map_or(Ok(()), Err)
 }
@@ -253,7 +263,7 @@ fn adapters(arguments: &AdaptersArguments) -> Result<()> {
         described.push(entry);
     }
     if arguments.json {
-        print(&format!("{}\n", json!({ "adapters": described })))?;
+        print_json(&json!({ "adapters": described }))?;
     } else {
         print(&found.iter().zip(&described).map(|(a, entry)| adapter_lines(a, entry)).collect::<String>())?;
     }

@@ -1,19 +1,24 @@
-//! One error type for the whole program: every variant carries the data a user needs to mend the cause.
+//! One error type for the whole program: every variant carries the data a user needs to mend the cause. A message is one line
+//! without control characters, whatever names and values hold.
 //!
 //! Exit codes: 2 when the input is at fault (scene, table, flag, missing adapter), 1 when the run failed.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+mod panics;
+mod text;
+
+pub use panics::{catch_panics, catches_panics};
+pub use text::{clipped, for_terminal, json_for_terminal, one_line};
 
 /// Result of anything in simrun that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong, with the file, field, value and limit where there is one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum Error {
     /// A field of a scene, table or flag holds a value outside its range.
-    #[error("{file}: {field} = {value}: {limit}", file = file.display())]
     Field {
         /// The file (or `command line`) that holds the field.
         file: PathBuf,
@@ -25,7 +30,6 @@ pub enum Error {
         limit: String,
     },
     /// A file that cannot be used as a whole: missing, malformed, of another scene.
-    #[error("{file}: {reason}", file = file.display())]
     File {
         /// The file at fault.
         file: PathBuf,
@@ -33,7 +37,6 @@ pub enum Error {
         reason: String,
     },
     /// An input or output operation failed (missing permission, full disk).
-    #[error("{file}: {source}", file = file.display())]
     Io {
         /// The file being read or written.
         file: PathBuf,
@@ -41,15 +44,11 @@ pub enum Error {
         source: std::io::Error,
     },
     /// No adapter, or none of the name asked for.
-    #[error("no usable graphics adapter: {reason}")]
     NoAdapter {
         /// What was looked for, what was found, and what to install.
         reason: String,
     },
     /// A buffer or binding does not fit the adapter.
-    #[error(
-        "adapter '{adapter}' is too small: {buffer} needs {need_bytes} bytes, its {limit_name} is {limit_bytes} bytes"
-    )]
     AdapterTooSmall {
         /// Adapter name.
         adapter: String,
@@ -63,9 +62,6 @@ pub enum Error {
         limit_bytes: u64,
     },
     /// The adapter's memory is used up.
-    #[error(
-        "adapter '{adapter}' has no room for {buffer}: {need_bytes} bytes beside the {allocated_bytes} bytes that the run has there"
-    )]
     NoMemory {
         /// Adapter name.
         adapter: String,
@@ -77,7 +73,6 @@ pub enum Error {
         allocated_bytes: u64,
     },
     /// The driver computes a kernel with a known answer wrongly.
-    #[error("adapter '{adapter}' (driver {driver}) computes wrongly: self-test '{test}': {detail}")]
     DriverWrong {
         /// Adapter name.
         adapter: String,
@@ -89,7 +84,6 @@ pub enum Error {
         detail: String,
     },
     /// wgpu or the driver reported an error.
-    #[error("device error in {context}: {reason}")]
     Device {
         /// What was being done.
         context: String,
@@ -97,7 +91,6 @@ pub enum Error {
         reason: String,
     },
     /// A kernel raised the status word: the state is not finite, or an integer sum overflowed.
-    #[error("kernel '{kernel}': {what} at neuron {neuron}, step {step}")]
     Kernel {
         /// Name of the first kernel that raised it.
         kernel: String,
@@ -109,10 +102,6 @@ pub enum Error {
         step: u32,
     },
     /// The host has not enough memory.
-    #[error(
-        "out of memory: {what} needs {need} MiB, {left} MiB are left of {limit}",
-        need = need_bytes.div_ceil(1 << 20), left = left_bytes >> 20
-    )]
     OutOfMemory {
         /// What needs most.
         what: String,
@@ -124,7 +113,6 @@ pub enum Error {
         limit: String,
     },
     /// The run was told to stop (Ctrl-C, SIGTERM, SIGHUP) before it was complete; a checkpoint was left.
-    #[error("stopped after training step {step}; continue with --resume {run}", run = run.display())]
     Interrupted {
         /// Last finished training step.
         step: usize,
@@ -132,11 +120,61 @@ pub enum Error {
         run: PathBuf,
     },
     /// A failed run for a reason that is none of the above.
-    #[error("{0}")]
     Failed(String),
 }
 
+impl fmt::Display for Error {
+    /// One line, whatever names and values hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.words()))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 impl Error {
+    fn words(&self) -> String {
+        match self {
+            Self::Field { file, field, value, limit } => {
+                format!("{}: {field} = {}: {limit}", file.display(), clipped(value))
+            }
+            Self::File { file, reason } => format!("{}: {reason}", file.display()),
+            Self::Io { file, source } => format!("{}: {source}", file.display()),
+            Self::NoAdapter { reason } => format!("no usable graphics adapter: {reason}"),
+            Self::AdapterTooSmall { adapter, buffer, need_bytes, limit_name, limit_bytes } => format!(
+                "adapter '{adapter}' is too small: {buffer} needs {need_bytes} bytes, its {limit_name} is {limit_bytes} bytes"
+            ),
+            Self::NoMemory { adapter, buffer, need_bytes, allocated_bytes } => format!(
+                "adapter '{adapter}' has no room for {buffer}: {need_bytes} bytes beside the {allocated_bytes} bytes that the run has there"
+            ),
+            Self::DriverWrong { adapter, driver, test, detail } => {
+                format!(
+                    "adapter '{adapter}' (driver {driver}) computes wrongly: self-test '{test}': {detail}"
+                )
+            }
+            Self::Device { context, reason } => format!("device error in {context}: {reason}"),
+            Self::Kernel { kernel, what, neuron, step } => {
+                format!("kernel '{kernel}': {what} at neuron {neuron}, step {step}")
+            }
+            Self::OutOfMemory { what, need_bytes, left_bytes, limit } => format!(
+                "out of memory: {what} needs {} MiB, {} MiB are left of {limit}",
+                need_bytes.div_ceil(1 << 20),
+                left_bytes >> 20
+            ),
+            Self::Interrupted { step, run } => {
+                format!("stopped after training step {step}; continue with --resume {}", run.display())
+            }
+            Self::Failed(reason) => reason.clone(),
+        }
+    }
+
     /// Shorthand for [`Error::Field`].
     pub fn field(
         file: impl AsRef<Path>,
@@ -147,7 +185,7 @@ impl Error {
         Self::Field {
             file: file.as_ref().to_path_buf(),
             field: field.into(),
-            value: shown(&value.to_string()),
+            value: value.to_string(),
             limit: limit.into(),
         }
     }
@@ -214,6 +252,16 @@ impl Check<'_> {
         self.hold(inside, field, value, limit)
     }
 
+    /// The whole name of a folder that exists is UTF-8: the copy of the scene in a run folder names it in full.
+    ///
+    /// # Errors
+    /// [`Error::Field`]; [`Error::Io`] where the folder cannot be looked up.
+    pub fn named_in_utf_8(&self, folder: &Path, field: &str) -> Result<()> {
+        let whole = std::fs::canonicalize(folder).map_err(Error::io(folder))?;
+        let limit = || "is not UTF-8, in which scenes name files: rename the folder".to_owned();
+        self.hold(whole.to_str().is_some(), field, whole.display(), limit)
+    }
+
     /// Refuses a value unless `holds`; `limit` says what is allowed.
     ///
     /// # Errors
@@ -226,62 +274,5 @@ impl Check<'_> {
         limit: impl FnOnce() -> String,
     ) -> Result<()> {
         if holds { Ok(()) } else { Err(Error::field(self.file, field, value, limit())) }
-    }
-}
-
-/// A value of a file, as far as a message has room for it.
-pub fn shown(value: &str) -> String {
-    const MOST: usize = 100;
-    match value.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}..", &value[..end]),
-        None => value.to_owned(),
-    }
-}
-
-thread_local! {
-    static CATCHES: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a panic of this thread is caught: the program's hook then leaves it alone.
-pub fn catches_panics() -> bool {
-    CATCHES.get()
-}
-
-/// Runs a reader of another crate on a file. If it panics the file is damaged: what it declares is not so.
-///
-/// # Errors
-/// Those of the reader.
-pub fn catch_panics<T>(file: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    let before = CATCHES.replace(true);
-    let done = catch_unwind(AssertUnwindSafe(read));
-    CATCHES.set(before);
-    done.unwrap_or_else(|_| Err(Error::file(file, "is damaged: what it says of itself does not hold")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reader_that_panics_has_a_damaged_file() {
-        let file = Path::new("a.h5");
-        assert_eq!(catch_panics(file, || Ok(3)).unwrap(), 3);
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| assert!(catches_panics())));
-        let inner = || {
-            catch_panics(file, || -> Result<u8> {
-                Err(Error::file(file, vec![1, 2].split_off(3).len().to_string()))
-            })
-        };
-        let error = catch_panics(file, inner).unwrap_err();
-        std::panic::set_hook(hook);
-        assert!(error.exit_code() == 2 && error.to_string().contains("a.h5: is damaged"), "{error}");
-        assert!(!catches_panics());
-    }
-
-    #[test]
-    fn a_long_value_is_shown_as_far_as_there_is_room() {
-        assert_eq!(shown("short"), "short");
-        assert_eq!(shown(&"\u{1f9e0}".repeat(500)), "\u{1f9e0}".repeat(100) + "..");
     }
 }

@@ -131,6 +131,19 @@ impl Hdf5 {
         Ok(column)
     }
 
+    /// A dataset of any shape as one column, row after row; None where there is none of that name.
+    ///
+    /// # Errors
+    /// A dataset that cannot be read, or declares more than the file can hold.
+    pub fn flat(&self, name: &str) -> Result<Option<Column>> {
+        if !self.has(name)? {
+            return Ok(None);
+        }
+        let dataset = self.dataset(name)?;
+        let len = if dataset.is_null() { 0 } else { dataset.total_elements() };
+        Ok(Some(Column { len, dataset, path: self.path.clone(), name: name.to_owned() }))
+    }
+
     /// Number of dimensions of a dataset.
     ///
     /// # Errors
@@ -319,6 +332,53 @@ impl Column {
                     .map(|i| i as f64)
                     .collect()),
             }
+        })
+    }
+
+    /// All entries as whole numbers, stored as integers or floats; None where an entry is not a number.
+    ///
+    /// # Errors
+    /// Entries that are none.
+    pub fn all_whole_numbers(&self) -> Result<Vec<Option<i64>>> {
+        if self.len == 0 {
+            return Ok(Vec::new());
+        }
+        error::catch_panics(&self.path, || {
+            if let Ok(numbers) = self.dataset.read_numeric_as::<i64>() {
+                return Ok(numbers.into_iter().map(Some).collect());
+            }
+            let numbers = self.dataset.read_numeric_as::<f64>();
+            let numbers = numbers.map_err(|e| self.error(format!("must hold whole numbers: {e}")))?;
+            // Beyond 2^53 a float is no longer one whole number.
+            let whole = |(at, number): (usize, f64)| match number {
+                _ if number.is_nan() => Ok(None),
+                _ if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => {
+                    Ok(Some(number as i64))
+                }
+                _ => Err(self.error(format!("entry {at} is {number}, no whole number"))),
+            };
+            numbers.into_iter().enumerate().map(whole).collect()
+        })
+    }
+
+    /// All entries as numbers, stored as numbers or texts; NaN where an entry is none (`null`).
+    ///
+    /// # Errors
+    /// Entries that are neither.
+    pub fn all_numbers_or_texts(&self) -> Result<Vec<f64>> {
+        if self.len == 0 {
+            return Ok(Vec::new());
+        }
+        error::catch_panics(&self.path, || {
+            if let Ok(numbers) = self.dataset.read_numeric_as::<f64>() {
+                return Ok(numbers);
+            }
+            if let Ok(numbers) = self.dataset.read_numeric_as::<i64>() {
+                return Ok(numbers.into_iter().map(|n| n as f64).collect());
+            }
+            let texts = self.dataset.read_strings();
+            let texts = texts.map_err(|e| self.error(format!("must hold numbers: {e}")))?;
+            Ok(texts.iter().map(|text| text.trim().parse().unwrap_or(f64::NAN)).collect())
         })
     }
 

@@ -325,7 +325,12 @@ mod tests {
         fs::write(dir.join("metrics.jsonl"), half).unwrap();
         fs::write(dir.join("checkpoint.safetensors.77.partial"), "half").unwrap();
         let run = earlier(&dir).unwrap();
-        assert_eq!(run.checkpoint, Some(checkpoint(&plan, 2)));
+        let found = run.checkpoint.as_ref().unwrap();
+        assert_eq!((found.training_step, &found.tensors), (2, &checkpoint(&plan, 2).tensors));
+        let message =
+            found.refuse_beyond(&self::plan(&["optimiser.training_steps=1"])).unwrap_err().to_string();
+        assert!(message.contains("training_step = 2") && message.contains("beyond the 1"), "{message}");
+        found.refuse_beyond(&self::plan(&["optimiser.training_steps=2"])).unwrap();
         assert!(run.notices().is_empty());
         let (mut run, said) = run.go_on(2).unwrap();
         assert_eq!(said, None);
@@ -430,6 +435,21 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{length} bytes: {error}");
             assert!(error.to_string().contains("checkpoint.safetensors"), "{error}");
         }
+        let damaged = |tensors: &mut BTreeMap<String, Tensor>| {
+            let Some(TensorData::F64(scales)) = tensors.get_mut("log_scales").map(|tensor| &mut tensor.data)
+            else {
+                panic!()
+            };
+            scales[1] = f64::NAN;
+        };
+        let mut broken = checkpoint(&plan, 1);
+        damaged(&mut broken.tensors);
+        broken.write(&path).unwrap();
+        let error = Checkpoint::read(&path).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("log_scales[1] = NaN: is not a number"), "{error}");
+        let error = checkpoint(&plan, 1).require_shape("weights", &[2, 3], "edges").unwrap_err();
+        assert!(error.to_string().ends_with("has 2 x 2 weights, the network has 2 x 3 edges"), "{error}");
         let error = checkpoint(&plan, 1).f64s("absent").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("checkpoint.safetensors: has no tensor 'absent'"), "{error}");

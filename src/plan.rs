@@ -70,6 +70,7 @@ impl Plan {
             let limit = format!("there is no such folder of tables ({})", tables_dir.display());
             return Err(Error::field(scene_file, "tables", scene.tables.display(), limit));
         }
+        check.named_in_utf_8(&tables_dir, "tables")?;
         Ok(Self {
             n_steps,
             analysis_start_step: (scene.time.analysis_start_ms / scene.time.dt_ms).round() as u32,
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     fn plan(settings: &[&str]) -> Result<Plan> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenes/v1_4k.ron");
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
         Plan::read(&file, &settings)
     }

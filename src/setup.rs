@@ -257,7 +257,7 @@ mod tests {
     use crate::network::{N_CELL_TYPES, N_SOURCE_TYPES};
 
     fn plan(settings: &[&str]) -> Plan {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenes/v1_4k.ron");
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
         Plan::read(&file, &settings).unwrap()
     }

@@ -81,6 +81,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
         // Neither is shown by a progress that is quiet, and both must be known.
         earlier.notices().iter().for_each(say);
         if let Some(checkpoint) = &earlier.checkpoint {
+            checkpoint.refuse_beyond(plan)?;
             for term in session.restore(checkpoint)? {
                 say(format!(
                     "the checkpoint is of an earlier version: the running means of the term '{term}' begin anew"

@@ -102,15 +102,15 @@ fn a_missing_field_is_named() {
 fn values_out_of_range_are_named_with_their_limit() {
     refused_edit("dt_ms: 1,", "dt_ms: 0,", &["time.dt_ms = 0", "0.01 to 1 ms"]);
     refused_edit("n_spontaneous: 1", "n_spontaneous: 32", &["n_spontaneous = 1 + 32", "1 to 32 trials"]);
-    let radius = ["check", "scenes/v1_4k.ron", "--set", "network.radius_um=-100"];
+    let radius = ["check", "tests/scenes/v1_4k.ron", "--set", "network.radius_um=-100"];
     assert_refused(&simrun(&radius), 2, &["v1_4k.ron", "network.radius_um = -100", "above 0", "um"]);
-    let k = ["check", "scenes/v1_4k.ron", "--set", "checkpoint.steps_between=Steps(501)"];
+    let k = ["check", "tests/scenes/v1_4k.ron", "--set", "checkpoint.steps_between=Steps(501)"];
     assert_refused(&simrun(&k), 2, &["v1_4k.ron", "checkpoint.steps_between = 501", "1 to 500 time steps"]);
 }
 
 #[test]
 fn a_setting_of_no_field_names_the_nearest() {
-    let output = simrun(&["check", "scenes/v1_4k.ron", "--set", "time.dt=0.5"]);
+    let output = simrun(&["check", "tests/scenes/v1_4k.ron", "--set", "time.dt=0.5"]);
     assert_refused(&output, 2, &["time.dt", "time.dt_ms"]);
 }
 
@@ -261,12 +261,114 @@ fn a_state_that_is_not_finite_names_kernel_neuron_and_step() {
     let mut bytes = fs::read(&path).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let tensor = tensors.tensor("cell_parameters").unwrap();
-    // The logarithm of the leak conductance of the third cell model.
+    // The logarithm of the leak conductance of the third cell model: a number, of which the conductance is none.
     let at = tensor.data().as_ptr() as usize - bytes.as_ptr() as usize + 2 * 5 * 8;
-    bytes[at..at + 8].copy_from_slice(&f64::NAN.to_le_bytes());
-    fs::write(&path, bytes).unwrap();
+    bytes[at..at + 8].copy_from_slice(&1e4_f64.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
     let output = simrun(&short_run(&["--resume", &run]));
     assert_refused(&output, 1, &["kernel 'neuron_forward'", "not finite", "neuron 2", "step 0"]);
+    bytes[at..at + 8].copy_from_slice(&f64::NAN.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let output = simrun(&short_run(&["--resume", &run]));
+    assert_refused(&output, 2, &["checkpoint.safetensors", "cell_parameters[10] = NaN", "not a number"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_length_or_beyond_the_schedule_is_refused_by_tensor() {
+    let (_dir, run) = run_dir();
+    run_of_one_step(&run);
+    let path = format!("{run}/checkpoint.safetensors");
+    let whole = fs::read(&path).unwrap();
+    // Each tensor in turn loses its last number, or has one that cannot be.
+    let damaged = |name: &str, change: &dyn Fn(&mut Vec<usize>, &mut Vec<u8>)| {
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(&whole).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&whole).unwrap();
+        let parts: Vec<(String, safetensors::Dtype, Vec<usize>, Vec<u8>)> = tensors
+            .iter()
+            .map(|(own, view)| {
+                let (mut shape, mut data) = (view.shape().to_vec(), view.data().to_vec());
+                if own == name {
+                    change(&mut shape, &mut data);
+                }
+                (own.to_owned(), view.dtype(), shape, data)
+            })
+            .collect();
+        let views = parts.iter().map(|(own, dtype, shape, data)| {
+            (own, safetensors::tensor::TensorView::new(*dtype, shape.clone(), data).unwrap())
+        });
+        fs::write(&path, safetensors::serialize(views, metadata.metadata().clone()).unwrap()).unwrap();
+        simrun(&short_run(&["--resume", &run]))
+    };
+    let names = ["rate_mean_hz", "cell_parameters", "cell_moments"];
+    for name in names {
+        let output = damaged(name, &|shape, data| {
+            let row = data.len() / shape[0];
+            shape[0] -= 1;
+            data.truncate(data.len() - row);
+        });
+        assert_refused(&output, 2, &["checkpoint.safetensors", "has ", name, "the network has"]);
+    }
+    let output = damaged("rate_mean_hz", &|_, data| data[..4].copy_from_slice(&(-1_f32).to_le_bytes()));
+    assert_refused(&output, 2, &["checkpoint.safetensors", "rate_mean_hz[0] = -1", "must not be negative"]);
+    fs::write(&path, &whole).unwrap();
+    let output = simrun(&short_run(&["--resume", &run, "--set", "optimiser.training_steps=0"]));
+    assert_refused(
+        &output,
+        2,
+        &["checkpoint.safetensors", "training_step = 1", "beyond the 0 training steps"],
+    );
+    let more = ["--resume", &run, "--set", "optimiser.training_steps=2"];
+    assert!(simrun(&short_run(&more)).status.success());
+}
+
+#[test]
+fn names_of_files_are_text_and_never_act_on_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("units\u{1b}]0;pwned\u{7}.csv");
+    fs::write(&file, "x\u{1b}]0;pwned\u{7},y\n1,2\n").unwrap();
+    let output = simrun(&["import", "neuropixels", file.to_str().unwrap(), "--out", "o"]);
+    assert_refused(&output, 2, &["units\\u{1b}]0;pwned\\u{7}.csv", "it has: x\\u{1b}"]);
+    assert!(!output.stderr.contains(&0x1b) && !output.stderr.contains(&7));
+    // clap repeats what it does not know.
+    let output = simrun(&["check", "--no\u{1b}[2Jwhere"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!output.stderr.contains(&0x1b), "{}", String::from_utf8_lossy(&output.stderr));
+    // A whole structure in place of one value: the value before is many lines.
+    let output = simrun(&["check", "scenes/smoke.ron", "--set", "losses=1"]);
+    assert_refused(&output, 2, &["--set losses = 1", "it was ("]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_is_no_text_is_refused_before_any_work() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&folder).unwrap();
+    let file = edited_scene(&folder, "seed: 1", "seed: 1");
+    let out = folder.join("run");
+    let scene = Path::new("scenes/smoke.ron");
+    for arguments in [
+        vec![OsStr::new("check"), file.as_os_str()],
+        vec![file.as_os_str(), OsStr::new("--out"), dir.path().as_os_str()],
+        vec![scene.as_os_str(), OsStr::new("--out"), out.as_os_str()],
+        vec![OsStr::new("evaluate"), out.as_os_str()],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+        command.args(&arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("NODEVICE_SELECT", "1");
+        assert_refused(&command.output().unwrap(), 2, &["caf\u{fffd}", "is not UTF-8"]);
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    command.args(["check", "scene.ron"]).current_dir(&folder);
+    assert_refused(&command.output().unwrap(), 2, &["current folder", "caf\u{fffd}", "is not UTF-8"]);
+    // Through a link the folder still has the name that a run's copy of the scene would have.
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&folder, &link).unwrap();
+    let output = simrun(&["check", link.join("scene.ron").to_str().unwrap()]);
+    assert_refused(&output, 2, &["tables", "is not UTF-8"]);
+    assert!(!out.exists());
 }
 
 #[test]

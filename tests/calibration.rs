@@ -18,7 +18,6 @@ use std::sync::Arc;
 use simrun::evaluate::rate_misses;
 use simrun::gpu::Gpu;
 use simrun::network::CELL_TYPES;
-use simrun::network::tables::Tables;
 use simrun::plan::Plan;
 use simrun::setup;
 use simrun::setup::{Calibration, InputFactors, recorded_grey_hz};

@@ -129,7 +129,7 @@ fn train(run: &Path, n_steps: u32, settings: &[&str]) {
     ];
     let settings: Vec<&str> = all.iter().chain(settings).flat_map(|s| ["--set", s]).collect();
     let n_steps = n_steps.to_string();
-    let run = ["scenes/v1_4k.ron", "--quiet", "--out", run.to_str().unwrap(), "--steps", &n_steps];
+    let run = ["tests/scenes/v1_4k.ron", "--quiet", "--out", run.to_str().unwrap(), "--steps", &n_steps];
     succeeded(&[&run[..], &settings[..]].concat());
 }
 

@@ -14,16 +14,11 @@ use std::process::{Command, Output};
 
 use em_table::{CellRow, SynapseRow, make, write_csv, write_parquet};
 use simrun::network::em::{EmNetwork, read_em};
-use simrun::network::scene::{EmColumnsScene, EmScene};
+use simrun::network::scene::EmScene;
 
 fn scene(extension: &str) -> EmScene {
-    EmScene {
-        cells: format!("cells.{extension}").into(),
-        synapses: format!("synapses.{extension}").into(),
-        cell_types: BTreeMap::new(),
-        max_faulty: 0.01,
-        columns: EmColumnsScene::default(),
-    }
+    let text = format!("(cells: \"cells.{extension}\", synapses: \"synapses.{extension}\")");
+    simrun::scene::from_ron(Path::new("scene"), &text).unwrap()
 }
 
 fn read(dir: &Path, extension: &str) -> EmNetwork {
@@ -39,7 +34,8 @@ fn a_large_table_is_merged_as_an_independent_count_has_it() {
     let em = read(dir.path(), "csv");
     assert!(em == read(dir.path(), "parquet"), "CSV and Parquet give different networks");
     assert_eq!((em.report.n_cells, em.report.n_neurons, em.report.n_synapses), (20_000, 20_000, 5_000_000));
-    assert_eq!(em.report.dangling + em.report.bad_sizes + em.report.to_itself + em.report.outside, 0);
+    let r = &em.report;
+    assert_eq!(r.axons_without_cell + r.targets_without_cell + r.bad_sizes + r.to_itself + r.outside, 0);
 
     let mut pairs: HashMap<(u64, u64), (u32, f64)> = HashMap::new();
     for synapse in &synapses {
@@ -91,17 +87,21 @@ fn cell(id: u64, cell_type: &str, x: f64) -> CellRow {
     CellRow { id, cell_type: cell_type.to_owned(), nm: [x, 5e5, 0.0] }
 }
 
-/// Four good cells, one each of another name, an unknown type, a twin, one far away, one without place; synapses of every kind.
+/// Four good cells, one each of another name, an unknown type, a twin, one far away, one without place, one of no segment, one a glia;
+/// synapses of every kind.
 fn faulty() -> (Vec<CellRow>, Vec<SynapseRow>) {
     let cells = vec![
         cell(1, "L4_Exc", 1e3),
         cell(2, "L4_PV", -1e3),
         cell(3, "L2/3_Exc", 2e3),
         cell(4, "23P", -2e3),
-        cell(5, "microglia", 3e3),
+        cell(5, "neuroid", 3e3),
         cell(1, "L4_PV", -3e3),
         cell(6, "L4_Exc", 9e5),
         cell(7, "L4_Exc", f64::NAN),
+        cell(0, "L4_Exc", 4e3),
+        cell(0, "L4_PV", 5e3),
+        cell(8, "Microglia", 6e3),
     ];
     let synapse = |pre_id, post_id, size| SynapseRow { pre_id, post_id, size };
     let synapses = vec![
@@ -116,6 +116,10 @@ fn faulty() -> (Vec<CellRow>, Vec<SynapseRow>) {
         synapse(2, 2, 4.0),
         synapse(5, 1, 4.0),
         synapse(1, 6, 4.0),
+        synapse(0, 1, 4.0),
+        synapse(1, 0, 4.0),
+        synapse(0, 99, 4.0),
+        synapse(8, 1, 4.0),
     ];
     (cells, synapses)
 }
@@ -135,14 +139,24 @@ fn every_fault_is_counted() {
         // The far cell draws the centre to itself: a radius that holds the four and not that one.
         let em = read_em(&scene, dir.path(), 500.0, &common::tables(), 1).unwrap();
         let r = &em.report;
-        assert_eq!((r.n_cells, r.unknown_cell_types, r.duplicate_ids), (8, 1, 1), "{r:?}");
+        assert_eq!((r.n_cells, r.unknown_cell_types, r.duplicate_ids), (11, 1, 1), "{r:?}");
+        assert_eq!((r.cells_of_no_segment, r.types_left_out), (2, 1), "{r:?}");
         assert_eq!((r.bad_positions, r.outside, r.n_neurons), (1, 1, 4), "{r:?}");
-        assert_eq!(r.unknown_names, ["microglia"]);
-        assert_eq!((r.n_synapses, r.dangling, r.bad_sizes), (11, 2, 2), "{r:?}");
-        assert_eq!((r.to_itself, r.of_left_out, r.n_edges), (1, 2, 3), "{r:?}");
+        assert_eq!(r.unknown_names, ["neuroid"]);
+        assert_eq!((r.n_synapses, r.synapses_of_no_segment, r.bad_sizes), (15, 3, 2), "{r:?}");
+        assert_eq!((r.axons_without_cell, r.targets_without_cell), (1, 1), "{r:?}");
+        assert_eq!((r.to_itself, r.of_left_out, r.n_edges), (1, 3, 3), "{r:?}");
         let merged: Vec<(u32, f32)> = em.edges.iter().map(|e| (e.n_synapses, e.size)).collect();
         assert!(merged.contains(&(2, 15.0)) && merged.contains(&(1, 7.0)) && merged.contains(&(1, 1.0)));
-        for words in ["4 neurons of 8 cells", "microglia", "1 duplicate", "2 dangling", "2 of no size"] {
+        for words in [
+            "4 neurons of 11 cells",
+            "2 with id 0",
+            "1 of types left out",
+            "neuroid",
+            "1 duplicate",
+            "1 of axons without a cell",
+            "2 of no size",
+        ] {
             assert!(r.line().contains(words), "'{words}' is not in {}", r.line());
         }
     }
@@ -164,7 +178,7 @@ fn faults_beyond_the_limit_and_broken_tables_stop_the_run() {
     write_csv(dir.path(), &cells, &synapses).unwrap();
     let refused = |setting: &str, words: &[&str]| {
         let radius = ["--set", "network.radius_um=500", "--set", "network.core_radius_um=500"];
-        let output = simrun(&[&["scenes/v1_4k.ron", "--dry-run", "--set", setting], &radius[..]].concat());
+        let output = simrun(&[&["tests/scenes/v1_4k.ron", "--dry-run", "--set", setting], &radius[..]].concat());
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{message}");
         for word in words {
@@ -172,17 +186,26 @@ fn faults_beyond_the_limit_and_broken_tables_stop_the_run() {
         }
     };
     let set = |more: &str| em_setting(dir.path(), "csv", more);
-    refused(&set(""), &["cells.csv", "4 of 8 rows are faulty", "network.em.max_faulty", "0.01", "microglia"]);
+    refused(
+        &set(""),
+        &["cells.csv", "4 of 11 rows are faulty", "max_faulty", "0.01", "neuroid", "network.em.leave_out"],
+    );
     refused(&set(", columns: (size: \"psd\")"), &["cells.csv", "faulty"]);
     refused(&set(", max_faulty: 2"), &["network.em.max_faulty"]);
-    let named = ", cell_types: {\"23P\": \"L2/3_Exc\"}, max_faulty: 0.4";
-    refused(&set(&named.replace("0.4", "0.3")), &["cells.csv", "3 of 8 rows"]);
+    let named = ", cell_types: {\"23P\": \"L2/3_Exc\"}, max_faulty: 0.3";
+    refused(&set(&named.replace("0.3", "0.2")), &["cells.csv", "3 of 11 rows"]);
+    let kept = named.replace("0.3", "0.2, leave_out: [\"NEUROID\"]");
+    refused(&set(&kept), &["cells.csv", "3 of 11 rows", "Microglia"]);
+    refused(&set(", nm_per_unit: [4, 40]"), &["network.em.nm_per_unit", "one number, three"]);
+    refused(&set(", nm_per_unit: [4, 4, 0]"), &["network.em.nm_per_unit[2]", "above 0"]);
     refused(
         &set(&format!("{named}, columns: (size: \"psd\")")),
         &["synapses.csv", "no column 'psd'", "pre_id"],
     );
-    fs::write(dir.path().join("synapses.csv"), "pre_id,post_id,size\n1,2,3\n97,98,3\n").unwrap();
-    refused(&set(named), &["synapses.csv", "1 of 2 rows are faulty", "1 dangling"]);
+    fs::write(dir.path().join("synapses.csv"), "pre_id,post_id,size\n1,2,3\nNA,2,3\n").unwrap();
+    refused(&set(named), &["synapses.csv", "1 of 2 rows are faulty", "1 without id"]);
+    fs::write(dir.path().join("synapses.csv"), "pre_id,post_id,size\n97,98,3\n1,98,3\n0,1,4\n").unwrap();
+    refused(&set(named), &["synapses.csv", "none of 3 synapses joins two cells", "same kind of ids"]);
     fs::write(dir.path().join("synapses.csv"), "pre_id,post_id,size\n1,2,3\n1,two,3\n").unwrap();
     refused(&set(named), &["synapses.csv", "line 3", "post_id", "'two'"]);
     fs::remove_file(dir.path().join("synapses.csv")).unwrap();
@@ -210,7 +233,7 @@ fn a_network_of_em_tables_trains_and_resumes() {
         "losses.selectivity=None",
     ];
     let settings: Vec<&str> = settings.iter().flat_map(|s| ["--set", s]).collect();
-    let output = simrun(&[&["scenes/v1_4k.ron", "--steps", "1", "--out", run], &settings[..]].concat());
+    let output = simrun(&[&["tests/scenes/v1_4k.ron", "--steps", "1", "--out", run], &settings[..]].concat());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("EM tables: 300 neurons of 300 cells"), "{said}");
@@ -220,4 +243,22 @@ fn a_network_of_em_tables_trains_and_resumes() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metrics = fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 2);
+}
+
+#[test]
+fn rows_that_are_withdrawn_and_axons_of_no_cell_are_no_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let cells = "id,cell_type,x,y,z,valid\n1,L4_Exc,0,0,0,t\n2,L4_PV,1,1,1,True\n3,L4_PV,1,1,1,f\n";
+    fs::write(dir.path().join("cells.csv"), cells).unwrap();
+    // Nine of ten axons have no cell in the table, as in every volume; one synapse onto something else, one withdrawn.
+    let mut synapses = "pre_id,post_id,size,valid\n1,2,5,t\n2,99,5,t\n1,2,7,f\n3,1,7,t\n".to_owned();
+    synapses.extend((100..127).map(|id| format!("{id},1,3,t\n")));
+    fs::write(dir.path().join("synapses.csv"), synapses).unwrap();
+    let em = read(dir.path(), "csv");
+    let r = &em.report;
+    assert_eq!((r.n_cells, r.withdrawn_cells, r.n_neurons), (3, 1, 2), "{r:?}");
+    assert_eq!((r.n_synapses, r.withdrawn_synapses, r.axons_without_cell), (31, 1, 28), "{r:?}");
+    assert_eq!((r.targets_without_cell, r.n_edges), (1, 1), "{r:?}");
+    assert_eq!((em.edges[0].n_synapses, em.edges[0].size), (1, 5.0));
+    assert!(r.line().contains("28 of axons without a cell in the table"), "{}", r.line());
 }

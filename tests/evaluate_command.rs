@@ -40,7 +40,7 @@ fn small_run(run: &Path, scene: &str) {
 fn a_run_is_evaluated_with_table_json_and_figures() {
     let temporary = tempfile::tempdir().unwrap();
     let run = temporary.path().join("run");
-    small_run(&run, "scenes/v1_4k.ron");
+    small_run(&run, "tests/scenes/v1_4k.ron");
     let path = run.to_str().unwrap();
     let text =
         succeeded(&["evaluate", path, "--trials", "2", "--contrasts", "0.2", "--sessions", "all", "--quiet"]);
@@ -116,7 +116,7 @@ fn a_network_of_cells_alone_is_evaluated_as_far_as_it_goes() {
 fn images_and_movies_are_shown_to_a_run() {
     let temporary = tempfile::tempdir().unwrap();
     let run = temporary.path().join("run");
-    small_run(&run, "scenes/v1_4k.ron");
+    small_run(&run, "tests/scenes/v1_4k.ron");
     let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
     // Bars of 10 deg that drift by half a bar a frame: 36 frames of 1/60 s.
     fs::create_dir(path("bars")).unwrap();

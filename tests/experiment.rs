@@ -87,7 +87,7 @@ fn four_models_are_trained_from_one_start_and_a_lost_run_is_taken_again() {
 fn an_experiment_says_what_does_not_fit() {
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("experiment.ron");
-    let base = common::root().join("scenes/v1_4k.ron");
+    let base = common::root().join("tests/scenes/v1_4k.ron");
     let refused = |text: &str, words: &[&str]| {
         fs::write(&file, text.replace("BASE", base.to_str().unwrap())).unwrap();
         let output = simrun(file.to_str().unwrap(), &["--dry-run"]);

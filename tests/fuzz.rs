@@ -8,10 +8,16 @@
 mod common;
 #[path = "fuzz/driver.rs"]
 mod driver;
+#[path = "common/em_table.rs"]
+mod em_table;
+#[path = "common/nwb_session.rs"]
+mod nwb_session;
 #[path = "fuzz/sonata.rs"]
 mod sonata;
 #[path = "common/sonata_circuit.rs"]
 mod sonata_circuit;
+#[path = "fuzz/tables.rs"]
+mod tables;
 
 /// Inputs of a target where nothing else is asked for.
 const INPUTS: u64 = 400;
@@ -22,6 +28,7 @@ fn damaged_files_are_refused_in_one_sentence() {
     let wanted = std::env::var("SIMRUN_FUZZ_TARGET").unwrap_or_default();
     let mut targets = Vec::new();
     targets.extend(sonata::targets());
+    targets.extend(tables::targets());
     targets.retain(|target| target.name.contains(&wanted));
     let each = number("SIMRUN_FUZZ_INPUTS").map_or(INPUTS, |all| all.div_ceil(targets.len().max(1) as u64));
     let first_seed = number("SIMRUN_FUZZ_SEED").unwrap_or(1) << 32;

@@ -86,6 +86,7 @@ fn a_training_configuration_becomes_a_scene_that_runs() {
         "osi (OrientationSelectivityLoss): asks for gratings",
         "weights (EMDWeightRegularization)",
         "run.dtype = \"float16\"",
+        "rnn_cell_params.recurrent_dampening_factor = 0.4: the gradient through recurrent spikes is whole here",
         "rnn_cell_params.recurrent_dampening_factor = 0.4",
         "training.callbacks.save_best = true",
         "training.learning_rate.warmup_start_lr = 0.1",
@@ -147,4 +148,115 @@ fn what_is_no_training_configuration_is_refused() {
     refused(&config, &["imported.ron", "time.dt_ms"]);
     fs::write(&out, "a scene").unwrap();
     refused(&config, &["--out", "exists"]);
+}
+
+/// The scene that a changed configuration becomes, and what was not carried over.
+fn imported(folder: &Path, change: impl Fn(String) -> String) -> (Scene, String) {
+    let config = written(folder, change);
+    let out = folder.join("imported.ron");
+    let _ = fs::remove_file(&out);
+    let text = succeeded(&["import", "dpointnet", &config, "--out", out.to_str().unwrap()]);
+    (Scene::read(&out).unwrap(), text.split_once("not carried over").unwrap().1.to_owned())
+}
+
+#[test]
+fn every_switch_of_what_is_learned_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let learned = |change: &dyn Fn(String) -> String| {
+        let (scene, left) = imported(folder.path(), change);
+        let learn = &scene.learn;
+        ([learn.recurrent_weights, learn.lgn_weights, learn.background_weights], left)
+    };
+    let of_run = |value: &str| {
+        let value = value.to_owned();
+        move |text: String| {
+            text.replace("\"dt\": 0.5", &format!("\"train_recurrent_weights\": {value}, \"dt\": 0.5"))
+        }
+    };
+    assert_eq!(learned(&|text| text).0, [true, true, false]);
+    assert_eq!(learned(&of_run("true")).0, [true, true, false]);
+    let (found, left) = learned(&of_run("false"));
+    assert_eq!(found, [false, true, false]);
+    assert!(left.contains("run.train_recurrent_weights = false") && left.contains("the no holds"), "{left}");
+    let (found, left) =
+        learned(&|text| of_run("false")(text.replace("\"train_recurrent\": true", "\"noise_seed\": 1")));
+    assert_eq!(found, [false, true, false]);
+    assert!(!left.contains("train_recurrent"), "{left}");
+    assert_eq!(
+        learned(&|text| text.replace("\"train_recurrent\": true", "\"train_recurrent\": false")).0,
+        [false, true, false]
+    );
+    assert_eq!(
+        learned(&|text| text.replace("\"trainable\": true", "\"trainable\": false")).0,
+        [true, false, false]
+    );
+    // Inputs as lists, by name or whole, as BMTK takes them too; a name may have a dot in it.
+    let listed = |text: String| text.replace(r#""inputs": {"lgn": "lgn"}"#, r#""inputs": ["lgn"]"#);
+    assert_eq!(learned(&listed).0, [true, true, false]);
+    let noise = r#", "rest.of": {"input": "spikes", "module": "poisson_spikes", "node_set": "bkg", "trainable": true}"#;
+    let with_noise =
+        |text: String| text.replace("\"trainable\": true}", &format!("\"trainable\": true}}{noise}"));
+    assert_eq!(learned(&with_noise).0, [true, true, true]);
+    let whole = r#""inputs": [{"name": "own", "input": "spikes", "module": "spikes_files", "node_set": "lgn", "spikes_paths": "$SPIKES/spikes.h5"}]"#;
+    let (scene, _) = imported(folder.path(), |text| text.replace(r#""inputs": {"lgn": "lgn"}"#, whole));
+    let NetworkScene::Sonata(sonata) = &scene.network else { panic!() };
+    assert!(sonata.inputs[0].spikes["lgn"].ends_with("spikes.h5"));
+}
+
+#[test]
+fn what_no_scene_can_obey_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("refused.ron").to_str().unwrap().to_owned();
+    let refused = |from: &str, to: &str, words: &[&str]| {
+        let config = written(folder.path(), |text| {
+            assert!(text.contains(from), "no '{from}'");
+            text.replace(from, to)
+        });
+        let output = simrun(&["import", "dpointnet", &config, "--out", &out]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{to}: {message}");
+        assert!(words.iter().all(|word| message.contains(word)), "{words:?} are not all in:\n{message}");
+        assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+        assert!(!Path::new(&out).exists());
+    };
+    let cell = "\"cell_model\": \"GLIF3Cell\"";
+    let with = |more: &str| format!("{cell}, {more}");
+    refused(
+        cell,
+        &with("\"recurrent_weight_scale\": 2.0"),
+        &["recurrent_weight_scale = 2", "must be 1", "syn_weight"],
+    );
+    refused(
+        cell,
+        &with("\"train_recurent\": false"),
+        &["rnn_cell_params.train_recurent", "no parameter", "train_recurrent"],
+    );
+    refused("\"train_recurrent\": true", "\"train_recurrent\": 0", &["train_recurrent = 0", "true or false"]);
+    refused("\"trainable\": true", "\"trainable\": \"false\"", &["inputs.lgn.trainable", "true or false"]);
+    refused(
+        "\"trainable\": true",
+        "\"trainable\": true, \"weight_scale\": 0.5",
+        &["inputs.lgn.weight_scale = 0.5"],
+    );
+    refused(
+        "{\"lgn\": \"lgn\"}",
+        "{\"lgn\": \"lgm\"}",
+        &["training.parameters.0.inputs.lgn = lgm", "not the name"],
+    );
+    let no = r#""stimulus_type": "drifting_gratings", "trainable": false,"#;
+    refused(
+        "\"stimulus_type\": \"drifting_gratings\",",
+        no,
+        &["parameters.1.inputs.lgn.trainable", "is true at inputs.lgn.trainable"],
+    );
+    let other = r#""trainable": true}, "more": {"input": "spikes", "module": "lgn_generator", "node_set": "lgn2", "trainable": false}"#;
+    refused("\"trainable\": true}", other, &["inputs.more.trainable = false", "all populations of one kind"]);
+    refused(
+        "\"name\": \"exp_adam\"",
+        "\"name\": \"lion\"",
+        &["training.optimizer.name = lion", "exp_adam or sgd"],
+    );
+    refused("\"warmup_cosine\"", "\"cosine\"", &["learning_rate.schedule = cosine", "warmup_cosine"]);
+    refused("\"n_epochs\": 2,", "", &["training.n_epochs", "must be a number"]);
+    refused("\"enabled\": false}}}", "\"enabled\": \"no\"}}}", &["off.enabled", "true or false"]);
 }

@@ -197,7 +197,7 @@ fn what_is_no_recording_is_refused() {
     import(&path("none.nwb"), &["none.nwb", "no such file"]);
     import(&path("none.csv"), &["none.csv", "cannot be read"]);
     fs::write(path("text.nwb"), "no recording").unwrap();
-    import(&path("text.nwb"), &["text.nwb", "no HDF5 file"]);
+    import(&path("text.nwb"), &["text.nwb", "cannot be read as HDF5"]);
     import(&path("text.txt"), &["text.txt", ".csv", ".nwb"]);
     let header = "session_id,cell_type,OSI,DSI,max_mean_rate(Hz),Ave_Rate(Hz),Spont_Rate(Hz)";
     let table = |name: &str, text: String| {

@@ -246,7 +246,7 @@ fn a_network_of_em_tables_goes_by_its_cells_ids() {
         "evaluate.directions_deg=[0]",
     ];
     let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
-    let scene = common::root().join("scenes/v1_4k.ron");
+    let scene = common::root().join("tests/scenes/v1_4k.ron");
     let scene = scene.to_str().unwrap();
     simrun(&[&[scene, "--quiet", "--steps", "0", "--out", "run"], &settings[..]].concat(), dir.path());
     let found = spikes(dir.path(), "v1");

@@ -35,7 +35,7 @@ const TERM: &str = "losses.electrophysiology=(weight: 2.0, pairs_per_type: 8, am
 
 fn run(cache: &Path, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.current_dir(common::root()).env("XDG_CACHE_HOME", cache).arg("scenes/v1_4k.ron").arg("--quiet");
+    command.current_dir(common::root()).env("XDG_CACHE_HOME", cache).arg("tests/scenes/v1_4k.ron").arg("--quiet");
     for setting in SMALL.iter().chain([&TERM]) {
         command.args(["--set", setting]);
     }
@@ -67,7 +67,7 @@ fn a_resumed_run_records_the_same_pairs() {
 
 #[test]
 fn pairs_of_a_network_without_the_term_are_recorded_all_the_same() {
-    let file = common::root().join("scenes/v1_4k.ron");
+    let file = common::root().join("tests/scenes/v1_4k.ron");
     let plan = Plan::read(&file, &SMALL.map(str::to_owned)).unwrap();
     let tables = Tables::read(&plan.tables_dir).unwrap();
     let dynamics = setup::dynamics(&plan, &tables);

@@ -112,10 +112,6 @@ fn bench(
     let draw_group = draw
         .bind(&[
             ("step", &uniform),
-            (
-                "tables",
-                &Buffer::storage_of(&gpu, "tables", &layout.tables(&network, &dynamics, &[])).unwrap(),
-            ),
             ("taps_hz", &Buffer::storage_of(&gpu, "taps", &filters.taps_hz).unwrap()),
             ("subfields", &Buffer::storage_of(&gpu, "subfields", &table).unwrap()),
             ("amplitude", &Buffer::storage_of(&gpu, "amplitude", &drive.amplitude).unwrap()),
@@ -125,7 +121,10 @@ fn bench(
             ("masks", &masks),
         ])
         .unwrap();
-    let list_group = list.bind(&[("step", &uniform), ("masks", &masks), ("spikes", &spikes)]).unwrap();
+    let tables = Buffer::storage_of(&gpu, "tables", &layout.tables(&network, &dynamics, &[])).unwrap();
+    let list_group = list
+        .bind(&[("step", &uniform), ("tables", &tables), ("masks", &masks), ("spikes", &spikes)])
+        .unwrap();
     Bench { gpu, layout, draw: (draw, draw_group), list: (list, list_group), masks, spikes, filter_sum }
 }
 

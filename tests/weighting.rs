@@ -115,7 +115,7 @@ fn electrophysiology_alone_trains_without_running_the_network() {
         "evaluate.directions_deg=[0]",
         "time.duration_ms=100",
     ];
-    command.arg("scenes/v1_4k.ron").args(["--quiet", "--out", run.to_str().unwrap()]);
+    command.arg("tests/scenes/v1_4k.ron").args(["--quiet", "--out", run.to_str().unwrap()]);
     command.args(settings.iter().flat_map(|s| ["--set", s])).current_dir(common::root());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -9,7 +9,7 @@ use simrun::results::{BesideSessions, Evaluation};
 use simrun::train::{StimulusOptions, ValidationOptions, stimulus_text, validate};
 use simrun::{Error, Result, figures, report};
 
-use super::{print, without_checkpoint};
+use super::{print, print_json, without_checkpoint};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -113,7 +113,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let names = figures::write(&folder, &validation, shown)?;
     report::write(&arguments.run)?;
     if arguments.json {
-        return print(&format!("{}\n", json!({ "evaluation": validation, "figures": names })));
+        return print_json(&json!({ "evaluation": validation, "figures": names }));
     }
     let mut text = String::new();
     if validation.without_checkpoint {

@@ -35,9 +35,12 @@ pub(super) struct NeuropixelsArguments {
     /// Folder to make
     #[arg(long, value_name = "DIR", default_value = "recordings")]
     out: PathBuf,
-    /// Area whose units of NWB files are used: the start of the electrodes' location
-    #[arg(long, value_name = "NAME", default_value = "VISp")]
-    location: String,
+    /// Area whose units of NWB files are used, with or without a layer behind its name [default: VISp]
+    #[arg(long, value_name = "NAME")]
+    location: Option<String>,
+    /// Table that adds layers to units of NWB files: unit_id, layer or cell_type, session_id if ids are not unique (.csv)
+    #[arg(long, value_name = "TABLE")]
+    layers: Option<PathBuf>,
 }
 
 pub(super) fn import(command: &ImportCommand) -> Result<()> {
@@ -55,13 +58,17 @@ pub(super) fn import(command: &ImportCommand) -> Result<()> {
 }
 
 fn import_neuropixels(arguments: &NeuropixelsArguments) -> Result<()> {
-    let report = neuropixels::import(&arguments.files, &arguments.location, &arguments.out)?;
+    let (location, layers) = (arguments.location.as_deref(), arguments.layers.as_deref());
+    let report = neuropixels::import(&arguments.files, location, layers, &arguments.out)?;
     let mut text = format!(
         "{} units of {} sessions, {} of them held out\n",
         report.n_units, report.n_sessions, report.n_held_out
     );
     for (reason, n) in &report.left_out {
         text += &format!("  left out: {n} {reason}\n");
+    }
+    for note in &report.notes {
+        text += &format!("  note: {note}\n");
     }
     if !report.without_target.is_empty() {
         text += &format!("  no target, too few units: {}\n", report.without_target.join(", "));

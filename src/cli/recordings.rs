@@ -16,7 +16,7 @@ use simrun::patch::{CurrentStep, Rig, current_steps, paired_recordings};
 use simrun::scene::{CellsScene, ModeScene, PortsScene};
 use simrun::{Error, Result, setup};
 
-use super::print;
+use super::{print, print_json};
 
 /// Longest recording, time steps.
 const MAX_STEPS: f64 = 1e7;
@@ -193,7 +193,7 @@ pub(super) fn cell(arguments: &CellArguments) -> Result<()> {
     }
     if choice.json {
         let spikes_ms: Vec<f64> = recording.spikes_ms.iter().map(|t| rounded(*t)).collect();
-        return print(&format!("{}\n", json!({ "model": cell.id, "spikes_ms": spikes_ms })));
+        return print_json(&json!({ "model": cell.id, "spikes_ms": spikes_ms }));
     }
     let times: String = recording.spikes_ms.iter().map(|t| format!("{}\n", rounded(*t))).collect();
     print(&times)
@@ -239,7 +239,7 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<()> {
             "source_class": arguments.source_class, "model": cell.id, "weight": arguments.weight, "hold_mv": hold,
             "peak_mv": recording.peak_mv, "time_to_peak_ms": recording.time_to_peak_ms,
         });
-        return print(&format!("{found}\n"));
+        return print_json(&found);
     }
     print(&format!(
         "peak {:.6} mV after {:.3} ms (held at {hold:.2} mV)\n",

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::mean_similarities;
+use crate::error::one_line;
 use crate::results::{CellTypeSummary, Comparison};
 
 /// Heading of each measure.
@@ -23,7 +24,7 @@ struct Shown {
 
 impl Shown {
     fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::new() }
+        Self { text: one_line(&text.into()).into_owned(), style: Style::new() }
     }
 }
 

@@ -5,17 +5,20 @@
 //! | networks, components, manifest | `network: Sonata(config)`: the configuration itself is read |
 //! | run.dt, run.seq_len (training.seq_len), run.batch_size (training.batch_size), run.default_seed | time, trials (at most 32), seed |
 //! | rnn_cell_params.dampening_factor | `surrogate.height`; half width 1 (a triangle, in units of V_th - E_L) |
-//! | rnn_cell_params.train_recurrent, inputs.*.trainable | learn |
+//! | run.train_recurrent_weights, rnn_cell_params.train_recurrent, inputs.*.trainable | learn; what one of them says no to is not learned |
 //! | inputs of module spikes_files, one file each | `network.inputs` |
 //! | SpikeRateDistributionTarget of grey trials | `losses.rates`: rates there are per step, so weight = rate_cost dt/1000, huber_hz = 2/dt |
 //! | VoltageRegularization (range) | `losses.voltage`, 0 to 1 |
 //! | SynchronizationLoss of grey trials | `losses.fano` |
 //! | optimizer adam, exp_adam; learning_rate, warmup_cosine | optimiser |
 //!
-//! Everything else that the configuration says is named: what was not asked for is not carried over.
+//! Everything else that the configuration says is named: what was not asked for is not carried over. What would make another network of the
+//! circuit (scales of weights), or a switch that is none, is refused.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+mod config;
+mod inputs;
+mod losses;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -25,6 +28,8 @@ use crate::output::replace_file;
 use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::Scene;
 use crate::sonata::read_raw;
+
+use config::Config;
 
 /// What became of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,67 @@ pub struct Report {
 const OF_THE_CIRCUIT: [&str; 7] =
     ["manifest", "networks", "network", "circuit", "components", "node_sets_file", "node_set"];
 
+/// What GLIF3Cell takes, in BMTK 1.2 and in its later versions; Python stops at any other name.
+const CELL_PARAMETERS: [&str; 41] = [
+    "cell_model",
+    "basis_weights_file",
+    "dt",
+    "gauss_std",
+    "dampening_factor",
+    "recurrent_dampening_factor",
+    "voltage_gradient_dampening",
+    "recurrent_weight_scale",
+    "lr_scale",
+    "max_delay",
+    "pseudo_gauss",
+    "train_recurrent",
+    "train_recurrent_per_type",
+    "noise_seed",
+    "hard_reset",
+    "tau_basis",
+    "synaptic_basis_weights",
+    "detach_reset",
+    "detach_asc_reset",
+    "state_precision",
+    "temporal_gradient_precision",
+    "temporal_checkpoint_chunk_size",
+    "use_fused_recurrent_accumulation",
+    "current_replay_mode",
+    "temporal_pack_spike_checkpoints",
+    "dynamics_mode",
+    "use_fused_cuda",
+    "use_fused_state",
+    "use_pair_projection",
+    "use_packed_sm120_backward",
+    "use_packed_sm120_external_backward",
+    "use_fixed4_input_forward",
+    "use_fused_current_accumulation",
+    "use_direct_csr_recurrent_gradient",
+    "use_small_batch_recurrent_backward",
+    "use_active_row_forward",
+    "track_voltage_penalty",
+    "voltage_penalty_mode",
+    "return_voltage_sequences",
+    "input_weight_scale",
+    "bkg_firing_rate",
+];
+
+/// Why places that decide what is learned are not carried over, by the end of their names.
+const WHY_NOT: [(&str, &str); 12] = [
+    (".recurrent_dampening_factor", "the gradient through recurrent spikes is whole here"),
+    (".voltage_gradient_dampening", "the gradient through the membrane is whole here"),
+    (".detach_reset", "the gradient goes through the reset here"),
+    (".detach_asc_reset", "the gradient goes through after-spike currents here"),
+    (".gauss_std", "the surrogate is a triangle"),
+    (".lr_scale", "learning rates are of the weights themselves here"),
+    (".max_delay", "delays are the circuit's own"),
+    (".dynamics_mode", "the dynamics are those of NEST's glif_psc"),
+    (".train_recurrent_per_type", "weights are learned one by one, pair types by learn.pair_scale"),
+    (".learning_rule", "gradients are those of backpropagation through time"),
+    (".training_approach", "all trials of a step are one batch"),
+    (".warmup_start_lr", "the rate rises from 0"),
+];
+
 /// Writes the scene of a configuration, which must pass the checks of a scene.
 ///
 /// # Errors
@@ -50,20 +116,18 @@ pub fn import(config: &Path, tables: &Path, out: &Path) -> Result<Report> {
     }
     let (root, path_of) = read_raw(config)?;
     let whole = |path: &Path| std::fs::canonicalize(path).map_err(Error::io(path));
-    let mut import = Import {
-        file: config,
-        root,
-        path_of: &path_of,
-        asked: RefCell::default(),
-        carried: Vec::new(),
-        not_carried: Vec::new(),
-    };
     for needed in ["rnn_cell_params", "training", "networks"] {
-        if !import.root.get(needed).is_some_and(Value::is_object) {
+        if !root.get(needed).is_some_and(Value::is_object) {
             let reason = format!("is no training configuration of dpointnet: it has no object '{needed}'");
             return Err(Error::file(config, reason));
         }
     }
+    let mut import = Import {
+        config: Config::new(config, root),
+        path_of: &path_of,
+        carried: Vec::new(),
+        not_carried: Vec::new(),
+    };
     let scene = import.scene(&whole(config)?, &whole(tables)?)?;
     import.name_what_is_left();
     // What is written can be read and checked again.
@@ -75,72 +139,45 @@ pub fn import(config: &Path, tables: &Path, out: &Path) -> Result<Report> {
 }
 
 struct Import<'a> {
-    file: &'a Path,
-    root: Value,
+    config: Config<'a>,
     path_of: &'a dyn Fn(&str, &str) -> Result<PathBuf>,
-    /// Places (dotted) that were asked for.
-    asked: RefCell<BTreeSet<String>>,
     carried: Vec<String>,
     not_carried: Vec<String>,
 }
 
 impl Import<'_> {
-    /// The value of a dotted place, which is marked as asked for.
-    fn get(&self, place: &str) -> Option<&Value> {
-        self.asked.borrow_mut().insert(place.to_owned());
-        self.root.pointer(&format!("/{}", place.replace('.', "/"))).filter(|value| !value.is_null())
-    }
-
-    fn number(&self, place: &str) -> Result<Option<f64>> {
-        let value = self.get(place);
-        value
-            .map(|v| v.as_f64().ok_or_else(|| Error::field(self.file, place, v, "must be a number")))
-            .transpose()
-    }
-
-    fn text(&self, place: &str) -> Option<&str> {
-        self.get(place).and_then(Value::as_str)
-    }
-
-    /// Names of the members of an object, not marked as asked for.
-    fn keys(&self, place: &str) -> Vec<String> {
-        let object = self.root.pointer(&format!("/{}", place.replace('.', "/"))).and_then(Value::as_object);
-        object.map_or_else(Vec::new, |object| object.keys().cloned().collect())
+    fn n_parameters(&self) -> usize {
+        self.config.keys("training.parameters").len()
     }
 
     /// The scene as RON, its notes apart.
     fn scene(&mut self, config: &Path, tables: &Path) -> Result<String> {
-        let dt_ms = self.number("run.dt")?.unwrap_or(1.0);
-        let either = |import: &Self, key: &str| -> Result<Option<f64>> {
-            Ok(import.number(&format!("training.{key}"))?.or(import.number(&format!("run.{key}"))?))
+        self.refuse_other_networks()?;
+        let dt_ms = self.config.number("run.dt")?.unwrap_or(1.0);
+        let either = |key: &str| -> Result<Option<f64>> {
+            let [training, run] = [format!("training.{key}"), format!("run.{key}")];
+            Ok(self.config.number(&training)?.or(self.config.number(&run)?))
         };
-        let seq_len = either(self, "seq_len")?.unwrap_or(500.0);
-        let batch = either(self, "batch_size")?.unwrap_or(1.0);
+        let seq_len = either("seq_len")?.unwrap_or(500.0);
+        let batch = either("batch_size")?.unwrap_or(1.0);
         let n_trials = batch.clamp(1.0, f64::from(MAX_TRIALS));
         if n_trials < batch {
             self.not_carried.push(format!("batch_size {batch}: a batch has at most {MAX_TRIALS} trials"));
         }
-        let seed = self.number("run.default_seed")?.unwrap_or(1.0);
+        let seed = self.config.number("run.default_seed")?.unwrap_or(1.0);
         self.carried.push(format!("{seq_len} steps of {dt_ms} ms, {n_trials} trials, seed {seed}"));
-        let (inputs, background, start_ms) = self.inputs()?;
+        let inputs = self.inputs()?;
+        let start_ms = self.start()? * dt_ms;
         let losses = self.losses(dt_ms)?;
-        let height = self.number("rnn_cell_params.dampening_factor")?.unwrap_or(0.3);
+        let height = self.config.number("rnn_cell_params.dampening_factor")?.unwrap_or(0.3);
         self.carried.push(format!("surrogate: a triangle of height {height} and half width 1"));
-        if self.get("rnn_cell_params.pseudo_gauss").and_then(Value::as_bool).unwrap_or(false) {
+        if self.config.flag("rnn_cell_params.pseudo_gauss")?.unwrap_or(false) {
             self.not_carried.push("rnn_cell_params.pseudo_gauss: the surrogate is a triangle".to_owned());
         }
-        self.text("rnn_cell_params.cell_model");
+        self.config.text("rnn_cell_params.cell_model")?;
         let optimiser = self.optimiser()?;
-        let recurrent = self.get("rnn_cell_params.train_recurrent").and_then(Value::as_bool).unwrap_or(true);
-        let trainable = |background_units: bool| {
-            self.keys("inputs").iter().any(|name| {
-                let is_trained =
-                    self.get(&format!("inputs.{name}.trainable")).and_then(Value::as_bool) == Some(true);
-                let population = self.text(&format!("inputs.{name}.node_set")).unwrap_or_default();
-                is_trained && background.contains(population) == background_units
-            })
-        };
-        let (lgn, of_background) = (trainable(false), trainable(true));
+        let recurrent = self.recurrent()?;
+        let [lgn, of_background] = inputs.learned;
         self.carried.push(format!("learned: recurrent {recurrent}, LGN {lgn}, background {of_background}"));
         Ok(format!(
             "(
@@ -165,220 +202,126 @@ impl Import<'_> {
     evaluate: (directions_deg: [0, 45, 90, 135, 180, 225, 270, 315], n_trials: 1),
 )
 ",
+            inputs = inputs.entries.join(", "),
             duration_ms = seq_len * dt_ms,
-            background = background.iter().collect::<Vec<_>>(),
+            background = inputs.background.iter().collect::<Vec<_>>(),
         ))
     }
 
-    /// Recorded spikes by training parameter, populations that count as background, and from when on losses count (ms).
-    fn inputs(&mut self) -> Result<(String, BTreeSet<String>, f64)> {
-        let mut background = BTreeSet::new();
-        let mut entries = Vec::new();
-        let n_parameters =
-            self.root.pointer("/training/parameters").and_then(Value::as_array).map_or(0, Vec::len);
-        let mut places = vec!["inputs".to_owned()];
-        places.extend((0..n_parameters).map(|ix| format!("training.parameters.{ix}.inputs")));
-        for place in places {
-            let mut files = BTreeMap::new();
-            for name in self.keys(&place) {
-                let at = format!("{place}.{name}");
-                if self.get(&format!("{at}.enabled")).and_then(Value::as_bool) == Some(false) {
-                    continue;
-                }
-                // A text is the name of an entry of the configuration's own inputs.
-                let at = self.text(&at).map_or(at.clone(), |name| format!("inputs.{name}"));
-                self.asked.borrow_mut().remove(&at);
-                let module = self.text(&format!("{at}.module")).unwrap_or_default().to_owned();
-                let population = self.text(&format!("{at}.node_set")).unwrap_or(&name).to_owned();
-                self.get(&format!("{at}.input"));
-                if ["poisson_spikes", "bernoulli_spikes", "random"].contains(&module.as_str()) {
-                    background.insert(population.clone());
-                }
-                let paths = self.get(&format!("{at}.spikes_paths")).cloned();
-                let one = match &paths {
-                    Some(Value::String(path)) => Some(path.clone()),
-                    Some(Value::Array(all)) if all.len() == 1 => all[0].as_str().map(str::to_owned),
-                    _ => None,
-                };
-                let file =
-                    one.map(|path| (self.path_of)(&path, &format!("{at}.spikes_paths"))).transpose()?;
-                match file.filter(|file| module == "spikes_files" && file.is_file()) {
-                    Some(file) => {
-                        files.insert(population, std::fs::canonicalize(&file).map_err(Error::io(&file))?);
-                    }
-                    None => self.not_carried.push(format!(
-                        "{at} ({module}): units play recorded spikes here; write those of {population} to a file and name it in network.inputs"
-                    )),
-                }
-            }
-            if !files.is_empty() {
-                let list: Vec<String> =
-                    files.iter().map(|(name, file)| format!("{name:?}: {file:?}")).collect();
-                self.carried.push(format!(
-                    "{place}: recorded spikes of {}",
-                    files.keys().cloned().collect::<Vec<_>>().join(", ")
+    /// Refuses parameters of the cell that BMTK does not know, and those that make another network of the circuit's files.
+    fn refuse_other_networks(&self) -> Result<()> {
+        for name in self.config.keys("rnn_cell_params") {
+            if !CELL_PARAMETERS.contains(&name.as_str()) {
+                let place = format!("rnn_cell_params.{name}");
+                let value = self.config.peek(&place).cloned().unwrap_or_default();
+                let known = CELL_PARAMETERS[1..17].join(", ");
+                return Err(self.config.error(
+                    &place,
+                    value,
+                    format!("is no parameter of BMTK's GLIF3Cell (they are {known} and others)"),
                 ));
-                entries.push(format!("(spikes: {{{}}})", list.join(", ")));
             }
         }
-        entries.dedup();
-        self.not_carried.dedup();
-        let mut start = 0.0_f64;
-        for ix in 0..n_parameters {
-            for name in self.keys(&format!("training.parameters.{ix}.loss_functions")) {
-                let delay =
-                    self.number(&format!("training.parameters.{ix}.loss_functions.{name}.pre_delay"))?;
-                start = start.max(delay.unwrap_or(0.0));
+        for scale in ["rnn_cell_params.recurrent_weight_scale", "rnn_cell_params.input_weight_scale"] {
+            let value = self.config.number(scale)?.unwrap_or(1.0);
+            if value != 1.0 {
+                let limit =
+                    "must be 1: the scene has the weights of the circuit's files; scale syn_weight there";
+                return Err(self.config.error(scale, value, limit));
             }
         }
-        let dt_ms = self.number("run.dt")?.unwrap_or(1.0);
-        Ok((entries.join(", "), background, start * dt_ms))
+        Ok(())
     }
 
-    /// Terms of the loss.
-    fn losses(&mut self, dt_ms: f64) -> Result<String> {
-        let mut terms: BTreeMap<&str, String> = BTreeMap::new();
-        let n_parameters =
-            self.root.pointer("/training/parameters").and_then(Value::as_array).map_or(0, Vec::len);
-        for ix in 0..n_parameters {
-            self.text(&format!("training.parameters.{ix}.name"));
-            let place = format!("training.parameters.{ix}.loss_functions");
-            for name in self.keys(&place) {
-                let at = format!("{place}.{name}");
-                if self.get(&format!("{at}.enabled")).and_then(Value::as_bool) == Some(false) {
-                    continue;
-                }
-                let module = self.text(&format!("{at}.module")).unwrap_or_default().to_owned();
-                let cost = |key: &str, usual: f64| -> Result<f64> {
-                    Ok(self.number(&format!("{at}.{key}"))?.unwrap_or(usual))
-                };
-                let stimulus = self.text(&format!("{at}.stimulus_type")).unwrap_or("drifting_gratings");
-                let is_grey = ["spontaneous", "gray", "grey"].contains(&stimulus);
-                let range = self.text(&format!("{at}.penalty_mode")).is_none_or(|mode| mode == "range");
-                let term = match module.as_str() {
-                    "SpikeRateDistributionTarget" if is_grey => {
-                        let weight = cost("rate_cost", 0.5)? * dt_ms * 1e-3;
-                        Some((
-                            "rates",
-                            format!("(weight: {weight}, huber_hz: {}, shares: PerNeuron)", 2.0 / dt_ms),
-                        ))
-                    }
-                    "SynchronizationLoss" if is_grey => {
-                        Some(("fano", format!("(weight: {})", cost("sync_cost", 10.0)?)))
-                    }
-                    "VoltageRegularization" if range => Some((
-                        "voltage",
-                        format!("(weight: {}, x_low: 0, x_high: 1)", cost("voltage_cost", 1e-5)?),
-                    )),
-                    _ => None,
-                };
-                let why_not = match module.as_str() {
-                    "SpikeRateDistributionTarget" | "SynchronizationLoss" | "OrientationSelectivityLoss" => {
-                        "asks for gratings: give entries of network.inputs a direction_deg and trials.n_evoked, then losses.rates, fano or selectivity"
-                    }
-                    "EMDWeightRegularization" => {
-                        "compares the weights themselves; losses.structure.weight_distribution compares their logarithms"
-                    }
-                    _ => "there is no such term",
-                };
-                match term {
-                    Some((term, text)) => match terms.get(term) {
-                        Some(earlier) if *earlier != text => {
-                            self.not_carried.push(format!(
-                                "{at}: {term} has one weight, that of an earlier training parameter"
-                            ));
-                        }
-                        _ => {
-                            self.carried.push(format!("{at}: losses.{term} {text}"));
-                            terms.insert(term, text);
-                        }
-                    },
-                    None => {
-                        self.asked.borrow_mut().insert(at.clone());
-                        self.not_carried.push(format!("{at} ({module}): {why_not}"));
-                    }
-                }
-            }
+    /// Whether recurrent weights are learned: a no of either switch holds.
+    fn recurrent(&mut self) -> Result<bool> {
+        let [of_run, of_cell] = ["run.train_recurrent_weights", "rnn_cell_params.train_recurrent"];
+        let switches = [self.config.flag(of_run)?, self.config.flag(of_cell)?];
+        if let [Some(run), Some(cell)] = switches
+            && run != cell
+        {
+            self.not_carried.push(format!("{of_run} = {run} and {of_cell} = {cell}: the no holds"));
         }
-        Ok(terms.iter().map(|(term, text)| format!("{term}: {text}")).collect::<Vec<_>>().join(", "))
+        Ok(!switches.contains(&Some(false)))
     }
 
     fn optimiser(&mut self) -> Result<String> {
-        let name = self.text("training.optimizer.name").unwrap_or("adam").to_owned();
+        let config = &self.config;
+        for needed in ["training.optimizer", "training.optimizer.name"] {
+            if config.peek(needed).is_none() {
+                return Err(config.error(needed, "nothing", "must be there: BMTK has no usual optimizer"));
+            }
+        }
+        if !config.peek("training.optimizer").is_some_and(Value::is_object) {
+            let value = config.peek("training.optimizer").cloned().unwrap_or_default();
+            return Err(config.error("training.optimizer", value, "must be an object with a name"));
+        }
+        let name = config.text("training.optimizer.name")?.unwrap_or_default().to_owned();
+        let epsilon = config.number("training.optimizer.epsilon")?.unwrap_or(1e-11);
+        let n_epochs = config.needed_number("training.n_epochs")?;
+        let n_steps = n_epochs * config.needed_number("training.steps_per_epoch")?;
         let kind = match name.as_str() {
             "exp_adam" => "ExponentiatedAdam",
             "adam" => "Adam",
-            _ => {
-                self.not_carried.push(format!("training.optimizer.name {name}: Adam takes its place"));
+            "sgd" => {
+                self.not_carried.push("training.optimizer.name sgd: Adam takes its place".to_owned());
                 "Adam"
             }
-        };
-        let epsilon = self.number("training.optimizer.epsilon")?.unwrap_or(1e-11);
-        let n_epochs = self.number("training.n_epochs")?.unwrap_or(1.0);
-        let n_steps = n_epochs * self.number("training.steps_per_epoch")?.unwrap_or(1.0);
-        let rate = self.get("training.learning_rate").cloned().unwrap_or(Value::Null);
-        let (rate, warmup, last) = match rate.as_f64() {
-            Some(rate) => (rate, 0.0, 1.0),
-            None => {
-                self.asked.borrow_mut().remove("training.learning_rate");
-                let at = |key: &str| format!("training.learning_rate.{key}");
-                if self.text(&at("schedule")) == Some("warmup_cosine") {
-                    let rate = self.number(&at("warmup_target_lr"))?.unwrap_or(0.05);
-                    let least = self.number(&at("min_lr"))?.unwrap_or(0.001);
-                    let warmup = self.number(&at("warmup_steps"))?.unwrap_or(100.0);
-                    let cosine = self.number(&at("cosine_steps"))?.unwrap_or(900.0);
-                    if warmup + cosine != n_steps {
-                        self.not_carried.push(format!(
-                            "training.learning_rate.cosine_steps {cosine}: the decay ends with the last of the {n_steps} training steps"
-                        ));
-                    }
-                    (rate, warmup.min(n_steps), (least / rate).clamp(0.0, 1.0))
-                } else {
-                    let rate = self.number(&at("learning_rate"))?;
-                    let missing =
-                        || Error::file(self.file, "training.learning_rate must be a number or have one");
-                    (rate.ok_or_else(missing)?, 0.0, 1.0)
-                }
+            _ => {
+                let limit = "must be adam, exp_adam or sgd, as in BMTK";
+                return Err(config.error("training.optimizer.name", name, limit));
             }
         };
+        let (rate, warmup, last) = self.learning_rate(n_steps)?;
         self.carried.push(format!("{n_steps} training steps of {kind}, learning rate {rate}"));
         Ok(format!(
             "kind: {kind}, learning_rate: {rate}, epsilon: {epsilon:e}, warmup_steps: {warmup:.0}, training_steps: {n_steps:.0}, final_fraction: {last}"
         ))
     }
 
-    /// Names every place of the configuration that nobody asked for.
-    fn name_what_is_left(&mut self) {
-        let mut left = Vec::new();
-        for key in top_keys(&self.root) {
-            if !OF_THE_CIRCUIT.contains(&key.as_str()) {
-                leaves(&self.root[key.as_str()], &key, &self.asked.borrow(), &mut left);
+    /// Learning rate, steps over which it rises, and its last share.
+    fn learning_rate(&mut self, n_steps: f64) -> Result<(f64, f64, f64)> {
+        let config = &self.config;
+        match config.get("training.learning_rate") {
+            Some(Value::Number(_)) => {
+                return Ok((config.needed_number("training.learning_rate")?, 0.0, 1.0));
+            }
+            Some(Value::Object(_)) => config.not_asked("training.learning_rate"),
+            other => {
+                let value = other.cloned().unwrap_or_default();
+                let limit = "must be a number or an object with a schedule";
+                return Err(config.error("training.learning_rate", value, limit));
             }
         }
-        left.sort();
-        left.dedup();
-        self.not_carried.extend(left);
-    }
-}
-
-fn top_keys(root: &Value) -> Vec<String> {
-    root.as_object().map_or_else(Vec::new, |object| object.keys().cloned().collect())
-}
-
-/// Places of values below `place` that were not asked for, with their values.
-fn leaves(value: &Value, place: &str, asked: &BTreeSet<String>, left: &mut Vec<String>) {
-    if asked.contains(place) {
-        return;
-    }
-    match value {
-        Value::Object(object) => {
-            object.iter().for_each(|(key, value)| leaves(value, &format!("{place}.{key}"), asked, left));
+        let at = |key: &str| format!("training.learning_rate.{key}");
+        let schedule = config.text(&at("schedule"))?.unwrap_or("none").to_owned();
+        match schedule.as_str() {
+            "none" => Ok((config.needed_number(&at("learning_rate"))?, 0.0, 1.0)),
+            "warmup_cosine" => {
+                let rate = config.number(&at("warmup_target_lr"))?.unwrap_or(0.05);
+                let least = config.number(&at("min_lr"))?.unwrap_or(0.001);
+                let warmup = config.number(&at("warmup_steps"))?.unwrap_or(100.0);
+                let cosine = config.number(&at("cosine_steps"))?.unwrap_or(900.0);
+                if warmup + cosine != n_steps {
+                    self.not_carried.push(format!(
+                        "training.learning_rate.cosine_steps {cosine}: the decay ends with the last of the {n_steps} training steps"
+                    ));
+                }
+                Ok((rate, warmup.min(n_steps), (least / rate).clamp(0.0, 1.0)))
+            }
+            _ => Err(config.error(&at("schedule"), schedule, "must be none or warmup_cosine, as in BMTK")),
         }
-        Value::Array(all) if all.iter().any(Value::is_object) => {
-            all.iter()
-                .enumerate()
-                .for_each(|(ix, value)| leaves(value, &format!("{place}.{ix}"), asked, left));
-        }
-        _ => left.push(format!("{place} = {value}")),
+    }
+
+    /// Names every place of the configuration that nobody asked for.
+    fn name_what_is_left(&mut self) {
+        let why = |place: &str| {
+            WHY_NOT.iter().find(|(end, _)| place.ends_with(end)).map(|(_, why)| format!(": {why}"))
+        };
+        let left = self.config.left(&OF_THE_CIRCUIT);
+        let lines = left
+            .into_iter()
+            .map(|(place, value)| format!("{place} = {value}{}", why(&place).unwrap_or_default()));
+        self.not_carried.extend(lines);
     }
 }

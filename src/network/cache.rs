@@ -70,12 +70,14 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 const MAGIC: [u8; 16] = *b"simrun network 2";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
-const BUILDER_SOURCE: [&str; 25] = [
+const BUILDER_SOURCE: [&str; 27] = [
     include_str!("build.rs"),
     include_str!("cache.rs"),
     include_str!("connection.rs"),
     include_str!("em.rs"),
-    include_str!("em/read.rs"),
+    include_str!("em/cells.rs"),
+    include_str!("em/table/values.rs"),
+    include_str!("em/units.rs"),
     include_str!("lgn_edges.rs"),
     include_str!("lgn_units.rs"),
     include_str!("mod.rs"),

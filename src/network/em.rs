@@ -1,77 +1,30 @@
 //! A network from tables of electron microscopy: one row a cell and one row a synapse, as MICrONS exports give them, in place of
 //! the statistical builder's neurons and recurrent edges (MODEL.md, N6). LGN and background are drawn as there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::random::{Draws, Owner};
 use super::scene::EmScene;
 use super::tables::Tables;
-use super::{CELL_TYPES, N_CELL_TYPES, Neurons};
+use super::{N_CELL_TYPES, Neurons};
 use crate::error::{Error, Result};
 use crate::model::rng::Stream;
 
-mod read;
+mod cells;
+mod report;
+mod table;
+mod units;
 
-use read::{Column, Sheet};
+pub use report::EmReport;
 
-/// What was found in the tables, and what was wrong with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EmReport {
-    /// Rows of the cell table.
-    pub n_cells: usize,
-    /// Cells whose type has no name of this project's and none in the scene: left out.
-    pub unknown_cell_types: usize,
-    /// Rows whose id an earlier row has: left out.
-    pub duplicate_ids: usize,
-    /// Cells without a finite position: left out.
-    pub bad_positions: usize,
-    /// Cells beyond the scene's radius: left out, no fault.
-    pub outside: usize,
-    /// Cells that became neurons.
-    pub n_neurons: usize,
-    /// Rows of the synapse table.
-    pub n_synapses: usize,
-    /// Rows with an id that the cell table does not have.
-    pub dangling: usize,
-    /// Rows whose size is not a positive number.
-    pub bad_sizes: usize,
-    /// Rows from a cell to itself: left out, no fault.
-    pub to_itself: usize,
-    /// Rows of cells that were left out: no fault of their own.
-    pub of_left_out: usize,
-    /// Edges: pairs of neurons with at least one synapse.
-    pub n_edges: usize,
-    /// Some of the unknown types.
-    pub unknown_names: Vec<String>,
-}
+use cells::{Cell, read_cells};
+use table::{Kind, Sheet, Table};
 
-impl EmReport {
-    /// One line for the user.
-    pub fn line(&self) -> String {
-        let names = if self.unknown_names.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", self.unknown_names.join(", "))
-        };
-        format!(
-            "EM tables: {} neurons of {} cells ({} of unknown type{names}, {} duplicate ids, {} without position, {} beyond the radius); {} edges from {} synapses \
-             ({} dangling, {} of no size, {} to the cell itself, {} of cells left out)",
-            self.n_neurons,
-            self.n_cells,
-            self.unknown_cell_types,
-            self.duplicate_ids,
-            self.bad_positions,
-            self.outside,
-            self.n_edges,
-            self.n_synapses,
-            self.dangling,
-            self.bad_sizes,
-            self.to_itself,
-            self.of_left_out
-        )
-    }
-}
+/// The id by which CAVE marks a place that belongs to no segment.
+const NO_SEGMENT: u64 = 0;
+/// Column in which CAVE tells rows that were withdrawn.
+const VALID: &str = "valid";
 
 /// The synapses of a pair of neurons, merged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,17 +55,11 @@ pub struct EmNetwork {
 /// Neuron of every id of the cell table; None for cells that were left out.
 type Index = HashMap<u64, Option<u32>>;
 
-/// A cell that becomes a neuron.
-struct Cell {
-    id: u64,
-    model_ix: usize,
-    at_um: [f64; 3],
-}
-
 /// Reads and merges the tables of a scene; `folder` is what their paths are relative to.
 ///
 /// # Errors
-/// A file that cannot be read names itself, line and column; faulty rows beyond the scene's limit name file, count and limit.
+/// A file that cannot be read names itself, line and column; positions that cannot be nm where their unit is not said; faulty rows beyond
+/// the scene's limit name file, count and limit; synapses of which none joins two cells of the table.
 pub fn read_em(
     scene: &EmScene,
     folder: &Path,
@@ -128,15 +75,23 @@ pub fn read_em(
         index.insert(cell.id, Some(neuron));
     });
     report.n_neurons = cells.len();
-    let faulty = report.unknown_cell_types + report.duplicate_ids + report.bad_positions;
-    refuse_faulty(scene, &cells_file, faulty, report.n_cells, &report)?;
+    refuse_faulty(scene, &cells_file, report.n_faulty_cells(), report.n_cells, &report)?;
     if cells.is_empty() {
         return Err(Error::file(&cells_file, format!("leaves no neuron; {}", report.line())));
     }
     let synapses_file = folder.join(&scene.synapses);
     let edges = read_edges(scene, &synapses_file, &index, &mut report)?;
-    refuse_faulty(scene, &synapses_file, report.dangling + report.bad_sizes, report.n_synapses, &report)?;
     report.n_edges = edges.len();
+    refuse_faulty(scene, &synapses_file, report.n_faulty_synapses(), report.n_synapses, &report)?;
+    if report.n_synapses > 0 && report.n_synapses == report.n_without_cells() {
+        let reason = format!(
+            "none of {} synapses joins two cells of {}: both must have the same kind of ids, of one version of the segmentation; {}",
+            report.n_synapses,
+            cells_file.display(),
+            report.line()
+        );
+        return Err(Error::file(&synapses_file, reason));
+    }
     let cell_ids = cells.iter().map(|cell| cell.id).collect();
     Ok(EmNetwork { neurons, cell_ids, edges, report })
 }
@@ -152,91 +107,15 @@ fn refuse_faulty(
         return Ok(());
     }
     let limit = scene.max_faulty;
+    let unknown = match report.unknown_names.is_empty() {
+        true => "",
+        false => "; name types in network.em.cell_types, or in network.em.leave_out",
+    };
     let reason = format!(
-        "{n_faulty} of {n_rows} rows are faulty, network.em.max_faulty allows a share of {limit}; {}",
+        "{n_faulty} of {n_rows} rows are faulty, network.em.max_faulty allows a share of {limit}; {}{unknown}",
         report.line()
     );
     Err(Error::file(file, reason))
-}
-
-/// The cells that become neurons, ordered by cell model, and the index of all ids: None for cells that were left out.
-fn read_cells(
-    scene: &EmScene,
-    file: &Path,
-    radius_um: f64,
-    tables: &Tables,
-    seed: u64,
-    report: &mut EmReport,
-) -> Result<(Vec<Cell>, Index)> {
-    let names = &scene.columns;
-    let columns = [
-        (&names.id, Column::Id),
-        (&names.cell_type, Column::Text),
-        (&names.x, Column::Number),
-        (&names.y, Column::Number),
-        (&names.z, Column::Number),
-    ];
-    let mut index = Index::new();
-    let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
-    let mut found: Vec<(u64, usize, [f64; 3])> = Vec::new();
-    read::for_each_batch(file, &columns, |sheet: &Sheet| {
-        let [x, y, z] = [2, 3, 4].map(|c| sheet.numbers(c));
-        for (row, (id, cell_type)) in sheet.ids(0).iter().zip(sheet.texts(1)).enumerate() {
-            report.n_cells += 1;
-            if index.contains_key(id) {
-                report.duplicate_ids += 1;
-                continue;
-            }
-            index.insert(*id, None);
-            let own = scene.cell_types.get(cell_type).map_or(cell_type.as_str(), String::as_str);
-            let Some(cell_type_ix) = CELL_TYPES.iter().position(|name| *name == own) else {
-                report.unknown_cell_types += 1;
-                *unknown.entry(cell_type.clone()).or_default() += 1;
-                continue;
-            };
-            let at_um = [x[row], y[row], z[row]].map(|nm| 1e-3 * nm);
-            if at_um.iter().any(|um| !um.is_finite()) {
-                report.bad_positions += 1;
-                continue;
-            }
-            found.push((*id, cell_type_ix, at_um));
-        }
-        Ok(())
-    })?;
-    report.unknown_names = unknown.into_keys().take(5).collect();
-    let n = found.len().max(1) as f64;
-    // The axis of the column is the mean of the cells in the sheet (x, z); depth counts from the uppermost cell.
-    let centre = [0, 2].map(|k| found.iter().map(|cell| cell.2[k]).sum::<f64>() / n);
-    let top = found.iter().map(|cell| cell.2[1]).fold(f64::INFINITY, f64::min);
-    let models = models_of_types(tables);
-    let mut cells: Vec<Cell> = Vec::new();
-    for (k, (id, cell_type_ix, [x, y, z])) in found.into_iter().enumerate() {
-        let at_um = [x - centre[0], -(y - top), z - centre[1]];
-        if at_um[0].hypot(at_um[2]) > radius_um {
-            report.outside += 1;
-            continue;
-        }
-        let draw = Draws::new(seed, Stream::CellParameters, Owner::Neuron, k).uniform();
-        cells.push(Cell { id, model_ix: pick(&models[cell_type_ix], draw), at_um });
-    }
-    cells.sort_by_key(|cell| cell.model_ix);
-    Ok((cells, index))
-}
-
-/// Cell models of each cell type with their cumulative share of the published counts.
-fn models_of_types(tables: &Tables) -> Vec<Vec<(usize, f64)>> {
-    let mut models = vec![Vec::new(); N_CELL_TYPES];
-    for (model_ix, cell) in tables.cells.iter().enumerate() {
-        let of_type: &mut Vec<(usize, f64)> = &mut models[cell.model.cell_type_ix];
-        let before = of_type.last().map_or(0.0, |last| last.1);
-        of_type.push((model_ix, before + cell.n_cells_full as f64));
-    }
-    models
-}
-
-fn pick(models: &[(usize, f64)], draw: f64) -> usize {
-    let total = models.last().map_or(0.0, |last| last.1);
-    models.iter().find(|m| draw * total < m.1).or(models.last()).map_or(0, |m| m.0)
 }
 
 /// Neurons at the cells' places. Preferred directions divide the circle within a cell model and synapse counts are drawn, as for
@@ -267,15 +146,36 @@ fn neurons_of(cells: &[Cell], tables: &Tables, seed: u64) -> Neurons {
 
 fn read_edges(scene: &EmScene, file: &Path, index: &Index, report: &mut EmReport) -> Result<Vec<EmEdge>> {
     let names = &scene.columns;
-    let columns = [(&names.pre_id, Column::Id), (&names.post_id, Column::Id), (&names.size, Column::Number)];
+    let table = Table::open(file)?;
+    let pre = table.first_of(&cells::or_of_cave(&names.pre_id, "pre_id", "pre_pt_root_id"))?;
+    let post = table.first_of(&cells::or_of_cave(&names.post_id, "post_id", "post_pt_root_id"))?;
+    let mut wanted = vec![(pre, Kind::Id), (post, Kind::Id), (names.size.as_str(), Kind::Number)];
+    wanted.extend(table.has(VALID).then_some((VALID, Kind::Flag)));
     // Target above, source below: sorting orders by target, then by source.
     let mut synapses: Vec<(u64, f32)> = Vec::new();
-    read::for_each_batch(file, &columns, |sheet: &Sheet| {
-        let rows = sheet.ids(0).iter().zip(sheet.ids(1)).zip(sheet.numbers(2));
-        for ((pre, post), size) in rows {
+    table.for_each_batch(&wanted, |sheet: &Sheet| {
+        let rows = sheet.ids(0).iter().zip(sheet.ids(1)).zip(sheet.numbers(2)).enumerate();
+        let is_valid = sheet.is_valid(3);
+        for (row, ((pre, post), size)) in rows {
             report.n_synapses += 1;
-            let (Some(source), Some(target)) = (index.get(pre), index.get(post)) else {
-                report.dangling += 1;
+            if !is_valid(row) {
+                report.withdrawn_synapses += 1;
+                continue;
+            }
+            let (Some(pre), Some(post)) = (pre, post) else {
+                report.synapses_without_id += 1;
+                continue;
+            };
+            if *pre == NO_SEGMENT || *post == NO_SEGMENT {
+                report.synapses_of_no_segment += 1;
+                continue;
+            }
+            let Some(source) = index.get(pre) else {
+                report.axons_without_cell += 1;
+                continue;
+            };
+            let Some(target) = index.get(post) else {
+                report.targets_without_cell += 1;
                 continue;
             };
             if !(size.is_finite() && *size > 0.0) {

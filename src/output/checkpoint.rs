@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
@@ -30,6 +30,9 @@ const MAY_DIFFER: [&str; 10] = [
     "evaluate",
 ];
 
+/// Name of the file in a run folder.
+const NAME: &str = "checkpoint.safetensors";
+
 /// A tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
@@ -48,9 +51,21 @@ pub enum TensorData {
     F64(Vec<f64>),
 }
 
+impl TensorData {
+    /// The first element that is not finite, and its place.
+    fn first_not_finite(&self) -> Option<(usize, f64)> {
+        match self {
+            Self::F32(data) => data.iter().map(|x| f64::from(*x)).enumerate().find(|(_, x)| !x.is_finite()),
+            Self::F64(data) => data.iter().copied().enumerate().find(|(_, x)| !x.is_finite()),
+        }
+    }
+}
+
 /// What a run has learned, enough to continue it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
+    /// Where it was read from, for messages.
+    file: PathBuf,
     /// Resolved scene it belongs to.
     scene: Scene,
     /// Training steps taken.
@@ -69,7 +84,7 @@ struct Header {
 impl Checkpoint {
     /// The state of a run after `training_step` steps.
     pub fn new(plan: &Plan, training_step: u32, tensors: BTreeMap<String, Tensor>) -> Self {
-        Self { scene: plan.scene.clone(), training_step, tensors }
+        Self { file: NAME.into(), scene: plan.scene.clone(), training_step, tensors }
     }
 
     /// Writes beside `path`, syncs, renames. On an error an earlier checkpoint at `path` is as it was.
@@ -117,6 +132,9 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// A file that is none or not whole, a number that is none, by file and tensor.
     pub fn read(path: &Path) -> Result<Self> {
         if let Ok(metadata) = fs::metadata(path) {
             // The file, and its tensors.
@@ -141,25 +159,75 @@ impl Checkpoint {
                 Dtype::F64 => TensorData::F64(bytemuck::pod_collect_to_vec(view.data())),
                 other => return Err(broken(format!("tensor '{name}' is of {other:?}, not of floats"))),
             };
+            if let Some((at, value)) = data.first_not_finite() {
+                return Err(Error::field(path, format!("{name}[{at}]"), value, "is not a number"));
+            }
             tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
         }
-        Ok(Self { scene, training_step: header.training_step, tensors })
+        Ok(Self { file: path.to_path_buf(), scene, training_step: header.training_step, tensors })
     }
 
     /// Elements of a tensor of 32-bit floats.
+    ///
+    /// # Errors
+    /// No such tensor.
     pub fn f32s(&self, name: &str) -> Result<&[f32]> {
         match self.tensors.get(name).map(|tensor| &tensor.data) {
             Some(TensorData::F32(data)) => Ok(data),
-            _ => Err(missing(name, 32)),
+            _ => Err(self.missing(name, 32)),
         }
     }
 
     /// Elements of a tensor of 64-bit floats.
+    ///
+    /// # Errors
+    /// No such tensor.
     pub fn f64s(&self, name: &str) -> Result<&[f64]> {
         match self.tensors.get(name).map(|tensor| &tensor.data) {
             Some(TensorData::F64(data)) => Ok(data),
-            _ => Err(missing(name, 64)),
+            _ => Err(self.missing(name, 64)),
         }
+    }
+
+    /// Refuses a tensor of another shape than `shape`, which is that of `what`; one that is missing passes.
+    ///
+    /// # Errors
+    /// File, tensor and both shapes.
+    pub fn require_shape(&self, name: &str, shape: &[usize], what: &str) -> Result<()> {
+        let found = self.tensors.get(name).map_or(shape, |tensor| &tensor.shape);
+        if found == shape {
+            return Ok(());
+        }
+        let words = |shape: &[usize]| match shape {
+            [n] => n.to_string(),
+            many => many.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x "),
+        };
+        let reason = format!("has {} {name}, the network has {} {what}", words(found), words(shape));
+        Err(Error::file(&self.file, reason))
+    }
+
+    /// An error about one number of a tensor.
+    pub fn error(&self, name: &str, at: usize, value: impl ToString, limit: &str) -> Error {
+        Error::field(&self.file, format!("{name}[{at}]"), value, limit)
+    }
+
+    /// Refuses a checkpoint of a step beyond the schedule of a plan that is to continue it.
+    ///
+    /// # Errors
+    /// File, step and limit.
+    pub fn refuse_beyond(&self, plan: &Plan) -> Result<()> {
+        let last = plan.scene.optimiser.training_steps;
+        if self.training_step <= last {
+            return Ok(());
+        }
+        let limit = format!("is beyond the {last} training steps of the scene (optimiser.training_steps)");
+        Err(Error::field(&self.file, "training_step", self.training_step, limit))
+    }
+
+    fn missing(&self, name: &str, n_bits: u32) -> Error {
+        let reason =
+            format!("has no tensor '{name}' of {n_bits}-bit floats: it is of another version of simrun");
+        Error::file(&self.file, reason)
     }
 
     /// The checkpoint of the run in `dir`, which `plan` continues.
@@ -167,7 +235,7 @@ impl Checkpoint {
     /// # Errors
     /// Where there is none, or it is broken, or of another scene.
     pub fn of_run(dir: &Path, plan: &Plan) -> Result<Self> {
-        let path = dir.join("checkpoint.safetensors");
+        let path = dir.join(NAME);
         let checkpoint = Self::read(&path)?;
         checkpoint.refuse_other_scene(&path, plan)?;
         Ok(checkpoint)
@@ -201,9 +269,4 @@ fn by_name(scene: &Scene) -> Scene {
         }
     }
     scene
-}
-
-fn missing(name: &str, n_bits: u32) -> Error {
-    let reason = format!("has no tensor '{name}' of {n_bits}-bit floats: it is of another version of simrun");
-    Error::file(Path::new("checkpoint.safetensors"), reason)
 }

@@ -9,6 +9,7 @@ use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::error::for_terminal;
 use crate::results::StepMetrics;
 
 /// Says a line on stderr. Where nobody can hear it any more (a closed terminal, a full disk), that is no reason to stop.
@@ -63,8 +64,10 @@ impl Progress {
         }
     }
 
-    /// Says something between two steps; ANSI colours are shown only on a terminal and without `NO_COLOR`.
+    /// Says something between two steps; ANSI colours are shown only on a terminal and without `NO_COLOR`, control characters of names
+    /// never.
     pub fn say(&self, text: &str) {
+        let text = &*for_terminal(text);
         let text = match AutoStream::choice(&std::io::stderr()) {
             ColorChoice::Never => Cow::Owned(strip_str(text).to_string()),
             _ => Cow::Borrowed(text),

@@ -24,8 +24,19 @@ impl Check<'_> {
         self.within("network.lgn.weight_factor", v1.lgn.weight_factor, 0.0, 1e3, "")?;
         if let Some(em) = &v1.em {
             self.within("network.em.max_faulty", em.max_faulty, 0.0, 1.0, "of the rows")?;
-            self.is_file("network.em.cells", &em.cells)?;
-            self.is_file("network.em.synapses", &em.synapses)?;
+            let n = em.nm_per_unit.len();
+            let limit = || "must be one number, three (x, y, z) or none".to_owned();
+            self.hold(
+                [0, 1, 3].contains(&n),
+                "network.em.nm_per_unit",
+                format!("{:?}", em.nm_per_unit),
+                limit,
+            )?;
+            for (axis, nm) in em.nm_per_unit.iter().enumerate() {
+                self.above(&format!("network.em.nm_per_unit[{axis}]"), *nm, 0.0, 1e6, "nm")?;
+            }
+            self.exists("network.em.cells", &em.cells)?;
+            self.exists("network.em.synapses", &em.synapses)?;
         }
         let background = &v1.background;
         self.within("network.background.n_units", f64::from(background.n_units), 1.0, 1e4, "units")?;
@@ -35,6 +46,13 @@ impl Check<'_> {
         let (edges, units) = (f64::from(background.edges_per_neuron), f64::from(background.n_units));
         self.within("network.background.edges_per_neuron", edges, 0.0, units, "(the background units)")?;
         self.within("network.background.weight_factor", background.weight_factor, 0.0, 1e3, "")
+    }
+
+    /// Holds a path, relative to the scene's own file, to a file or folder that is there.
+    fn exists(&self, field: &str, path: &Path) -> Result<()> {
+        let file = self.file.parent().unwrap_or(Path::new("")).join(path);
+        let limit = || format!("there is no such file or folder ({})", file.display());
+        self.hold(file.exists(), field, path.display(), limit)
     }
 
     /// Holds a path, relative to the scene's own file, to a file that is there.

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::Scene;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, clipped};
 
 /// A field of the text: its dotted path and the byte range of its value.
 struct Entry {
@@ -38,7 +38,7 @@ pub(super) fn apply(scene: &Scene, setting: &str) -> Result<Scene> {
             }
             other => other.to_string(),
         };
-        let was = &text[entry.start..entry.end];
+        let was = clipped(&text[entry.start..entry.end]);
         Error::field(command_line, format!("--set {path}"), value, format!("{reason} (it was {was})"))
     })
 }
@@ -67,7 +67,7 @@ pub(super) fn first_difference(
             _ => differing = Some((entry.path.clone(), value_a.to_owned(), value_b.to_owned())),
         }
     }
-    Ok(differing)
+    Ok(differing.map(|(path, here, there)| (path, clipped(&here), clipped(&there))))
 }
 
 /// All fields of a scene with their values.
@@ -152,7 +152,7 @@ mod tests {
     use crate::scene::{DirectionsScene, ModeScene, NetworkScene};
 
     fn scene() -> Scene {
-        Scene::parse(Path::new("v1_4k.ron"), include_str!("../../scenes/v1_4k.ron")).unwrap()
+        Scene::parse(Path::new("v1_4k.ron"), include_str!("../../tests/scenes/v1_4k.ron")).unwrap()
     }
 
     #[test]

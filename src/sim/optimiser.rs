@@ -81,6 +81,21 @@ pub struct Learned {
     pub type_scale_moments: Vec<[f64; 2]>,
 }
 
+/// How many there are of what training can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnedSizes {
+    /// Edges.
+    pub n_edges: usize,
+    /// Edges whose weights are learned.
+    pub n_learned: usize,
+    /// Cell models.
+    pub n_models: usize,
+    /// Pair types of source and target.
+    pub n_pair_types: usize,
+    /// Source types and cell types.
+    pub n_type_scales: usize,
+}
+
 /// What an update returns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateReport {
@@ -414,13 +429,13 @@ impl Optimiser {
     /// # Errors
     /// [`Error::Failed`] if the shapes are not those of this simulation.
     pub fn restore(&mut self, simulation: &mut Simulation, learned: Learned) -> Result<()> {
-        let n_learned: usize = self.rows.iter().map(|rows| rows.n_edges).sum();
-        let shapes_fit = learned.weight_moments.iter().all(|m| m.len() == n_learned)
-            && learned.cell_parameters.len() == simulation.cell_models.len()
-            && learned.cell_moments.len() == simulation.cell_models.len()
-            && learned.log_scales.len() == self.layout.n_pair_types()
-            && learned.scale_moments.len() == self.layout.n_pair_types()
-            && learned.type_scale_moments.len() == self.layout.n_type_scales();
+        let sizes = self.sizes(simulation);
+        let shapes_fit = learned.weight_moments.iter().all(|m| m.len() == sizes.n_learned)
+            && learned.cell_parameters.len() == sizes.n_models
+            && learned.cell_moments.len() == sizes.n_models
+            && learned.log_scales.len() == sizes.n_pair_types
+            && learned.scale_moments.len() == sizes.n_pair_types
+            && learned.type_scale_moments.len() == sizes.n_type_scales;
         if !shapes_fit {
             return Err(Error::Failed(
                 "the checkpoint is of another network or other learned parameters".to_owned(),
@@ -441,5 +456,16 @@ impl Optimiser {
             self.start_structure(simulation)?;
         }
         Ok(())
+    }
+
+    /// How much of each there is to learn.
+    pub fn sizes(&self, simulation: &Simulation) -> LearnedSizes {
+        LearnedSizes {
+            n_edges: simulation.device.edges.shards.iter().map(|shard| shard.n_edges).sum(),
+            n_learned: self.rows.iter().map(|rows| rows.n_edges).sum(),
+            n_models: simulation.cell_models.len(),
+            n_pair_types: self.layout.n_pair_types(),
+            n_type_scales: self.layout.n_type_scales(),
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::config::{Config, read_json};
 use super::nodes::{Attribute, NodePopulation};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, clipped as shown};
 
 /// Nodes that may be looked at to find a set, one for each set that it names and each node of the circuit.
 const MAX_LOOKS: usize = 500_000_000;

@@ -1,22 +1,31 @@
 //! Images and movies as files: an image (PNG, NPY), a movie (NPY) or a folder of frames (PNG).
 //!
 //! A pixel's luminance L in 0..1 becomes the contrast `2 L - 1` in -1..1 around mean grey. PNG: 8 or 16 bits, black 0 to white 255
-//! or 65535, colours by their luma, transparency ignored; the values are taken as linear in luminance. NPY: `u8`, black 0 to white 255, or
-//! `f4`/`f8`, black 0 to white 1; shape `[height, width]` is an image, `[n_frames, height, width]` a movie. Row 0 is the top of the picture.
+//! or 65535, colours by their luma, transparency ignored; the values are taken as linear in luminance. NPY: `u1`, black 0 to white 255,
+//! `f2`, `f4` or `f8`, black 0 to white 1, or `b1`; shape `[height, width]` is an image, `[n_frames, height, width]` a movie, and a last dimension
+//! of 1, 3 or 4 beside them holds channels: grey, red green blue, the same with transparency. Row 0 is the top of the picture.
 //!
 //! Frames are read one at a time, so that a movie need not fit into memory.
 
+use std::cmp::Ordering;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageReader};
-use npyz::{Deserialize, NpyFile, NpyReader, Order};
+use image::codecs::png::PngDecoder;
+use image::{DynamicImage, ImageDecoder, Limits};
 
+use crate::error::catch_panics;
 use crate::{Error, Result};
+
+mod npy;
 
 /// Most pixels of a frame.
 const MAX_PIXELS: u64 = 1 << 24;
+/// Memory that a picture may take while it is read, bytes: 16 bits in four channels, twice.
+const MAX_PICTURE_BYTES: u64 = 16 * MAX_PIXELS;
+/// Endings of pictures that are no frames here.
+const OTHER_PICTURES: [&str; 8] = ["jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp", "npy"];
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,11 +51,11 @@ pub struct Footage {
 enum Source {
     Image,
     Folder(Vec<PathBuf>),
-    Npy { is_movie: bool },
+    Npy { is_movie: bool, n_channels: usize },
 }
 
 impl Footage {
-    /// Opens an image, a movie or a folder of frames, which are shown in the order of their names.
+    /// Opens an image, a movie or a folder of frames, which are shown in the order of their names: numbers in names count as numbers.
     ///
     /// # Errors
     /// Where there is nothing that can be read, in one sentence.
@@ -62,22 +71,11 @@ impl Footage {
         match extension(path).as_str() {
             "png" => Self::checked(path, Source::Image, 1, size_of_image(path)?),
             "npy" => {
-                let npy = open_npy(path)?;
-                match *npy.shape() {
-                    [rows, columns] => {
-                        Self::checked(path, Source::Npy { is_movie: false }, 1, [rows, columns])
-                    }
-                    [n_frames, rows, columns] => {
-                        Self::checked(path, Source::Npy { is_movie: true }, n_frames, [rows, columns])
-                    }
-                    _ => {
-                        let reason = format!(
-                            "has the shape {:?}; an image is [height, width], a movie [n_frames, height, width]",
-                            npy.shape()
-                        );
-                        Err(Error::file(path, reason))
-                    }
-                }
+                let npy::Layout { n_frames, size, n_channels } = npy::layout(path)?;
+                let source = Source::Npy { is_movie: n_frames.is_some(), n_channels };
+                let footage = Self::checked(path, source, n_frames.unwrap_or(1), size)?;
+                npy::check_length(path)?;
+                Ok(footage)
             }
             _ => Err(Error::file(path, "must be a .png, a .npy or a folder of .png frames")),
         }
@@ -102,7 +100,7 @@ impl Footage {
 
     /// Whether this is a movie and not one image.
     pub fn is_movie(&self) -> bool {
-        !matches!(self.source, Source::Image | Source::Npy { is_movie: false })
+        matches!(self.source, Source::Folder(_) | Source::Npy { is_movie: true, .. })
     }
 
     /// Reads every frame in turn.
@@ -113,74 +111,24 @@ impl Footage {
         match &self.source {
             Source::Image => each(&self.read_image(&self.path)?),
             Source::Folder(files) => files.iter().try_for_each(|file| each(&self.read_image(file)?)),
-            Source::Npy { .. } => self.for_each_of_npy(&mut each),
+            Source::Npy { n_channels, .. } => npy::for_each_frame(self, *n_channels, &mut each),
         }
     }
 
     fn read_image(&self, file: &Path) -> Result<Frame> {
-        let picture =
-            open_image(file)?.decode().map_err(|e| Error::file(file, format!("is no PNG image: {e}")))?;
         let [rows, columns] = self.size;
-        let found = [picture.height() as usize, picture.width() as usize];
-        if found != self.size {
+        let [found_rows, found_columns] = size_of_image(file)?;
+        if [found_rows, found_columns] != [rows as u64, columns as u64] {
             let reason = format!(
-                "has {} x {} pixels, the first frame {columns} x {rows}: all frames must have one size",
-                found[1], found[0]
+                "has {found_columns} x {found_rows} pixels, the first frame {columns} x {rows}: all frames must have one size"
             );
             return Err(Error::file(file, reason));
         }
+        let picture = catch_panics(file, || {
+            let picture = DynamicImage::from_decoder(decoder(file)?);
+            picture.map_err(|e| Error::file(file, format!("is no whole PNG image: {e}")))
+        })?;
         Ok(Frame { n_columns: columns, contrast: contrasts(&picture) })
-    }
-
-    fn for_each_of_npy(&self, each: &mut dyn FnMut(&Frame) -> Result<()>) -> Result<()> {
-        let npy = open_npy(&self.path)?;
-        let npy = match npy.try_data::<u8>() {
-            Ok(data) => return self.stream(data, |v| f64::from(v) / 255.0, each),
-            Err(npy) => npy,
-        };
-        let npy = match npy.try_data::<f32>() {
-            Ok(data) => return self.stream(data, f64::from, each),
-            Err(npy) => npy,
-        };
-        match npy.try_data::<f64>() {
-            Ok(data) => self.stream(data, |v| v, each),
-            Err(npy) => {
-                let reason =
-                    format!("has the type {}; must be u8 (0 to 255) or f4/f8 (0 to 1)", npy.dtype().descr());
-                Err(Error::file(&self.path, reason))
-            }
-        }
-    }
-
-    fn stream<T: Deserialize, R: Read>(
-        &self,
-        mut data: NpyReader<T, R>,
-        luminance: impl Fn(T) -> f64,
-        each: &mut dyn FnMut(&Frame) -> Result<()>,
-    ) -> Result<()> {
-        let [rows, columns] = self.size;
-        let mut frame = Frame { n_columns: columns, contrast: Vec::with_capacity(rows * columns) };
-        for frame_ix in 0..self.n_frames {
-            frame.contrast.clear();
-            for pixel_ix in 0..rows * columns {
-                let value = data.next().unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
-                let value = value
-                    .map_err(|e| Error::file(&self.path, format!("ends within frame {frame_ix}: {e}")))?;
-                let value = luminance(value);
-                if !(0.0..=1.0).contains(&value) {
-                    let field = format!(
-                        "frame {frame_ix}, row {}, column {}",
-                        pixel_ix / columns,
-                        pixel_ix % columns
-                    );
-                    let limit = "luminance must be from 0 (black) to 1 (white); for contrasts of -1 to 1 save (1 + c)/2";
-                    return Err(Error::field(&self.path, field, value, limit));
-                }
-                frame.contrast.push((2.0 * value - 1.0) as f32);
-            }
-            each(&frame)?;
-        }
-        Ok(())
     }
 }
 
@@ -197,44 +145,81 @@ fn extension(path: &Path) -> String {
     path.extension().map_or_else(String::new, |e| e.to_string_lossy().to_lowercase())
 }
 
-/// The PNG files of a folder in the order of their names; other files are not frames.
+/// The PNG files of a folder in the order of their names; hidden files (`._1.png`, which macOS leaves) and those of other kinds are not frames.
 fn frames_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).map_err(Error::io(folder))?;
-    let files = entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>();
-    let mut files = files.map_err(Error::io(folder))?;
-    files.retain(|file| extension(file) == "png");
-    files.sort();
+    let name = |file: &Path| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let file = entry.map_err(Error::io(folder))?.path();
+        let kind = extension(&file);
+        if name(&file).starts_with('.') {
+            continue;
+        }
+        if OTHER_PICTURES.contains(&kind.as_str()) {
+            let reason =
+                format!("holds '{}', which is no .png and would be left out of the movie", name(&file));
+            return Err(Error::file(folder, reason));
+        }
+        if kind == "png" {
+            files.push(file);
+        }
+    }
+    files.sort_by(|a, b| natural_order(&name(a), &name(b)).then_with(|| a.cmp(b)));
     if files.is_empty() {
         return Err(Error::file(folder, "is a folder without .png frames"));
     }
     Ok(files)
 }
 
-fn open_image(file: &Path) -> Result<ImageReader<BufReader<File>>> {
-    let reader = ImageReader::open(file).map_err(Error::io(file))?;
-    reader.with_guessed_format().map_err(Error::io(file))
-}
-
-fn size_of_image(file: &Path) -> Result<[u64; 2]> {
-    let size = open_image(file)?.into_dimensions();
-    let [columns, rows] = size.map_err(|e| Error::file(file, format!("is no PNG image: {e}")))?.into();
-    Ok([u64::from(rows), u64::from(columns)])
-}
-
-fn open_npy(path: &Path) -> Result<NpyFile<BufReader<File>>> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let npy =
-        NpyFile::new(BufReader::new(file)).map_err(|e| Error::file(path, format!("is no NPY array: {e}")))?;
-    if npy.header().order() == Order::Fortran && npy.shape().len() > 1 {
-        return Err(Error::file(path, "is in Fortran order; save numpy.ascontiguousarray of it"));
+/// The order of two names in which a run of digits counts as the number it says: 2 before 10.
+fn natural_order(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a, b);
+    loop {
+        let [digits_a, digits_b] =
+            [a, b].map(|name| name.len() - name.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+        if digits_a > 0 && digits_b > 0 {
+            let [number_a, number_b] =
+                [&a[..digits_a], &b[..digits_b]].map(|digits| digits.trim_start_matches('0'));
+            let order = number_a.len().cmp(&number_b.len()).then_with(|| number_a.cmp(number_b));
+            if order != Ordering::Equal {
+                return order;
+            }
+            (a, b) = (&a[digits_a..], &b[digits_b..]);
+            continue;
+        }
+        let (mut rest_a, mut rest_b) = (a.chars(), b.chars());
+        match (rest_a.next(), rest_b.next()) {
+            (Some(x), Some(y)) if x == y => (a, b) = (rest_a.as_str(), rest_b.as_str()),
+            (x, y) => return x.cmp(&y),
+        }
     }
-    Ok(npy)
+}
+
+fn decoder(file: &Path) -> Result<PngDecoder<BufReader<File>>> {
+    let open = BufReader::new(File::open(file).map_err(Error::io(file))?);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_PICTURE_BYTES);
+    let is_none = |e: image::ImageError| Error::file(file, format!("is no PNG image: {e}"));
+    let decoder = PngDecoder::with_limits(open, limits).map_err(is_none)?;
+    match decoder.is_apng() {
+        Ok(true) => Err(Error::file(
+            file,
+            "is an animated PNG, of which one frame would be shown; make it a folder of frames",
+        )),
+        _ => Ok(decoder),
+    }
+}
+
+/// Height and width.
+fn size_of_image(file: &Path) -> Result<[u64; 2]> {
+    let (columns, rows) = catch_panics(file, || Ok(decoder(file)?.dimensions()))?;
+    Ok([u64::from(rows), u64::from(columns)])
 }
 
 #[cfg(test)]
 mod tests {
     use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
-    use npyz::WriterBuilder;
+    use npyz::{Order, WriterBuilder};
 
     use super::*;
 
@@ -274,7 +259,7 @@ mod tests {
         colours.save(path("colour.png")).unwrap();
         write_npy(&path("bytes.npy"), &[2, 3], Order::C, &eight);
         let unit: Vec<f64> = eight.iter().map(|v| f64::from(*v) / 255.0).collect();
-        write_npy(&path("double.npy"), &[1, 2, 3], Order::C, &unit);
+        write_npy(&path("double.npy"), &[1, 2, 3, 1], Order::C, &unit);
         write_npy(
             &path("single.npy"),
             &[2, 3],
@@ -341,7 +326,7 @@ mod tests {
         write_npy(&path("columns.npy"), &[2, 2], Order::Fortran, &[0.5_f32; 4]);
         refused("columns.npy", &["Fortran"]);
         write_npy(&path("integers.npy"), &[2, 2], Order::C, &[1_i64; 4]);
-        refused("integers.npy", &["<i8", "u8", "f4"]);
+        refused("integers.npy", &["<i8", "u1", "f4"]);
         write_npy(&path("nan.npy"), &[1, 2, 2], Order::C, &[0.5, 0.5, f64::NAN, 0.5]);
         refused("nan.npy", &["frame 0, row 1, column 0", "NaN"]);
         write_npy(&path("signed.npy"), &[2, 1, 2], Order::C, &[0.5, 0.5, 0.5, -0.25]);
@@ -349,6 +334,111 @@ mod tests {
         write_npy(&path("short.npy"), &[3, 2, 2], Order::C, &[7_u8; 12]);
         let bytes = fs::read(path("short.npy")).unwrap();
         fs::write(path("short.npy"), &bytes[..bytes.len() - 1]).unwrap();
-        refused("short.npy", &["ends within frame 2"]);
+        refused("short.npy", &["ends within frame 2", "11 bytes", "declares 12"]);
+        fs::write(path("long.npy"), [&bytes[..], &[0]].concat()).unwrap();
+        refused("long.npy", &["has 13 bytes", "declares 12"]);
+        write_npy(&path("huge.npy"), &[u64::MAX, 2, 2], Order::C, &[0.5_f32; 0]);
+        refused("huge.npy", &["ends within frame 0"]);
+        write_npy(&path("first.npy"), &[2, 3, 4, 5], Order::C, &[0.5_f32; 120]);
+        refused("first.npy", &["shape [2, 3, 4, 5]", "numpy.moveaxis"]);
+        write_npy(&path("mask.npy"), &[2, 2], Order::C, &[0_u8, 1, 1, 0]);
+        refused("mask.npy", &["0 and 1", "b1"]);
+        write_npy(&path("percent.npy"), &[2, 2], Order::C, &[0.0, 255.0, 3.0, 1.0]);
+        refused("percent.npy", &["column 1 = 255", "divide by 255"]);
+        write_npy(&path("sixteen.npy"), &[2, 2], Order::C, &[7_u16; 4]);
+        refused("sixteen.npy", &["<u2", "white"]);
+        // A header that its parser would follow too deep, and lengths that are not there.
+        let header = |text: &str| {
+            let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+            bytes.extend((text.len() as u16).to_le_bytes());
+            bytes.extend(text.as_bytes());
+            bytes
+        };
+        fs::write(path("deep.npy"), header(&format!("{{'descr': '<f4', 'shape': {}", "(".repeat(60_000))))
+            .unwrap();
+        refused("deep.npy", &["brackets within brackets"]);
+        fs::write(path("words.npy"), header("{'descr': '<f4',\n 'shape':\n maybe}\n")).unwrap();
+        refused("words.npy", &["no NPY array"]);
+        fs::write(path("length.npy"), b"\x93NUMPY\x02\0\xff\xff\xff\xff{").unwrap();
+        refused("length.npy", &["header declares 4294967295 bytes"]);
+        // Frames that a folder would leave out, and an animation of which one frame would be shown.
+        fs::write(path("mixed").join("2.JPG"), "").unwrap();
+        refused("mixed", &["'2.JPG'", "left out"]);
+        let still = fs::read(path("mixed").join("0.png")).unwrap();
+        let control =
+            [&8_u32.to_be_bytes()[..], b"acTL", &2_u32.to_be_bytes(), &0_u32.to_be_bytes()].concat();
+        let crc = crc_of_png(&control[4..]).to_be_bytes();
+        fs::write(path("film.png"), [&still[..33], &control, &crc, &still[33..]].concat()).unwrap();
+        refused("film.png", &["animated PNG", "folder of frames"]);
+        fs::write(path("half.png"), &still[..still.len() - 20]).unwrap();
+        refused("half.png", &["half.png", "PNG image"]);
+    }
+
+    /// The checksum of a PNG chunk (type and data), bit by bit.
+    fn crc_of_png(bytes: &[u8]) -> u32 {
+        let step = |crc: u32| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+        !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+    }
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let mut names =
+            ["f10.png", "f9.png", "f1.png", "f02.png", "a.png", "f1_10.png", "f1_9.png", "10.png", "9.png"];
+        names.sort_by(|a, b| natural_order(a, b));
+        let ordered =
+            ["9.png", "10.png", "a.png", "f1.png", "f1_9.png", "f1_10.png", "f02.png", "f9.png", "f10.png"];
+        assert_eq!(names, ordered);
+        let folder = tempfile::tempdir().unwrap();
+        for frame in 1..=12_u8 {
+            let image = GrayImage::from_pixel(2, 2, Luma([10 * frame]));
+            image.save(folder.path().join(format!("frame_{frame}.png"))).unwrap();
+            // What macOS leaves beside files on other disks.
+            fs::write(folder.path().join(format!("._frame_{frame}.png")), "companion").unwrap();
+        }
+        let shown = read(folder.path()).unwrap();
+        assert_eq!(shown.len(), 12);
+        assert!(shown.is_sorted_by_key(|frame| frame.contrast[0]));
+    }
+
+    #[test]
+    fn channels_are_told_from_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let pixels: Vec<[u8; 3]> = (0..30_u8).map(|k| [8 * k, 200 - k, 3 * k]).collect();
+        write_npy(&path("image.npy"), &[5, 6, 3], Order::C, pixels.as_flattened());
+        RgbImage::from_fn(6, 5, |x, y| Rgb(pixels[(6 * y + x) as usize])).save(path("image.png")).unwrap();
+        let opaque: Vec<u8> = pixels.iter().flat_map(|p| [p[0], p[1], p[2], 7]).collect();
+        write_npy(&path("opaque.npy"), &[5, 6, 4], Order::C, &opaque);
+        write_npy(
+            &path("movie.npy"),
+            &[2, 5, 6, 3],
+            Order::C,
+            &[pixels.as_flattened(), pixels.as_flattened()].concat(),
+        );
+        let expected = &read(&path("image.png")).unwrap()[0];
+        for (name, n_frames) in [("image.npy", 1), ("opaque.npy", 1), ("movie.npy", 2)] {
+            let footage = Footage::open(&path(name)).unwrap();
+            assert_eq!(
+                (footage.size, footage.n_frames, footage.is_movie()),
+                ([5, 6], n_frames, n_frames > 1),
+                "{name}"
+            );
+            for frame in read(&path(name)).unwrap() {
+                // The library of PNG rounds luma down to whole levels of 255.
+                let off = frame.contrast.iter().zip(&expected.contrast).map(|(a, b)| (a - b).abs());
+                assert!(off.fold(0.0, f32::max) <= 2.0 / 255.0, "{name}");
+            }
+        }
+        // Every type whose white is known.
+        write_npy(&path("flags.npy"), &[1, 2], Order::C, &[false, true]);
+        write_npy(
+            &path("half.npy"),
+            &[1, 2],
+            Order::C,
+            &[half::f16::from_f64(0.0), half::f16::from_f64(1.0)],
+        );
+        for name in ["flags.npy", "half.npy"] {
+            assert_eq!(read(&path(name)).unwrap()[0].contrast, [-1.0, 1.0], "{name}");
+        }
     }
 }

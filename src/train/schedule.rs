@@ -129,7 +129,7 @@ mod tests {
     use crate::scene::Scene;
 
     fn scene(settings: &[&str]) -> Scene {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1_4k.ron");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenes/v1_4k.ron");
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
         Scene::read(&file).unwrap().with_overrides(&settings).unwrap()
     }

@@ -1,288 +1,288 @@
-//! Units of an NWB file of one session, in the layout of Allen's Neuropixels files.
+//! Units of an NWB file of a session or of one of its probes, in the layout of Allen's Neuropixels files.
 //!
 //! | what | where |
 //! |---|---|
 //! | spike times, s | `units/spike_times`, `units/spike_times_index` |
-//! | cell type | `units/cell_type`; without it the layer from the electrode's location (`VISp2/3`, `VISp4`, `VISp6a`) and the class from `units/waveform_duration`: PV below 0.4 ms, else excitatory |
-//! | area | `location` of the electrode `units/peak_channel_id` (by `electrodes/id`) |
-//! | unit quality | `units/quality`, if there: only `good` |
-//! | gratings | `intervals/drifting_gratings*_presentations`: start_time, stop_time, orientation (deg; not a number: a blank screen), temporal_frequency, contrast |
+//! | cell type | `units/cell_type`; without it the layer from the electrode's location (`VISp2/3`, `VISp4`, `VISp6a`) or a table of layers, and the class from `units/waveform_duration`: PV below 0.4 ms, else excitatory |
+//! | area | `location` of the electrode `units/peak_channel_id` (by `electrodes/id`), else of the electrodes in `units/electrodes` (rows of the table) |
+//! | unit quality | `units/quality`, or another column of such words, if there: only `good` |
+//! | gratings | `intervals/drifting_gratings*_presentations`: start_time, stop_time, orientation (deg; not a number: a blank screen), temporal_frequency, spatial_frequency, contrast (0: a grey screen; of several the highest) |
 //! | grey | `intervals/spontaneous_presentations` |
+//! | no good recording | `intervals/invalid_times` (by probe, where tags name one), outside `units/obs_intervals`: gratings that reach there are left out, grey is cut |
 //!
 //! Rates are means over presentations; the preferred grating is that of the largest mean; OSI and DSI are taken over the directions at its temporal
-//! frequency, as `src/evaluate.rs` defines them.
+//! and spatial frequency, as `src/evaluate.rs` defines them.
 
+mod file;
+mod intervals;
+mod labels;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::path::Path;
 
-use rust_hdf5::{H5Dataset, H5File};
-
-use super::units::{Found, Unit, leave_out, recorded_type};
+use super::layers::Layers;
+use super::units::{Found, Keys, Unit, leave_out};
 use crate::error::{Error, Result};
 use crate::evaluate::selectivity_index;
 use crate::loss::statistics::{mean, sorted};
 
-const ELECTRODES: &str = "general/extracellular_ephys/electrodes";
-/// Waveforms shorter than this, ms from trough to peak, are those of fast-spiking cells.
-const FAST_SPIKING_MS: f64 = 0.4;
+use file::Nwb;
+use intervals::{Grating, InvalidTimes, Shown, Span, overlap, within, without};
+use labels::Places;
 
-/// An NWB file with its name for messages.
-struct Nwb<'a> {
-    file: &'a Path,
-    h5: H5File,
+pub(super) use labels::layer_of;
+
+const SPIKE_TIMES: &str = "units/spike_times";
+/// Units with fewer spikes are not told apart by them.
+const FEW_SPIKES: usize = 10;
+/// Where nearly all spikes lie outside all presentations and units fire less than this on average, Hz, times are in another unit.
+const SLOWEST_HZ: f64 = 0.1;
+const MOST_OUTSIDE: f64 = 0.9;
+
+/// Spike times of all units.
+struct Spikes {
+    times_s: Vec<f64>,
+    units: Vec<Range<usize>>,
 }
 
-impl Nwb<'_> {
-    fn dataset(&self, path: &str) -> Option<H5Dataset> {
-        self.h5.dataset(path).ok()
-    }
-
-    fn needed(&self, path: &str) -> Result<H5Dataset> {
-        self.dataset(path).ok_or_else(|| Error::file(self.file, format!("has no '{path}'")))
-    }
-
-    fn wrong(&self, path: &str, what: &str) -> Error {
-        Error::file(self.file, format!("'{path}' {what}"))
-    }
-
-    fn whole_numbers(&self, path: &str) -> Result<Vec<i64>> {
-        self.needed(path)?
-            .read_numeric_as::<i64>()
-            .map_err(|e| self.wrong(path, &format!("is no column of whole numbers: {e}")))
-    }
-
-    /// A column of numbers; a text that is no number (`null`) is NaN.
-    fn numbers(&self, path: &str) -> Result<Vec<f64>> {
-        let dataset = self.needed(path)?;
-        if let Ok(numbers) = dataset.read_numeric_as::<f64>() {
-            return Ok(numbers);
-        }
-        if let Ok(numbers) = dataset.read_numeric_as::<i64>() {
-            return Ok(numbers.into_iter().map(|n| n as f64).collect());
-        }
-        let texts =
-            dataset.read_strings().map_err(|e| self.wrong(path, &format!("is no column of numbers: {e}")))?;
-        Ok(texts.iter().map(|text| text.trim().parse().unwrap_or(f64::NAN)).collect())
-    }
-
-    fn texts(&self, path: &str) -> Result<Option<Vec<String>>> {
-        let Some(dataset) = self.dataset(path) else { return Ok(None) };
-        dataset.read_strings().map(Some).map_err(|e| self.wrong(path, &format!("is no column of texts: {e}")))
-    }
-}
-
-/// One presentation.
-struct Presentation {
-    start_s: f64,
-    stop_s: f64,
-    /// Direction, deg, and temporal frequency, Hz; None for grey.
-    grating: Option<[f64; 2]>,
-}
-
-/// Reads the units that lie in areas whose names start with `location`.
+/// Reads the units that lie in the area `location`, or in a layer of it.
 ///
 /// # Errors
 /// A file that is no NWB file of units, gratings or grey, in one sentence.
-pub(super) fn read(file: &Path, location: &str) -> Result<Found> {
-    if !file.is_file() {
-        return Err(Error::file(file, "there is no such file"));
-    }
-    let h5 = H5File::open(file).map_err(|e| Error::file(file, format!("is no HDF5 file: {e}")))?;
-    let nwb = Nwb { file, h5 };
-    let (gratings, grey) = presentations(&nwb)?;
-    let all_spikes_s = nwb.numbers("units/spike_times")?;
-    let ends = nwb.whole_numbers("units/spike_times_index")?;
-    let n_units = ends.len();
-    let bounds = std::iter::once(0).chain(ends.iter().copied());
-    let ascending = bounds.clone().zip(&ends).all(|(start, end)| start <= *end);
-    if !ascending || ends.last().is_some_and(|last| *last != all_spikes_s.len() as i64) {
-        let what = format!("does not ascend to the {} spike times of the file", all_spikes_s.len());
-        return Err(nwb.wrong("units/spike_times_index", &what));
-    }
-    if all_spikes_s.iter().any(|t| !t.is_finite()) {
-        return Err(nwb.wrong("units/spike_times", "holds a time that is not a number"));
-    }
-    let labels = labels(&nwb, n_units, location)?;
+pub(super) fn read(file: &Path, location: Option<&str>, layers: Option<&Layers>) -> Result<Found> {
+    let nwb = Nwb::open(file)?;
+    let mut shown = intervals::shown(&nwb)?;
+    let spikes = spikes(&nwb)?;
+    let n_units = spikes.units.len();
+    refuse_other_unit_of_time(&nwb, &spikes, &mut shown)?;
+    let places = labels::places(&nwb, n_units)?;
     let session_id = session_id(&nwb)?;
+    let unit_ids = unit_ids(&nwb, n_units, &spikes)?;
+    if places.locations.is_none() {
+        if let Some(location) = location {
+            let what =
+                format!("does not say where units lie, so that --location {location} cannot be obeyed");
+            return Err(nwb.wrong("units", what));
+        }
+        shown.notes.push("units are of any area: the file does not say where they lie".to_owned());
+    }
+    let location = location.unwrap_or(super::DEFAULT_LOCATION);
+    let labels = labels::labels(&nwb, &unit_ids, &session_id, &places, location, layers)?;
+    let windows = Windows::read(&nwb, n_units, &places, &shown)?;
     let (mut units, mut left_out) = (Vec::new(), Vec::new());
-    for ((start, end), label) in bounds.zip(&ends).zip(labels) {
-        match label {
+    for (ix, label) in labels.into_iter().enumerate() {
+        let values = label.and_then(|cell_type| {
+            let (gratings, grey) = windows.of_unit(ix, &shown)?;
+            let spikes_s = sorted(&spikes.times_s[spikes.units[ix].clone()]);
+            Ok((cell_type, measure(&spikes_s, &gratings, &grey)))
+        });
+        match values {
             Err(reason) => leave_out(&mut left_out, reason),
-            Ok(cell_type) => {
-                let spikes_s = sorted(&all_spikes_s[start as usize..*end as usize]);
-                units.push(Unit {
-                    session_id: session_id.clone(),
-                    session_type: "nwb".to_owned(),
-                    cell_type,
-                    values: measure(&spikes_s, &gratings, &grey),
-                });
-            }
+            Ok((cell_type, values)) => units.push(Unit {
+                session_id: session_id.clone(),
+                session_type: "nwb".to_owned(),
+                cell_type,
+                values,
+            }),
         }
     }
-    Ok((units, left_out))
+    let Windows { n_presentations_cut, n_units_cut, .. } = windows;
+    if n_presentations_cut > 0 {
+        left_out
+            .push(("presentations (grey: parts of them) in invalid times".to_owned(), n_presentations_cut));
+    }
+    if n_units_cut > 0 {
+        shown.notes.push(format!(
+            "{n_units_cut} units miss presentations in which they were not observed, or their probe's recording was invalid"
+        ));
+    }
+    left_out.extend(shown.left_out);
+    let trains = spikes.units.iter().filter(|unit| unit.len() >= FEW_SPIKES);
+    let trains = trains.map(|unit| fingerprint(&spikes.times_s[unit.clone()])).collect();
+    let notes = shown.notes.into_iter().map(|note| format!("session {session_id}: {note}")).collect();
+    let used = unit_ids.into_iter().flatten().collect();
+    let sessions = vec![(session_id, Keys::Trains(trains))];
+    Ok(Found { units, left_out, notes, sessions, unit_ids: used, contrast: Some(shown.contrast) })
+}
+
+fn spikes(nwb: &Nwb) -> Result<Spikes> {
+    if let Some(unit) = nwb
+        .attribute(SPIKE_TIMES, "unit")?
+        .filter(|unit| !["seconds", "second", "s"].contains(&unit.as_str()))
+    {
+        return Err(nwb.wrong(SPIKE_TIMES, format!("is in '{unit}'; must be in seconds")));
+    }
+    let times_s = nwb.numbers(SPIKE_TIMES)?;
+    if !nwb.has(&format!("{SPIKE_TIMES}_index"))? {
+        return Err(Error::file(nwb.file(), format!("has no '{SPIKE_TIMES}_index'")));
+    }
+    let units = nwb.rows(SPIKE_TIMES, times_s.len())?;
+    if times_s.iter().any(|t| !t.is_finite()) {
+        return Err(nwb.wrong(SPIKE_TIMES, "holds a time that is not a number"));
+    }
+    Ok(Spikes { times_s, units })
+}
+
+fn unit_ids(nwb: &Nwb, n_units: usize, spikes: &Spikes) -> Result<Vec<Option<i64>>> {
+    if !nwb.has("units/id")? {
+        return Ok(vec![None; n_units]);
+    }
+    let ids = nwb.whole_numbers("units/id")?;
+    if ids.len() != spikes.units.len() {
+        return Err(nwb.wrong("units", format!("has columns of other lengths than its {n_units} units")));
+    }
+    Ok(ids)
+}
+
+/// Refuses times of spikes or presentations that cannot be both seconds of one clock.
+fn refuse_other_unit_of_time(nwb: &Nwb, spikes: &Spikes, shown: &mut Shown) -> Result<()> {
+    let times = &spikes.times_s;
+    let n = times.len() as f64;
+    let span = shown.span();
+    let first = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let last = times.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let n_outside = times.iter().filter(|t| !(span[0]..=span[1]).contains(*t)).count() as f64;
+    if times.is_empty() || n_outside <= MOST_OUTSIDE * n {
+        return Ok(());
+    }
+    let rate_hz = n / spikes.units.len() as f64 / (last - first).max(1e-9);
+    let words = format!(
+        "{:.0} % of the spikes ({first:.6} to {last:.6} s) lie outside all presentations ({:.6} to {:.6} s)",
+        100.0 * n_outside / n,
+        span[0],
+        span[1]
+    );
+    if rate_hz < SLOWEST_HZ || n_outside == n {
+        let what = format!(
+            "cannot be in seconds as the presentations are: {words}, and units would fire {rate_hz:.2e} Hz; are times in ms, or samples?"
+        );
+        return Err(nwb.wrong(SPIKE_TIMES, what));
+    }
+    shown.notes.push(words);
+    Ok(())
+}
+
+fn fingerprint(spikes_s: &[f64]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    spikes_s.iter().for_each(|t| t.to_bits().hash(&mut hasher));
+    hasher.finish()
 }
 
 /// The session's id, or the file's identifier.
-fn session_id(nwb: &Nwb<'_>) -> Result<String> {
+fn session_id(nwb: &Nwb) -> Result<String> {
     for path in ["general/session_id", "identifier"] {
         if let Some(id) =
             nwb.texts(path)?.and_then(|texts| texts.into_iter().next()).filter(|id| !id.trim().is_empty())
         {
             // It becomes a field of a CSV file.
-            return Ok(id.trim().replace([',', '\n', '"'], "_"));
+            return Ok(id.trim().replace(|c: char| c.is_control() || [',', '"'].contains(&c), "_"));
         }
     }
-    Err(Error::file(nwb.file, "has neither a general/session_id nor an identifier"))
+    Err(Error::file(nwb.file(), "has neither a general/session_id nor an identifier"))
 }
 
-/// Gratings (blank screens left out) and grey.
-fn presentations(nwb: &Nwb<'_>) -> Result<(Vec<Presentation>, Vec<Presentation>)> {
-    let names = nwb.h5.root_group().group("intervals").and_then(|g| g.group_names()).unwrap_or_default();
-    let (mut gratings, mut grey) = (Vec::new(), Vec::new());
-    for name in &names {
-        let path = |column: &str| format!("intervals/{name}/{column}");
-        let is_grey = name.starts_with("spontaneous");
-        let is_grating = name.starts_with("drifting_gratings") && !name.contains("contrast");
-        if !is_grey && !is_grating {
-            continue;
-        }
-        let (starts, stops) = (nwb.numbers(&path("start_time"))?, nwb.numbers(&path("stop_time"))?);
-        let columns = match is_grey {
-            true => vec![starts, stops],
-            false => vec![
-                starts,
-                stops,
-                nwb.numbers(&path("orientation"))?,
-                nwb.numbers(&path("temporal_frequency"))?,
-            ],
-        };
-        if columns.iter().any(|column| column.len() != columns[0].len()) {
-            return Err(nwb.wrong(&format!("intervals/{name}"), "has columns of different lengths"));
-        }
-        for (row, (start_s, stop_s)) in columns[0].iter().zip(&columns[1]).enumerate() {
-            let (start_s, stop_s) = (*start_s, *stop_s);
-            if !(start_s.is_finite() && stop_s > start_s) {
-                let what = format!(
-                    "row {row}: a presentation must end after its start, it is {start_s} to {stop_s} s"
-                );
-                return Err(nwb.wrong(&format!("intervals/{name}"), &what));
-            }
-            if is_grey {
-                grey.push(Presentation { start_s, stop_s, grating: None });
-                continue;
-            }
-            let grating = [columns[2][row], columns[3][row]];
-            if grating.iter().all(|value| value.is_finite()) {
-                gratings.push(Presentation { start_s, stop_s, grating: Some(grating) });
-            }
-        }
-    }
-    if gratings.is_empty() && grey.is_empty() {
-        let reason = format!(
-            "has no intervals/drifting_gratings_presentations and no intervals/spontaneous_presentations (intervals: {})",
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        );
-        return Err(Error::file(nwb.file, reason));
-    }
-    Ok((gratings, grey))
+/// When each unit was recorded.
+struct Windows {
+    /// Spans in which its probe's recording is no good, by unit.
+    gaps: Vec<Vec<Span>>,
+    /// Spans in which it was observed, by unit; None where the file does not say.
+    observed: Option<Vec<Vec<Span>>>,
+    /// Presentations that invalid times of all probes touch.
+    n_presentations_cut: usize,
+    /// Units that miss further presentations.
+    n_units_cut: usize,
 }
 
-/// The cell type of each unit, or why it is left out.
-fn labels(
-    nwb: &Nwb<'_>,
-    n_units: usize,
-    location: &str,
-) -> Result<Vec<std::result::Result<&'static str, String>>> {
-    let cell_types = nwb.texts("units/cell_type")?;
-    let quality = nwb.texts("units/quality")?;
-    let durations = match nwb.dataset("units/waveform_duration") {
-        Some(_) => Some(nwb.numbers("units/waveform_duration")?),
-        None => None,
-    };
-    let locations = unit_locations(nwb)?;
-    let lengths =
-        [cell_types.as_ref().map(Vec::len), quality.as_ref().map(Vec::len), durations.as_ref().map(Vec::len)];
-    let lengths = lengths.into_iter().chain([locations.as_ref().map(Vec::len)]);
-    if lengths.flatten().any(|length| length != n_units) {
-        return Err(nwb.wrong("units", &format!("has columns of other lengths than its {n_units} units")));
+impl Windows {
+    fn read(nwb: &Nwb, n_units: usize, places: &Places, shown: &Shown) -> Result<Self> {
+        let invalid = InvalidTimes::read(nwb)?;
+        let gaps: Vec<Vec<Span>> = places
+            .probes
+            .iter()
+            .map(|probe| invalid.of_probe(probe.as_deref(), &places.all_probes))
+            .collect();
+        let observed = observed(nwb, n_units)?;
+        // Of a probe that the file does not have no tag speaks, so these are the times of all.
+        let of_all = invalid.of_probe(Some(""), &places.all_probes);
+        let touches = |span: Span, gaps: &[Span]| gaps.iter().any(|gap| overlap(span, *gap));
+        let spans = || shown.gratings.iter().map(|g| g.span).chain(shown.grey.iter().copied());
+        let n_presentations_cut = spans().filter(|span| touches(*span, &of_all)).count();
+        let mut windows = Self { gaps, observed, n_presentations_cut, n_units_cut: 0 };
+        windows.n_units_cut = (0..n_units)
+            .filter(|unit| {
+                let own = |span: Span| {
+                    touches(span, &windows.gaps[*unit]) && !touches(span, &of_all)
+                        || !windows.is_observed(*unit, span)
+                };
+                spans().any(own)
+            })
+            .count();
+        Ok(windows)
     }
-    if cell_types.is_none() && (locations.is_none() || durations.is_none()) {
-        let what = "has neither a column cell_type nor electrodes' locations and a column waveform_duration, from which to tell cell types";
-        return Err(nwb.wrong("units", what));
+
+    /// Whether a unit was observed throughout a span.
+    fn is_observed(&self, unit: usize, [start, stop]: Span) -> bool {
+        self.observed
+            .as_ref()
+            .is_none_or(|all| all[unit].iter().any(|[from, to]| *from <= start && *to >= stop))
     }
-    let label = |ix: usize| {
-        if let Some(quality) = quality.as_ref().map(|q| &q[ix]).filter(|quality| *quality != "good") {
-            return Err(format!("of quality '{quality}'"));
-        }
-        let place = locations.as_ref().map(|l| l[ix].as_str());
-        if let Some(place) = place.filter(|place| !place.starts_with(location)) {
-            return Err(format!("in '{place}'"));
-        }
-        if let Some(cell_types) = &cell_types {
-            return recorded_type(&cell_types[ix])
-                .ok_or_else(|| format!("of cell type '{}'", cell_types[ix]));
-        }
-        let (place, duration_ms) = (place.unwrap_or(""), durations.as_ref().map_or(f64::NAN, |d| d[ix]));
-        let layer = match place[location.len()..].trim_end_matches(['a', 'b']) {
-            "2/3" => "L2/3",
-            "4" => "L4",
-            "5" => "L5",
-            "6" => "L6",
-            _ => return Err(format!("in '{place}', which names no layer of 2/3 to 6")),
+
+    /// What was shown while a unit was recorded: whole gratings, parts of grey.
+    fn of_unit(&self, unit: usize, shown: &Shown) -> std::result::Result<(Vec<Grating>, Vec<Span>), String> {
+        let gaps = &self.gaps[unit];
+        let is_whole =
+            |span: Span| !gaps.iter().any(|gap| overlap(span, *gap)) && self.is_observed(unit, span);
+        let gratings: Vec<Grating> = shown.gratings.iter().filter(|g| is_whole(g.span)).cloned().collect();
+        let grey = without(&shown.grey, gaps);
+        let grey = match &self.observed {
+            Some(observed) => within(&grey, &observed[unit]),
+            None => grey,
         };
-        if !duration_ms.is_finite() {
-            return Err("without a waveform duration".to_owned());
+        match gratings.is_empty() && grey.is_empty() {
+            true => Err("not recorded during any presentation".to_owned()),
+            false => Ok((gratings, grey)),
         }
-        let class = if duration_ms < FAST_SPIKING_MS { "PV" } else { "Exc" };
-        recorded_type(&format!("{layer} {class}")).ok_or_else(|| format!("in '{place}'"))
-    };
-    Ok((0..n_units).map(label).collect())
+    }
 }
 
-/// Location of the electrode at each unit's peak; None where the file has no electrodes or does not say which.
-fn unit_locations(nwb: &Nwb<'_>) -> Result<Option<Vec<String>>> {
-    let (Some(locations), Some(_)) =
-        (nwb.texts(&format!("{ELECTRODES}/location"))?, nwb.dataset("units/peak_channel_id"))
-    else {
-        return Ok(None);
-    };
-    let ids = nwb.whole_numbers(&format!("{ELECTRODES}/id"))?;
-    let location = |id: i64| {
-        let place = ids.iter().position(|known| *known == id).and_then(|ix| locations.get(ix));
-        let what = || {
-            nwb.wrong(
-                "units/peak_channel_id",
-                &format!("names electrode {id}, which is not in the table of electrodes"),
-            )
-        };
-        place.cloned().ok_or_else(what)
-    };
-    nwb.whole_numbers("units/peak_channel_id")?.into_iter().map(location).collect::<Result<_>>().map(Some)
+/// The spans of `units/obs_intervals`, by unit.
+fn observed(nwb: &Nwb, n_units: usize) -> Result<Option<Vec<Vec<Span>>>> {
+    let path = "units/obs_intervals";
+    let Some(ends) = nwb.numbers_if_there(path)? else { return Ok(None) };
+    let (spans, rest) = ends.as_chunks::<2>();
+    if !rest.is_empty() || ends.iter().any(|t| !t.is_finite()) {
+        return Err(nwb.wrong(path, "must hold pairs of start and stop, s"));
+    }
+    let units = nwb.rows(path, spans.len())?;
+    if units.len() != n_units {
+        return Err(nwb.wrong(path, format!("has {} rows for {n_units} units", units.len())));
+    }
+    Ok(Some(units.into_iter().map(|unit| spans[unit].to_vec()).collect()))
 }
 
 /// The values of a unit, in the order of [`crate::network::tables::Quantity::ALL`].
-fn measure(spikes_s: &[f64], gratings: &[Presentation], grey: &[Presentation]) -> [Option<f64>; 5] {
+fn measure(spikes_s: &[f64], gratings: &[Grating], grey: &[Span]) -> [Option<f64>; 5] {
     let before = |time_s: f64| spikes_s.partition_point(|spike| *spike < time_s);
-    let count = |p: &Presentation| (before(p.stop_s) - before(p.start_s)) as f64;
-    let rate_hz = |p: &Presentation| count(p) / (p.stop_s - p.start_s);
-    let grey_s: f64 = grey.iter().map(|p| p.stop_s - p.start_s).sum();
-    let spontaneous = (grey_s > 0.0).then(|| grey.iter().map(count).sum::<f64>() / grey_s);
-    let rates: Vec<f64> = gratings.iter().map(rate_hz).collect();
-    // Mean rate of each grating (direction, temporal frequency).
-    let mut conditions: Vec<([f64; 2], Vec<f64>)> = Vec::new();
-    for (presentation, rate) in gratings.iter().zip(&rates) {
-        let Some(grating) = presentation.grating else { continue };
-        match conditions.iter_mut().find(|(known, _)| *known == grating) {
+    let count = |[start, stop]: Span| (before(stop) - before(start)) as f64;
+    let grey_s: f64 = grey.iter().map(|[start, stop]| stop - start).sum();
+    let spontaneous = (grey_s > 0.0).then(|| grey.iter().map(|span| count(*span)).sum::<f64>() / grey_s);
+    let rates: Vec<f64> = gratings.iter().map(|g| count(g.span) / (g.span[1] - g.span[0])).collect();
+    // Mean rate of each grating (direction, temporal and spatial frequency).
+    let mut conditions: Vec<([f64; 3], Vec<f64>)> = Vec::new();
+    for (grating, rate) in gratings.iter().zip(&rates) {
+        match conditions.iter_mut().find(|(known, _)| *known == grating.condition) {
             Some((_, rates)) => rates.push(*rate),
-            None => conditions.push((grating, vec![*rate])),
+            None => conditions.push((grating.condition, vec![*rate])),
         }
     }
-    let means: Vec<([f64; 2], f64)> =
-        conditions.iter().filter_map(|(grating, rates)| Some((*grating, mean(rates)?))).collect();
+    let means: Vec<([f64; 3], f64)> =
+        conditions.iter().filter_map(|(condition, rates)| Some((*condition, mean(rates)?))).collect();
     let preferred = means.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1));
     let index = |k: f64| {
-        let [_, frequency] = preferred?.0;
-        let own = || means.iter().filter(|(grating, _)| grating[1] == frequency);
-        let directions: Vec<f64> = own().map(|(grating, _)| grating[0]).collect();
+        let [_, temporal, spatial] = preferred?.0;
+        let own = || means.iter().filter(|(condition, _)| condition[1..] == [temporal, spatial]);
+        let directions: Vec<f64> = own().map(|(condition, _)| condition[0]).collect();
         selectivity_index(&directions, &own().map(|(_, rate)| *rate).collect::<Vec<f64>>(), k)
     };
     [mean(&rates), preferred.map(|(_, rate)| *rate), spontaneous, index(2.0), index(1.0)]

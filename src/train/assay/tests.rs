@@ -28,7 +28,7 @@ impl Bench {
     fn new(settings: &[&str], change: impl FnOnce(&Tables, &mut Network)) -> Self {
         let small = ["network.radius_um=60", "network.core_radius_um=60", "network.calibration=None"];
         let settings: Vec<String> = small.iter().chain(settings).map(ToString::to_string).collect();
-        let file = std::path::Path::new(ROOT).join("scenes/v1_4k.ron");
+        let file = std::path::Path::new(ROOT).join("tests/scenes/v1_4k.ron");
         let plan = Plan::read(&file, &settings).unwrap();
         let tables = Tables::read(&plan.tables_dir).unwrap();
         let dynamics = setup::dynamics(&plan, &tables);

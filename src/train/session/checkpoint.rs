@@ -46,7 +46,12 @@ impl Session {
     }
 
     /// Goes on from a checkpoint. Names the terms whose running means a checkpoint of an earlier version does not have: they begin anew.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape than this network needs or a number that cannot be, by file and name.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Vec<&'static str>> {
+        self.refuse_other_shapes(checkpoint)?;
+        refuse_what_cannot_be(checkpoint)?;
         for (name, tensor) in &checkpoint.tensors {
             if let (Some(term), TensorData::F64(factor)) = (name.strip_prefix(FACTOR_PREFIX), &tensor.data) {
                 factor.iter().for_each(|factor| self.terms.set_factor(term, *factor));
@@ -82,6 +87,47 @@ impl Session {
         self.optimiser.restore(&mut self.simulation, learned)?;
         Ok(forgotten)
     }
+
+    fn refuse_other_shapes(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let sizes = self.optimiser.sizes(&self.simulation);
+        let models = [sizes.n_models, N_CELL_PARAMETERS];
+        let needed: [(&str, &[usize], &str); 8] = [
+            ("weights", &[sizes.n_edges], "edges"),
+            ("weight_moment_1", &[sizes.n_learned], "edges that are learned"),
+            ("weight_moment_2", &[sizes.n_learned], "edges that are learned"),
+            ("cell_parameters", &models, "parameters of cell models"),
+            ("cell_moments", &[models[0], models[1], 2], "moments of cell models"),
+            ("log_scales", &[sizes.n_pair_types], "pair types"),
+            ("scale_moments", &[sizes.n_pair_types, 2], "moments of pair types"),
+            ("type_scale_moments", &[sizes.n_type_scales, 2], "moments of types"),
+        ];
+        for (name, shape, what) in needed {
+            checkpoint.require_shape(name, shape, what)?;
+        }
+        let factors = || checkpoint.tensors.keys().filter(|name| name.starts_with(FACTOR_PREFIX));
+        factors().try_for_each(|name| checkpoint.require_shape(name, &[1], "factor for it"))
+    }
+}
+
+/// Second moments and factors that are negative: none that this program writes.
+fn refuse_what_cannot_be(checkpoint: &Checkpoint) -> Result<()> {
+    let moments = checkpoint.f32s("weight_moment_2")?.iter().enumerate();
+    if let Some((at, value)) = moments.into_iter().find(|(_, x)| **x < 0.0) {
+        return Err(checkpoint.error("weight_moment_2", at, value, "must not be negative"));
+    }
+    for name in ["cell_moments", "scale_moments", "type_scale_moments"] {
+        // Pairs of a first and a second moment.
+        let second = checkpoint.f64s(name)?.iter().enumerate().skip(1).step_by(2);
+        if let Some((at, value)) = second.into_iter().find(|(_, x)| **x < 0.0) {
+            return Err(checkpoint.error(name, at, value, "must not be negative"));
+        }
+    }
+    for name in checkpoint.tensors.keys().filter(|name| name.starts_with(FACTOR_PREFIX)) {
+        if let Some(factor) = checkpoint.f64s(name)?.iter().find(|factor| **factor <= 0.0) {
+            return Err(checkpoint.error(name, 0, factor, "must be above 0"));
+        }
+    }
+    Ok(())
 }
 
 /// What a term remembers; None in a checkpoint of an earlier version, which has the running rates of the selectivity term alone, as

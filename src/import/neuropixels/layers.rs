@@ -1,0 +1,101 @@
+//! A table that adds layers, or cell types, to the units of NWB files whose areas have none.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::nwb::layer_of;
+use crate::error::{Error, Result};
+
+/// What the table says of a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    /// E.g. `L2/3`.
+    pub(super) layer: Option<&'static str>,
+    pub(super) cell_type: Option<String>,
+}
+
+/// A table of units with their layers or cell types.
+#[derive(Debug)]
+pub(super) struct Layers {
+    /// By session, if the table has sessions, and id of the unit.
+    rows: HashMap<(Option<String>, i64), Row>,
+    has_sessions: bool,
+    has_cell_types: bool,
+}
+
+/// Columns with the id of a unit, the session, the layer, the cell type: the first that is there.
+const COLUMNS: [&[&str]; 4] = [
+    &["unit_id", "ecephys_unit_id", "id"],
+    &["session_id", "ecephys_session_id"],
+    &["layer", "cortical_layer"],
+    &["cell_type"],
+];
+
+impl Layers {
+    /// Reads a CSV table: a unit's id and its layer (`2/3`, `L4`, `6a`) or cell type, and its session where ids are not of one unit alone.
+    ///
+    /// # Errors
+    /// A missing column, an id that is none or twice there, a layer that is none, by line.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let malformed = |e: csv::Error| Error::file(file, format!("malformed CSV: {e}"));
+        let reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_path(file);
+        let mut reader = reader.map_err(|e| Error::file(file, format!("cannot be read: {e}")))?;
+        let header = reader.headers().map_err(malformed)?.clone();
+        let place = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|h| h == *name));
+        let [id, session, layer, cell_type] = COLUMNS.map(place);
+        let listed = || header.iter().collect::<Vec<_>>().join(", ");
+        let missing = |what: &str| Error::file(file, format!("no column {what} (it has: {})", listed()));
+        let id = id.ok_or_else(|| missing("unit_id"))?;
+        if layer.or(cell_type).is_none() {
+            return Err(missing("layer and none cell_type"));
+        }
+        let mut layers = Self {
+            rows: HashMap::new(),
+            has_sessions: session.is_some(),
+            has_cell_types: cell_type.is_some(),
+        };
+        for record in reader.records() {
+            let record = record.map_err(malformed)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let text = |column: usize| record.get(column).unwrap_or_default();
+            let wrong = |what: &str, value: &str, limit: &str| {
+                Error::field(file, format!("line {line}, {what}"), value, limit)
+            };
+            let id_text = text(id);
+            let id: i64 =
+                id_text.parse().map_err(|_| wrong("id of a unit", id_text, "must be a whole number"))?;
+            let layer = match layer.map(text).unwrap_or_default() {
+                "" => None,
+                name => {
+                    let short = name.trim_start_matches(['L', 'l']).trim_start_matches("ayer").trim();
+                    // A unit in another layer (1, white matter) has no cell type here.
+                    layer_of(short).or_else(|| (short == "23").then_some("L2/3"))
+                }
+            };
+            let cell_type = cell_type.map(text).filter(|name| !name.is_empty()).map(str::to_owned);
+            let key = (session.map(|column| text(column).to_owned()), id);
+            if layers.rows.insert(key, Row { layer, cell_type }).is_some() {
+                return Err(wrong(
+                    "id of a unit",
+                    id_text,
+                    "must be that of one line; a column session_id tells units of several sessions apart",
+                ));
+            }
+        }
+        Ok(layers)
+    }
+
+    pub(super) fn has_cell_types(&self) -> bool {
+        self.has_cell_types
+    }
+
+    /// What the table says of a unit, None where it is not in it.
+    pub(super) fn of_unit(&self, session_id: &str, id: i64) -> Option<&Row> {
+        self.rows.get(&(self.has_sessions.then(|| session_id.to_owned()), id))
+    }
+
+    /// Whether ids alone tell units apart.
+    pub(super) fn goes_by_id_alone(&self) -> bool {
+        !self.has_sessions
+    }
+}
