@@ -72,7 +72,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
     // Everything that can be wrong is looked at before the network is built, which takes long.
     let opened = match destination {
         Destination::New(folder) => Opened::New(folder),
-        Destination::Resume(dir) => Opened::Earlier(EarlierRun::open(&dir, plan)?),
+        Destination::Resume(dir) => Opened::Earlier(Box::new(EarlierRun::open(&dir, plan)?)),
     };
     let Prepared { gpu, mut session, size, tables } = prepare(plan, options.adapter.as_deref(), &progress)?;
     check_budget(plan, &gpu)?;
@@ -121,7 +121,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
 /// The folder of a run before the run is ready.
 enum Opened {
     New(NewFolder),
-    Earlier(EarlierRun),
+    Earlier(Box<EarlierRun>),
 }
 
 /// Takes the gradient of each term of the loss alone, and weighs the terms by it.

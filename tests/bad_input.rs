@@ -299,8 +299,7 @@ fn a_checkpoint_of_another_length_or_beyond_the_schedule_is_refused_by_tensor() 
         fs::write(&path, safetensors::serialize(views, metadata.metadata().clone()).unwrap()).unwrap();
         simrun(&short_run(&["--resume", &run]))
     };
-    let names = ["rate_mean_hz", "cell_parameters", "cell_moments"];
-    for name in names {
+    for name in ["cell_parameters", "cell_moments", "log_scales"] {
         let output = damaged(name, &|shape, data| {
             let row = data.len() / shape[0];
             shape[0] -= 1;
@@ -308,8 +307,8 @@ fn a_checkpoint_of_another_length_or_beyond_the_schedule_is_refused_by_tensor() 
         });
         assert_refused(&output, 2, &["checkpoint.safetensors", "has ", name, "the network has"]);
     }
-    let output = damaged("rate_mean_hz", &|_, data| data[..4].copy_from_slice(&(-1_f32).to_le_bytes()));
-    assert_refused(&output, 2, &["checkpoint.safetensors", "rate_mean_hz[0] = -1", "must not be negative"]);
+    let output = damaged("cell_moments", &|_, data| data[8..16].copy_from_slice(&(-1_f64).to_le_bytes()));
+    assert_refused(&output, 2, &["checkpoint.safetensors", "cell_moments[1] = -1", "must not be negative"]);
     fs::write(&path, &whole).unwrap();
     let output = simrun(&short_run(&["--resume", &run, "--set", "optimiser.training_steps=0"]));
     assert_refused(

@@ -94,7 +94,10 @@ fn every_shipped_scene_names_a_table_that_fits() {
         let tables = simrun::setup::tables(&plan).unwrap();
         let (calibration, said) =
             Calibration::of_plan(&plan, &tables, &tables.cell_models()).unwrap().expect("names a table");
-        assert!(said.is_empty(), "{scene}: {said:?}");
+        // The two largest have the table of the one before, and say so.
+        let is_larger = ["v1_67k.ron", "v1_204k.ron"].contains(&scene);
+        assert_eq!(said.len(), usize::from(is_larger), "{scene}: {said:?}");
+        assert!(said.iter().all(|text| text.contains("made for network.radius_um 200")), "{scene}: {said:?}");
         for model in &calibration.models {
             let type_ix = CELL_TYPES.iter().position(|name| *name == model.cell_type).unwrap();
             let recorded_hz = recorded_grey_hz(&tables, type_ix).unwrap();
@@ -104,8 +107,7 @@ fn every_shipped_scene_names_a_table_that_fits() {
 }
 
 /// Settings of a network that is calibrated within seconds.
-const SMALL: [&str; 6] =
-    ["--set", "network.radius_um=30", "--set", "network.core_radius_um=30", "--rounds", "4"];
+const SMALL: [&str; 4] = ["--set", "network.radius_um=30", "--set", "network.core_radius_um=30"];
 
 /// Root mean square over the cell models of the logarithm of rate over target.
 fn rms_error(table: &Path) -> f64 {

@@ -127,7 +127,7 @@ fn every_spike_is_the_same_as_ever() {
         .map(|(mode, threads)| of_circuit(mode, threads))
         .collect();
     // A piece of mouse V1, whose LGN and background units draw their spikes.
-    let file = common::root().join("tests/scenes/v1_4k.ron");
+    let file = common::root().join("scenes/v1_4k.ron");
     let set = [
         "network.radius_um=50",
         "network.core_radius_um=25",

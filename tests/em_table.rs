@@ -178,7 +178,8 @@ fn faults_beyond_the_limit_and_broken_tables_stop_the_run() {
     write_csv(dir.path(), &cells, &synapses).unwrap();
     let refused = |setting: &str, words: &[&str]| {
         let radius = ["--set", "network.radius_um=500", "--set", "network.core_radius_um=500"];
-        let output = simrun(&[&["tests/scenes/v1_4k.ron", "--dry-run", "--set", setting], &radius[..]].concat());
+        let output =
+            simrun(&[&["tests/scenes/v1_4k.ron", "--dry-run", "--set", setting], &radius[..]].concat());
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{message}");
         for word in words {

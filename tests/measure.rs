@@ -13,7 +13,7 @@ fn cells(row: &str) -> Vec<&str> {
 }
 
 /// A column of 40 um, in trials of four steps.
-const TINY: &str = "tests/scenes/v1_4k.ron@network.radius_um=40@network.core_radius_um=20@time.duration_ms=4@time.analysis_start_ms=0";
+const TINY: &str = "scenes/v1_4k.ron@network.radius_um=40@network.core_radius_um=20@time.duration_ms=4@time.analysis_start_ms=0";
 
 #[test]
 fn every_kernel_stands_beside_its_own_bound() {

@@ -35,7 +35,11 @@ const TERM: &str = "losses.electrophysiology=(weight: 2.0, pairs_per_type: 8, am
 
 fn run(cache: &Path, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.current_dir(common::root()).env("XDG_CACHE_HOME", cache).arg("tests/scenes/v1_4k.ron").arg("--quiet");
+    command
+        .current_dir(common::root())
+        .env("XDG_CACHE_HOME", cache)
+        .arg("tests/scenes/v1_4k.ron")
+        .arg("--quiet");
     for setting in SMALL.iter().chain([&TERM]) {
         command.args(["--set", setting]);
     }

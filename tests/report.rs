@@ -38,7 +38,9 @@ fn small_run(run: &Path, more: &[&str]) {
         "evaluate.n_trials=1",
     ];
     let settings: Vec<&str> = settings.iter().chain(more).flat_map(|s| ["--set", s]).collect();
-    succeeded(&[&["tests/scenes/v1_4k.ron", "--quiet", "--out", run.to_str().unwrap()], &settings[..]].concat());
+    succeeded(
+        &[&["tests/scenes/v1_4k.ron", "--quiet", "--out", run.to_str().unwrap()], &settings[..]].concat(),
+    );
 }
 
 /// The browser. Without one this test fails: a report that was never opened is not known to be good.

@@ -66,7 +66,7 @@ fn run(data: &Path, duration_ms: u32) -> BTreeSet<(u32, u32)> {
     let recorded = RecordedTrials::read(&out).unwrap();
     assert_eq!(recorded.trials.len(), 1);
     let spikes = recorded.neurons.iter().zip(&recorded.times_ms);
-    spikes.map(|(node, time_ms)| ((time_ms / DT_MS).round() as u32, *node as u32)).collect()
+    spikes.map(|(node, time_ms)| ((time_ms / DT_MS).round() as u32, *node)).collect()
 }
 
 fn golden(until_ms: f64) -> BTreeSet<(u32, u32)> {

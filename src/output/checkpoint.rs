@@ -206,6 +206,11 @@ impl Checkpoint {
         Err(Error::file(&self.file, reason))
     }
 
+    /// Where it was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// An error about one number of a tensor.
     pub fn error(&self, name: &str, at: usize, value: impl ToString, limit: &str) -> Error {
         Error::field(&self.file, format!("{name}[{at}]"), value, limit)

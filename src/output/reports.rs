@@ -101,7 +101,7 @@ impl PotentialReport {
         Ok(Self {
             name: name.to_owned(),
             neurons: ids.iter().map(neuron).collect::<Result<_>>()?,
-            of_dendrites: elements.iter().any(|element| *element == 1),
+            of_dendrites: elements.contains(&1),
             interval_ms,
             potential_mv: potential_mv.into_iter().map(|mv| mv as f32).collect(),
         })

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(value("time.dt_ms"), "1.0");
         assert_eq!(value("network.radius_um"), "100.0");
         assert_eq!(value("network.background.n_units"), "100");
-        assert_eq!(value("tables"), "\"v1\"");
+        assert_eq!(value("tables"), "\"../../scenes/v1\"");
         assert!(value("cells.mode").starts_with("TwoCompartment("));
         assert!(value("evaluate.directions_deg").ends_with(']'));
     }

@@ -99,7 +99,7 @@ pub(super) struct SourceKernel {
 #[derive(Debug)]
 enum Spikes {
     Given(Buffer),
-    Drawn(Drawn),
+    Drawn(Box<Drawn>),
 }
 
 /// The draw of the spikes, and what was drawn.
@@ -148,7 +148,7 @@ impl SourceKernel {
                 given(&SpikeList::new(n_steps, std::iter::empty()), n_steps + 1 + 2 * most)?
             }
             SourceSpikes::Drawn(filters) => {
-                Spikes::Drawn(Drawn::new(gpu, layout, network, settings, filters)?)
+                Spikes::Drawn(Box::new(Drawn::new(gpu, layout, network, settings, filters)?))
             }
         };
         let (name, steps) = match &spikes {

@@ -1,5 +1,6 @@
 //! The nodes of a circuit as neurons and units: which are simulated, with which cell models, and what their cell types are called.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
@@ -143,11 +144,13 @@ fn cell_kinds(
             return Err(node.error(format!("its model_processing '{function}' is not run; take it out")));
         }
         let key = (population.node_type_id[*i], templates[*i], files[*i], labels[*i].as_str());
-        if !known.contains_key(&key) {
-            let parameters = node.parameters(config, templates[*i], files[*i], !own.is_empty())?;
-            known.insert(key, (parameters, Vec::new()));
-        }
-        let Some((parameters, kinds)) = known.get_mut(&key) else { continue };
+        let (parameters, kinds) = match known.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let parameters = node.parameters(config, templates[*i], files[*i], !own.is_empty())?;
+                entry.insert((parameters, Vec::new()))
+            }
+        };
         let text = if own.is_empty() { String::new() } else { Value::Object(own.clone()).to_string() };
         let model = match by_parameters.get(&(key, text.clone())) {
             Some(model) => *model,

@@ -18,14 +18,19 @@ const MOST_MIB: u64 = 2048;
 /// Most mutations of one input.
 const MOST_MUTATIONS: u64 = 6;
 
+/// Writes the files of an input into a folder.
+pub(crate) type Writer = Box<dyn Fn(&Path) -> Vec<PathBuf>>;
+/// Reads the input in a folder.
+pub(crate) type Reader = Box<dyn Fn(&Path) -> simrun::Result<()>>;
+
 /// A reader and what it reads.
 pub(crate) struct Target {
     /// Its name in messages.
     pub(crate) name: &'static str,
     /// Writes good inputs into a folder: those of the corpus, in turn. Returns the files that are damaged, one at a time.
-    pub(crate) write: Box<dyn Fn(&Path) -> Vec<PathBuf>>,
+    pub(crate) write: Writer,
     /// Reads what lies in the folder.
-    pub(crate) read: Box<dyn Fn(&Path) -> simrun::Result<()>>,
+    pub(crate) read: Reader,
 }
 
 /// Damages a file as bytes.
@@ -184,7 +189,8 @@ fn damaged(file: &Path, whole: &[u8], seed: u64) -> Vec<u8> {
     // Half of them have one: what is damaged beyond recognition is refused at once.
     let n = (seed / 7 % (2 * MOST_MUTATIONS)).saturating_sub(MOST_MUTATIONS) + 1;
     let is_json = file.extension().is_some_and(|e| e == "json");
-    if let (true, Ok(mut tree)) = (is_json && seed % 3 > 0, serde_json::from_slice::<Value>(whole)) {
+    if let (true, Ok(mut tree)) = (is_json && !seed.is_multiple_of(3), serde_json::from_slice::<Value>(whole))
+    {
         (0..n).for_each(|_| session.mutate_with(&mut Json, &mut tree).expect("a mutation"));
         return tree.to_string().into_bytes();
     }

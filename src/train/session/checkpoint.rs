@@ -65,9 +65,10 @@ impl Session {
             };
             if kept.len() != own.len() {
                 let (found, own) = (kept.len(), own.len());
-                return Err(Error::Failed(format!(
-                    "the checkpoint remembers {found} values of '{what}' for the term '{term}', the network has {own}"
-                )));
+                let reason = format!(
+                    "remembers {found} values of '{what}' for the term '{term}', the network has {own}"
+                );
+                return Err(Error::file(checkpoint.file(), reason));
             }
             own.copy_from_slice(&kept);
         }

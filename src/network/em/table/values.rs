@@ -93,11 +93,11 @@ impl Values {
     /// Adds the values of an array; what is wrong with it and at which of its rows, if it is one row's fault.
     pub(super) fn extend(&mut self, array: &dyn Array) -> Result<(), (Option<usize>, String)> {
         let whole_array = |reason: String| (None, reason);
-        if let Self::Positions(values) = self {
-            if let Some(lists) = positions_of_lists(array).map_err(whole_array)? {
-                values.extend(lists);
-                return Ok(());
-            }
+        if let Self::Positions(values) = self
+            && let Some(lists) = positions_of_lists(array).map_err(whole_array)?
+        {
+            values.extend(lists);
+            return Ok(());
         }
         let needs = self.needs();
         let plain = plain(array).map_err(whole_array)?;
