@@ -31,8 +31,8 @@ pub struct EmScene {
     /// Names of types that are no neurons: left out and counted, no fault. Case does not matter.
     #[serde(default = "default_leave_out")]
     pub leave_out: Vec<String>,
-    /// Size of a unit of the positions along x, y and z, nm, each in (0, 1e6], or one number for all: [4, 4, 40] for voxels of MICrONS, [1000]
-    /// for um, [1] for nm. Empty: what the file says (CAVE's attribute `dataframe_resolution`), else nm, which is refused where the cells would
+    /// Size of a unit of the positions along x, y and z, nm, each in (0, 1e6], or one number for all: `[4, 4, 40]` for voxels of MICrONS, `[1000]`
+    /// for um, `[1]` for nm. Empty: what the file says (CAVE's attribute `dataframe_resolution`), else nm, which is refused where the cells would
     /// lie as in no cortex.
     #[serde(default)]
     pub nm_per_unit: Vec<f64>,
