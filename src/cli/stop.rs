@@ -36,7 +36,8 @@ pub(super) fn on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// SIGHUP, unless the process was started to outlive its terminal (`nohup`).
+/// SIGHUP, unless the process was started to outlive its terminal (`nohup`). Only Linux tells without unsafe code what is ignored;
+/// elsewhere such a run ends at a hangup too, with its checkpoint.
 #[cfg(unix)]
 fn hangup() -> Option<i32> {
     use signal_hook::consts::SIGHUP;

@@ -41,8 +41,8 @@ impl FolderLock {
             if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
                 return Err(Error::file(path, "is in the way of the folder's lock: it is no file"));
             }
-            let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
-            let mut open = options.open(&path).map_err(Error::io(&path))?;
+            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let mut open = opened.map_err(Error::io(&path))?;
             let without = match open.try_lock() {
                 Ok(()) => None,
                 Err(TryLockError::WouldBlock) => return Err(in_use(dir, &mut open)),
@@ -50,7 +50,8 @@ impl FolderLock {
             };
             // Its holder may have removed the file, or the folder, since it was opened.
             if is_at(&open, &path) {
-                write_holder(&mut open).map_err(Error::io(&path))?;
+                // On a full disk the lock holds without a name.
+                let _ = write_holder(&mut open);
                 return Ok(Self { path, _open: open, without });
             }
         }
@@ -96,7 +97,8 @@ fn write_holder(open: &mut File) -> std::io::Result<()> {
     let (process, host) = (std::process::id(), host_name());
     open.set_len(0)?;
     open.rewind()?;
-    writeln!(open, "process {process} on {host} since {}", timestamp(SystemTime::now()))
+    let holder = format!("process {process} on {host} since {}\n", timestamp(SystemTime::now()));
+    open.write_all(holder.as_bytes())
 }
 
 /// Whether an open file is the one of that path.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::StepMetrics;
@@ -47,15 +47,18 @@ impl MetricsFile {
         Ok(Self { path, open, n_bytes: text.len() as u64 })
     }
 
-    /// Adds a line, or nothing.
+    /// Adds a line, or nothing. What fails once is tried again: a line that is lost cannot be made again.
     pub(super) fn append(&mut self, metrics: &StepMetrics) -> Result<()> {
         let mut line = serde_json::to_vec(metrics)
             .map_err(|e| Error::Failed(format!("{}: {e}", self.path.display())))?;
         line.push(b'\n');
-        let written = self.open.write_all(&line);
+        let mut written = self.open.write_all(&line);
+        if written.is_err() && self.open.set_len(self.n_bytes).is_ok() {
+            written = self.open.seek(SeekFrom::End(0)).and_then(|_| self.open.write_all(&line));
+        }
         match written {
             Ok(()) => self.n_bytes += line.len() as u64,
-            // Else the next line would join the half of this one; a reader leaves it out all the same.
+            // Half a line would join the next; where it stays, a reader leaves it out.
             Err(_) => drop(self.open.set_len(self.n_bytes)),
         }
         written.map_err(Error::io(&self.path))
