@@ -66,6 +66,8 @@ fn fixture() -> &'static Fixture {
         let point = [
             "cells.mode=Point",
             "cells.ports=Exact",
+            // NEST begins at rest.
+            "trials.start=Rest",
             "time.dt_ms=0.5",
             "learn.leak_conductance=true",
             "learn.threshold=true",
