@@ -29,9 +29,9 @@ fn population_seed(neuron: u32, trial: u32) -> f32 {
     return sum;
 }
 
-// A9: adjoint of the spike: what the row gathered, plus the loss's seed inside the analysis window.
+// A9: adjoint of the spike: what the row gathered, damped, plus the loss's seed inside the analysis window.
 fn adj_spike_of(neuron: u32, trial: u32) -> f32 {
-    return adj_spike[neuron * 4u * RECORD + trial]
+    return step.recurrent_damping * adj_spike[neuron * 4u * RECORD + trial]
         + step.in_window * seeds[plane_index(SEEDS_COUNT, neuron, trial)]
         + population_seed(neuron, trial);
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::model::Dynamics;
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::network::Network;
 use crate::network::tables::Tables;
 use crate::output::read_run;
@@ -26,7 +26,7 @@ struct Trained {
     dynamics: Dynamics,
     /// With the weights of the checkpoint.
     network: Network,
-    /// Learned offsets of the cell models, in the order of `model::cell::CELL_PARAMETERS`.
+    /// Learned offsets of the cell models, in the order of `model::membrane::LEARNABLE`.
     theta: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Training steps behind it.
     training_step: u32,

@@ -6,27 +6,23 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::model::Dynamics;
-use crate::model::cell::{CellMode, N_CELL_PARAMETERS, cell_constants, resting_state};
+use crate::model::cell::{cell_constants, resting_state};
 use crate::model::kinetics::Ports;
+use crate::model::membrane::{CellMode, N_CELL_PARAMETERS, THRESHOLD};
 use crate::model::psp::peak;
 use crate::model::recording::{CurrentRecording, PairRecording, Synapse};
 use crate::model::surrogate::Surrogate;
+use crate::model::{Damping, Dynamics};
 use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, Network, Neurons, Population, Rows, SOURCE_TYPE_BACKGROUND, pack_target,
     v1_unit_types,
 };
-use crate::sim::{
-    LearnWeights, NeuronThreads, Probe, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
-};
+use crate::sim::{Probe, Recording, Settings, Simulation, SourceSpikes};
 
 /// Most steps that are kept on the device at once.
 const SEGMENT_STEPS: usize = 512;
 /// A cell is at its holding potential after this many membrane time constants: e^-15 of the way is 6e-6 mV.
 const SETTLING_TIME_CONSTANTS: f64 = 15.0;
-
-/// Index of the threshold in `model::cell::CELL_PARAMETERS`.
-const THRESHOLD: usize = 1;
 
 /// What the cells are and how they are stepped.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,9 +127,9 @@ pub fn paired_recordings(
     };
     let recordings = (0..n_cells).map(|ix| {
         let soma_mv = deflections(&recording.u_s_mv, ix);
-        let dendrite_mv = match rig.mode {
-            CellMode::Point => vec![0.0; soma_mv.len()],
-            CellMode::TwoCompartment { .. } => deflections(&recording.u_d_mv, ix),
+        let dendrite_mv = match recording.u_d_mv.is_empty() {
+            true => vec![0.0; soma_mv.len()],
+            false => deflections(&recording.u_d_mv, ix),
         };
         let (peak_mv, time_to_peak_ms) = peak(&soma_mv, rig.dt_ms);
         PairRecording { peak_mv, time_to_peak_ms, soma_mv, dendrite_mv }
@@ -143,9 +139,9 @@ pub fn paired_recordings(
 
 /// The steady somatic current that holds a cell at a potential, pA.
 fn holding_current_pa(rig: &Rig, cell: &CellModel, hold_mv: Option<f64>) -> f32 {
-    let constants = cell_constants(cell, rig.mode, rig.dt_ms, &[0.0; N_CELL_PARAMETERS]);
+    let constants = cell_constants(cell, rig.mode, &[], rig.dt_ms, &[0.0; N_CELL_PARAMETERS]);
     let hold_u_mv = hold_mv.map_or(0.0, |v| v - cell.e_l_mv);
-    let (hold_pa, _) = resting_state(rig.mode, &constants, hold_u_mv, 0);
+    let (hold_pa, _) = resting_state(&constants, hold_u_mv);
     hold_pa as f32
 }
 
@@ -178,22 +174,15 @@ fn dynamics(rig: &Rig) -> Dynamics {
         max_delay_steps: 1,
         // Nothing is differentiated.
         surrogate: Surrogate { half_width: 0.5, height: 0.5 },
+        damping: Damping::default(),
     }
 }
 
 fn settings(n_trials: usize, n_steps: usize, current: Range<usize>) -> Settings {
     Settings {
-        n_trials,
-        n_steps,
-        window: 0..n_steps,
         steps_between_checkpoints: SEGMENT_STEPS.min(n_steps),
-        voltage: VoltagePenalty::default(),
-        learn_weights: LearnWeights::default(),
-        learn_cells: false,
         current: Some(current),
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        ..Settings::new(n_steps, n_trials)
     }
 }
 

@@ -190,6 +190,8 @@ mod tests {
             ("optimiser.save_every_minutes=-1", "optimiser.save_every_minutes"),
             ("optimiser.save_every_minutes=NaN", "optimiser.save_every_minutes"),
             ("learn.bounds.threshold_mv=0", "learn.bounds.threshold_mv"),
+            ("adjoint.recurrent_damping=1.1", "adjoint.recurrent_damping"),
+            ("adjoint.membrane_damping=-0.1", "adjoint.membrane_damping"),
             ("checkpoint.steps_between=Steps(0)", "checkpoint.steps_between"),
             ("checkpoint.steps_between=Steps(501)", "checkpoint.steps_between"),
             ("evaluate.directions_deg=[]", "evaluate.directions_deg"),

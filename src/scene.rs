@@ -12,12 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::loss::LossesScene;
 
+mod cells;
 mod learning;
 mod network;
 mod overrides;
 mod trials;
 
-pub use learning::{BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
+pub use cells::{CellsScene, ModeScene, PortsScene};
+pub use learning::{AdjointScene, BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use network::{
     BackgroundScene, CellsOnlyScene, EarlySpikesScene, LgnScene, NetworkScene, SonataInputScene, SonataScene,
     V1Scene,
@@ -54,6 +56,9 @@ pub struct Scene {
     pub learn: LearnScene,
     /// How training changes them.
     pub optimiser: OptimiserScene,
+    /// What the adjoint pass is damped by.
+    #[serde(default)]
+    pub adjoint: AdjointScene,
     /// Memory of the adjoint pass.
     #[serde(default)]
     pub checkpoint: CheckpointScene,
@@ -70,52 +75,6 @@ pub struct SurrogateScene {
     pub half_width: f64,
     /// Height at threshold, in (0, 100].
     pub height: f64,
-}
-
-/// Cell and synapse model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CellsScene {
-    /// Membrane model.
-    pub mode: ModeScene,
-    /// How the measured synaptic kinetics are put on a neuron's ports.
-    pub ports: PortsScene,
-}
-
-/// Membrane model (MODEL.md).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum ModeScene {
-    /// The published point model: one compartment, synapses are currents, exact propagators.
-    Point,
-    /// Soma and dendrite, synapses are conductances.
-    TwoCompartment {
-        /// Share of the measured capacitance and leak conductance that lies on the dendrite, in (0, 1).
-        dendrite_fraction: f64,
-        /// Coupling conductance as a multiple of the cell's leak conductance, in (0, 1000].
-        coupling_ratio: f64,
-        /// Reversal potential of excitatory ports, mV, in [-40, 100].
-        e_exc_mv: f64,
-        /// Reversal potential of inhibitory ports, mV, in [-120, -60].
-        e_inh_mv: f64,
-    },
-}
-
-/// How the measured double-alpha kinetics are put on a neuron's ports.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum PortsScene {
-    /// Every synaptic class has its own two alphas (up to 20 ports): the published kinetics.
-    Exact,
-    /// Few ports whose time constants are chosen per target type and shared by the classes.
-    Fitted {
-        /// Excitatory ports, 1..=8.
-        n_exc: u32,
-        /// Ports of inhibition onto the soma (PV), 1..=4.
-        n_inh_soma: u32,
-        /// Ports of inhibition onto the dendrite (SST, VIP), 1..=4.
-        n_inh_dendrite: u32,
-    },
 }
 
 /// Memory of the adjoint pass.

@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::model::Dynamics;
-use crate::model::cell::CellMode;
 use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
-use crate::model::psp::{mean_matched_weight, unit_psp_table};
+use crate::model::membrane::CellMode;
+use crate::model::psp::unit_psp_table;
 use crate::model::surrogate::Surrogate;
+use crate::model::{Damping, Dynamics};
 use crate::network::tables::Tables;
 use crate::network::{
     self, CLASS_OF_SOURCE_TYPE, CellModel, MAX_DELAY_STEPS, N_CLASSES, Network, NetworkSpec,
     SOURCE_TYPE_BACKGROUND, UnitPsps, target_neuron,
 };
 use crate::plan::Plan;
-use crate::scene::{CellsScene, ModeScene, NetworkScene, PortsScene, StepsBetween, V1Scene};
+use crate::scene::{CellsScene, NetworkScene, PortsScene, StepsBetween, V1Scene};
 use crate::sonata::{TrialInput, circuit_of_scene};
 
 mod calibration;
@@ -29,24 +29,9 @@ pub fn tables(plan: &Plan) -> Result<Tables> {
     Tables::read_with(&plan.tables_dir, plan.recordings_dir.as_deref())
 }
 
-/// The membrane model of a scene.
-pub fn cell_mode(mode: ModeScene) -> CellMode {
-    match mode {
-        ModeScene::Point => CellMode::Point,
-        ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, .. } => {
-            CellMode::TwoCompartment { dendrite_fraction, coupling_ratio }
-        }
-    }
-}
-
 /// The synaptic ports of a scene.
 pub fn ports(cells: &CellsScene, tables: &Tables) -> Ports {
-    let synapses = match cells.mode {
-        ModeScene::Point => SynapseKind::Current,
-        ModeScene::TwoCompartment { e_exc_mv, e_inh_mv, .. } => {
-            SynapseKind::Conductance { e_exc_mv, e_inh_mv }
-        }
-    };
+    let synapses = cells.mode.synapses();
     match cells.ports {
         PortsScene::Exact => Ports::exact(&tables.kinetics, synapses),
         PortsScene::Fitted { n_exc, n_inh_soma, n_inh_dendrite } => {
@@ -62,11 +47,12 @@ pub fn ports(cells: &CellsScene, tables: &Tables) -> Ports {
 pub fn dynamics(plan: &Plan, tables: &Tables) -> Dynamics {
     let (scene, dt_ms) = (&plan.scene, plan.scene.time.dt_ms);
     Dynamics {
-        mode: cell_mode(scene.cells.mode),
+        mode: scene.cells.mode.membrane(),
         dt_ms,
         ports: ports(&scene.cells, tables),
         max_delay_steps: tables.max_delay_steps(dt_ms),
         surrogate: surrogate(plan),
+        damping: damping(plan),
     }
 }
 
@@ -117,6 +103,7 @@ pub fn build(plan: &Plan, tables: &Tables, say: &mut dyn FnMut(&str)) -> Result<
             ports: circuit.ports,
             max_delay_steps: circuit.max_delay_steps,
             surrogate: surrogate(plan),
+            damping: damping(plan),
         };
         steps_between_checkpoints(plan, &dynamics)?;
         let given = Given { inputs, start_u_mv: circuit.start_u_mv };
@@ -137,6 +124,11 @@ pub fn build(plan: &Plan, tables: &Tables, say: &mut dyn FnMut(&str)) -> Result<
     Calibration::of_plan(plan, tables, &tables.cell_models())?;
     let network = cached_network(plan, tables, &dynamics, say)?;
     Ok(Built { network, dynamics, given: None })
+}
+
+fn damping(plan: &Plan) -> Damping {
+    let scene = &plan.scene.adjoint;
+    Damping { recurrent: scene.recurrent_damping, membrane: scene.membrane_damping }
 }
 
 fn surrogate(plan: &Plan) -> Surrogate {
@@ -233,7 +225,7 @@ fn match_background(
     let weights: Vec<Option<f64>> = (network.cell_models.iter().zip(&tables.background_weights))
         .map(|(cell, published)| {
             let (mode, ports, weight_pa) = (dynamics.mode, &dynamics.ports, published.weight_pa);
-            mean_matched_weight(cell, mode, ports, point_ports, class_ix, weight_pa, rate_per_ms)
+            mode.mean_matched_weight(cell, ports, point_ports, class_ix, weight_pa, rate_per_ms)
         })
         .collect();
     let first = network.rows.offsets[network.neurons.len() + network.n_lgn] as usize;
@@ -311,7 +303,7 @@ mod tests {
         let (two, two_psps) = network_of("seed=1");
         assert_eq!(point.rows.targets, two.rows.targets);
         assert!(point.rows.n_edges() > 1000);
-        // The background is matched in its mean, not in its PSPs (model::psp::mean_matched_weight).
+        // The background is matched in its mean, not in its PSPs (CellMode::mean_matched_weight).
         for source in 0..point.neurons.len() + point.n_lgn {
             let class_ix = network::CLASS_OF_SOURCE_TYPE[point.source_type(source)];
             for edge in point.rows.offsets[source] as usize..point.rows.offsets[source + 1] as usize {

@@ -6,8 +6,8 @@
 mod common;
 
 use common::{golden_current_steps, golden_file, tables};
-use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{Fit, PortCounts, Ports, SynapseKind};
+use simrun::model::membrane::CellMode;
 use simrun::model::psp::unit_psp_table;
 use simrun::model::recording::{record_current, step_current};
 use simrun::network::{CLASSES, CellModel, N_CLASSES};

@@ -17,17 +17,13 @@ use simrun::train::Session;
 
 fn settings(circuit: &Circuit, steps_between_checkpoints: usize, neuron_threads: NeuronThreads) -> Settings {
     Settings {
-        n_trials: circuit.n_trials,
-        n_steps: circuit.n_steps,
         window: 10..circuit.n_steps,
         steps_between_checkpoints,
         voltage: VoltagePenalty { weight: 3.0, x_low: 0.2, x_high: 1.0 },
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_weights: LearnWeights::ALL,
         learn_cells: true,
-        current: None,
-        potential_seeds: false,
-        groups: Vec::new(),
         neuron_threads,
+        ..Settings::new(circuit.n_steps, circuit.n_trials)
     }
 }
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode};
 use simrun::gpu::Gpu;
+use simrun::model::Damping;
 use simrun::model::adam::AdamRule;
-use simrun::model::cell::{CELL_PARAMETERS, N_CELL_PARAMETERS};
+use simrun::model::membrane::{LEARNABLE, N_CELL_PARAMETERS};
 use simrun::model::rng::{Stream, uniform};
 use simrun::network::{pack_target, v1_unit_types};
 use simrun::reference::{self, Parameters, Problem};
@@ -59,24 +60,30 @@ fn theta(n_models: usize, seed: u64) -> Vec<[f64; N_CELL_PARAMETERS]> {
         .collect()
 }
 
-/// Compares one forward and adjoint pass of `n_steps`; returns the largest relative L2 distance of the gradients.
-fn compare(mode: Mode, seed: u64, n_steps: usize, neuron_threads: NeuronThreads) -> f64 {
+/// Compares one forward and adjoint pass of `n_steps`; returns the largest relative L2 distance of the gradients, and the device's
+/// gradient of the weights.
+fn compare(
+    mode: Mode,
+    seed: u64,
+    n_steps: usize,
+    neuron_threads: NeuronThreads,
+    damping: Damping,
+) -> (f64, Vec<f64>) {
     let gpu = Arc::new(Gpu::open(None).unwrap());
-    let circuit = Circuit::random(mode, seed);
+    let mut circuit = Circuit::random(mode, seed);
+    circuit.dynamics.damping = damping;
     // Three groups; some neurons are in none, some in several.
     let masks: Vec<u32> = (0..circuit.network.neurons.len() as u32).map(|i| (i * 5) % 8).collect();
     let settings = Settings {
-        n_trials: circuit.n_trials,
-        n_steps,
         window: n_steps / 5..n_steps,
         steps_between_checkpoints: 9.min(n_steps),
         voltage: VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 },
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_weights: LearnWeights::ALL,
         learn_cells: true,
         current: Some(5..n_steps),
-        potential_seeds: false,
         groups: masks.clone(),
         neuron_threads,
+        ..Settings::new(n_steps, circuit.n_trials)
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
     let current_pa: Vec<f32> = (0..n_cells).map(|i| ((i * 37) % 101) as f32).collect();
@@ -149,13 +156,13 @@ fn compare(mode: Mode, seed: u64, n_steps: usize, neuron_threads: NeuronThreads)
     let n_parameters = if mode == Mode::Point { 4 } else { 5 };
     for k in 0..n_parameters {
         let column = |rows: &[[f64; N_CELL_PARAMETERS]]| rows.iter().map(|r| r[k]).collect::<Vec<f64>>();
-        check(CELL_PARAMETERS[k], &column(&report.cell_gradient), &column(&gradient.theta), 2e-5);
+        check(LEARNABLE[k].name, &column(&report.cell_gradient), &column(&gradient.theta), 2e-5);
     }
     let optimiser =
         Optimiser::new(&simulation, optimiser_settings(circuit.network.cell_models.len())).unwrap();
     let (_, log_scale) = optimiser.gradient_sums(&simulation).unwrap();
     check("log_pair_scale", &log_scale, &gradient.log_scale, 2e-5);
-    largest
+    (largest, weight_gradient)
 }
 
 /// 4,000 background units fire at once onto every neuron, in every step: sums of arrivals beyond 22 bits of the largest weight have
@@ -176,19 +183,7 @@ fn thousands_of_arrivals_at_once_are_added_exactly() {
     // No other weight is as large.
     network.rows.weights = vec![1.1e-3; N_UNITS * n];
     let source_masks = vec![0b101; n_steps * N_UNITS];
-    let settings = Settings {
-        n_trials: 3,
-        n_steps,
-        window: 0..n_steps,
-        steps_between_checkpoints: n_steps,
-        voltage: VoltagePenalty::default(),
-        learn_weights: LearnWeights::default(),
-        learn_cells: false,
-        current: None,
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
-    };
+    let settings = Settings { ..Settings::new(n_steps, 3) };
     let sources = SourceSpikes::Replay(&source_masks);
     let mut simulation =
         Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
@@ -225,7 +220,7 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
         learning_rate: 0.0,
         cell_learning_rate: 0.0,
         scale_learning_rate: 0.0,
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_weights: LearnWeights::ALL,
         clip_norm: None,
         learn_cells: [true; N_CELL_PARAMETERS],
         cell_bounds: vec![[1.0; N_CELL_PARAMETERS]; n_models],
@@ -239,14 +234,30 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
 #[test]
 fn whole_gradient_point() {
     for (seed, threads) in [(11, NeuronThreads::One), (12, NeuronThreads::Trials)] {
-        compare(Mode::Point, seed, 100, threads);
+        compare(Mode::Point, seed, 100, threads, Damping::default());
     }
 }
 
 #[test]
 fn whole_gradient_two_compartment() {
     for (seed, threads) in [(11, NeuronThreads::One), (12, NeuronThreads::Trials)] {
-        compare(Mode::TwoCompartment, seed, 100, threads);
+        compare(Mode::TwoCompartment, seed, 100, threads, Damping::default());
+    }
+}
+
+/// A damped adjoint is the specification's too, and another gradient than the exact one.
+#[test]
+fn damped_gradients() {
+    for mode in [Mode::Point, Mode::TwoCompartment] {
+        let of = |recurrent, membrane| {
+            compare(mode, 11, 60, NeuronThreads::default(), Damping { recurrent, membrane }).1
+        };
+        let exact = of(1.0, 1.0);
+        for damped in [of(0.1, 1.0), of(1.0, 0.5), of(0.3, 0.6)] {
+            let d = distance(&damped, &exact);
+            println!("{mode:?}, damped and exact: {d:?}");
+            assert!(d.relative_l2 > 0.01 && d.cosine > 0.3, "{mode:?}: {d:?}");
+        }
     }
 }
 
@@ -256,17 +267,12 @@ fn compare_held(mode: Mode, seed: u64) {
     let circuit = Circuit::random(mode, seed);
     let n_steps = 60;
     let settings = Settings {
-        n_trials: circuit.n_trials,
-        n_steps,
-        window: 0..n_steps,
         steps_between_checkpoints: 20,
-        voltage: VoltagePenalty::default(),
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_weights: LearnWeights::ALL,
         learn_cells: true,
         current: Some(0..n_steps),
         potential_seeds: true,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        ..Settings::new(n_steps, circuit.n_trials)
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
     let draw = |i: usize, k: u32| f64::from(uniform(seed, Stream::Loss, i as u32, 77, k));
@@ -318,7 +324,7 @@ fn compare_held(mode: Mode, seed: u64) {
     check("weights", &weights, &gradient.weights);
     for k in 0..if mode == Mode::Point { 4 } else { 5 } {
         let column = |rows: &[[f64; N_CELL_PARAMETERS]]| rows.iter().map(|r| r[k]).collect::<Vec<f64>>();
-        check(CELL_PARAMETERS[k], &column(&cells), &column(&gradient.theta));
+        check(LEARNABLE[k].name, &column(&cells), &column(&gradient.theta));
     }
     let optimiser =
         Optimiser::new(&simulation, optimiser_settings(circuit.network.cell_models.len())).unwrap();

@@ -8,11 +8,12 @@
 mod common;
 
 use common::small_network::{Case, Draws, kinds};
-use simrun::model::cell::{CELL_PARAMETERS, CellMode, CellState};
+use simrun::model::cell::{CellConstants, CellState};
+use simrun::model::membrane::{AdjointCell, CellMode, LEARNABLE, MembraneConstants, point, two_compartment};
 use simrun::model::real::Dual;
 use simrun::network::{CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, pack_target, target_delay_steps, target_neuron};
 use simrun::reference::{
-    AdjointCell, AdjointPass, Constants, Mode, Parameters, PotentialSeeds, Problem, State, TapeStep, adjoint,
+    AdjointPass, Constants, Mode, Parameters, PotentialSeeds, Problem, State, TapeStep, adjoint,
     adjoint_checkpointed, forward, forward_observed, record, step_forward,
 };
 
@@ -24,7 +25,7 @@ fn learnables(whole: &Parameters<f64>) -> Vec<(&'static str, Parameters<f64>)> {
         ("weights", Parameters { weights: whole.weights.clone(), ..zero.clone() }),
         ("log_scale", Parameters { log_scale: whole.log_scale.clone(), ..zero.clone() }),
     ];
-    for (k, name) in CELL_PARAMETERS.into_iter().enumerate() {
+    for (k, name) in LEARNABLE.into_iter().map(|parameter| parameter.name).enumerate() {
         let only_k = |theta: &[f64; 5]| std::array::from_fn(|i| if i == k { theta[i] } else { 0.0 });
         list.push((name, Parameters { theta: whole.theta.iter().map(only_k).collect(), ..zero.clone() }));
     }
@@ -357,6 +358,20 @@ fn checkpoints_change_no_bit() {
     }
 }
 
+fn point_of(cell: &mut CellConstants<f64>) -> &mut point::Constants<f64> {
+    match &mut cell.membrane {
+        MembraneConstants::Point(constants) => constants,
+        other => panic!("{other:?} is not of a point cell"),
+    }
+}
+
+fn two_compartments_of(cell: &mut CellConstants<f64>) -> &mut two_compartment::Constants<f64> {
+    match &mut cell.membrane {
+        MembraneConstants::TwoCompartment(constants) => constants,
+        other => panic!("{other:?} has not two compartments"),
+    }
+}
+
 /// The dot test sees every term: with any one of them spoiled in the adjoint alone, it fails by far.
 #[test]
 fn dot_test_sees_each_spoiled_term() {
@@ -387,7 +402,7 @@ fn dot_test_sees_each_spoiled_term() {
                 "asc_mean",
                 Box::new(|pass, _| pass.constants.cells.iter_mut().for_each(|c| c.asc_mean = [1.0; 2])),
             ),
-            ("port decay", Box::new(|pass, _| pass.constants.ports[7][1].decay = 1.0)),
+            ("port decay", Box::new(|pass, _| pass.constants.cells[7].port_decay[1] = 1.0)),
             ("gain", Box::new(|pass, _| pass.constants.gain_per_ms.iter_mut().for_each(|g| *g *= 1.001))),
             ("psi", Box::new(|_, tape| tape.iter_mut().for_each(|t| t.out.psi[15..21].fill(0.0)))),
             ("reset", Box::new(|_, tape| tape.iter_mut().for_each(|t| t.out.spiked.fill(false)))),
@@ -399,13 +414,19 @@ fn dot_test_sees_each_spoiled_term() {
             ("pair scale", Box::new(|pass, _| pass.constants.scales.fill(1.0))),
         ];
         if kind.mode == CellMode::Point {
-            spoils.push(("p_uu", Box::new(|pass, _| pass.constants.cells[3].p_uu *= 1.001)));
-            spoils.push(("p_ur", Box::new(|pass, _| pass.constants.ports[3][0].p_ur = 0.0)));
-            spoils.push(("leak slope", Box::new(|pass, _| pass.leak_slopes[3].p_ui = 0.0)));
+            let of = |pass: &mut AdjointPass<'_>, spoil: fn(&mut point::Constants<f64>)| {
+                spoil(point_of(&mut pass.constants.cells[3]));
+            };
+            spoils.push(("p_uu", Box::new(move |pass, _| of(pass, |c| c.propagators.p_uu *= 1.001))));
+            spoils.push(("p_ur", Box::new(move |pass, _| of(pass, |c| c.propagators.ports[0][0] = 0.0))));
+            spoils.push(("leak slope", Box::new(move |pass, _| of(pass, |c| c.by_log_leak.p_ui = 0.0))));
         } else {
-            spoils.push(("coupling", Box::new(|pass, _| pass.constants.cells[3].coupling_ns *= 1.001)));
-            spoils.push(("leak", Box::new(|pass, _| pass.constants.cells[3].leak_ns[1] *= 1.001)));
-            spoils.push(("soma", Box::new(|pass, _| pass.constants.ports[3][0].on_soma ^= true)));
+            let of = |pass: &mut AdjointPass<'_>, spoil: fn(&mut two_compartment::Constants<f64>)| {
+                spoil(two_compartments_of(&mut pass.constants.cells[3]));
+            };
+            spoils.push(("coupling", Box::new(move |pass, _| of(pass, |c| c.coupling_ns *= 1.001))));
+            spoils.push(("leak", Box::new(move |pass, _| of(pass, |c| c.leak_ns[1] *= 1.001))));
+            spoils.push(("soma", Box::new(move |pass, _| of(pass, |c| c.ports[0].on_soma ^= true))));
         }
         let direction = case.direction(4);
         let exact = dual_derivative(&case, &direction, Mode::Hard);

@@ -71,8 +71,8 @@ fn host_struct(name: &str) -> (Vec<Field>, usize) {
             x_low,
             x_high,
             time_ms,
-            pad_0,
-            pad_1,
+            recurrent_damping,
+            membrane_damping,
         }),
         "Update" => host_fields!(UpdateUniform {
             learning_rate,

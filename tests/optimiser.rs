@@ -12,25 +12,17 @@ use simrun::gpu::Gpu;
 use simrun::model::adam::AdamRule;
 use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, pack_target, v1_unit_types};
 use simrun::sim::optimiser::{LearnScales, Learned, Optimiser, OptimiserSettings, WeightRule};
-use simrun::sim::{
-    AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
-};
+use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
 const ADAM: AdamRule = AdamRule { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-8 };
 
 fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
     let settings = Settings {
-        n_trials: circuit.n_trials,
-        n_steps: circuit.n_steps,
-        window: 0..circuit.n_steps,
         steps_between_checkpoints: 10,
         voltage: VoltagePenalty { weight: 1.0, x_low: 0.2, x_high: 1.0 },
         learn_weights: LearnWeights { recurrent: true, lgn: false, background: true },
         learn_cells: true,
-        current: None,
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        ..Settings::new(circuit.n_steps, circuit.n_trials)
     };
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap()

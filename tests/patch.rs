@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use common::{golden_current_steps, golden_file, tables};
 use simrun::gpu::Gpu;
-use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
+use simrun::model::membrane::CellMode;
 use simrun::model::psp::holding_potential_mv;
 use simrun::model::recording::{Synapse, record_current, record_pair, step_current};
 use simrun::network::{CLASSES, CellModel, N_CLASSES, class_is_inhibitory};

@@ -13,12 +13,13 @@ use common::circuit::{self, Mode};
 use naga::back::{self, PipelineConstants, pipeline_constants::process_overrides};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
+use simrun::model::membrane::MEMBRANES;
 use simrun::network::{self, Network, lgn_units};
 use simrun::plan::Plan;
 use simrun::setup;
 use simrun::sim::layout::Layout;
 use simrun::sim::shaders::{
-    EDGE_WORKGROUPS, GATHER_LANES, INCLUDES, KERNELS, MEMBRANES, NEURON_WORKGROUP, assemble, neuron_workgroup,
+    EDGE_WORKGROUPS, GATHER_LANES, INCLUDES, KERNELS, NEURON_WORKGROUP, assemble, neuron_workgroup,
 };
 
 /// Limits of the least adapter that wgpu supports (`wgpu::Limits::default()`).
@@ -37,9 +38,9 @@ fn layouts() -> Vec<Layout> {
             for ports_of in [Mode::Point, Mode::TwoCompartment] {
                 let dynamics = circuit::dynamics(ports_of);
                 let layout = Layout::new(&circuit.network, &dynamics, n_trials, has_current);
-                for two_compartment in [false, true] {
+                for membrane in MEMBRANES {
                     let mut layout = layout.clone();
-                    layout.two_compartment = two_compartment;
+                    layout.membrane = membrane;
                     layout.has_potential_seeds = has_potential_seeds;
                     // Networks have groups or none; a rig has none.
                     layout.n_groups = if has_current && !has_potential_seeds { 16 } else { 0 };
@@ -224,7 +225,8 @@ fn bindings_of_the_67k_scene_fit_the_least_adapter() {
 
 #[test]
 fn every_shader_says_what_it_is_and_every_binding_its_shape() {
-    for (name, text) in KERNELS.iter().chain(INCLUDES).chain(MEMBRANES) {
+    let membranes = MEMBRANES.map(|membrane| (membrane.name, membrane.wgsl));
+    for (name, text) in KERNELS.iter().chain(INCLUDES).chain(&membranes) {
         let first = text.lines().next().unwrap();
         assert!(first.starts_with("// ") && first.len() > 30, "{name} starts with '{first}'");
         let lines: Vec<&str> = text.lines().collect();

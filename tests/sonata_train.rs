@@ -14,7 +14,7 @@ use simrun::gpu::Gpu;
 use simrun::model::rng::{Stream, uniform};
 use simrun::output::spikes::RecordedTrials;
 use simrun::reference::{self, Parameters, Problem};
-use simrun::sim::{LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sim::{LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 use sonata_circuit::{Data, SonataCircuit};
 
 const N_NEURONS: u64 = 24;
@@ -74,17 +74,11 @@ fn the_gradient_under_a_circuits_own_types_is_that_of_the_specification() {
     assert_eq!((network.vocabulary.n_cell_types(), network.vocabulary.class_is_inhibitory.len()), (2, 2));
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let settings = Settings {
-        n_trials: 2,
-        n_steps: N_STEPS,
-        window: 0..N_STEPS,
         steps_between_checkpoints: 11,
         voltage: VoltagePenalty { weight: 30.0, x_low: 0.3, x_high: 0.9 },
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_weights: LearnWeights::ALL,
         learn_cells: true,
-        current: None,
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        ..Settings::new(N_STEPS, 2)
     };
     // The second trial shows the spikes of every other unit.
     let mut masks = vec![0_u32; N_STEPS * N_UNITS as usize];

@@ -14,10 +14,7 @@ use simrun::model::rng::{self, Stream};
 use simrun::network::{Network, Rows, lgn_units, v1_unit_types};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
-use simrun::sim::{
-    LearnWeights, NeuronThreads, Probe, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes,
-    VoltagePenalty,
-};
+use simrun::sim::{LearnWeights, Probe, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes};
 use simrun::stimulus::drive::{Drive, Filters, drive, filters};
 use simrun::stimulus::lgn::{LgnUnit, SCREEN_DEG, rates_hz, units};
 use simrun::stimulus::{Grating, TrialCondition};
@@ -267,17 +264,9 @@ fn drawing(
         second_ix: &filters.second_ix,
     });
     let settings = Settings {
-        n_trials: circuit.n_trials,
-        n_steps: circuit.n_steps,
-        window: 0..circuit.n_steps,
         steps_between_checkpoints,
-        voltage: VoltagePenalty::default(),
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
-        learn_cells: false,
-        current: None,
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        learn_weights: LearnWeights::ALL,
+        ..Settings::new(circuit.n_steps, circuit.n_trials)
     };
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();

@@ -17,27 +17,14 @@ use simrun::model::rng::{Stream, normal_pair, words};
 use simrun::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
 use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_neuron};
 use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
-use simrun::sim::{
-    AdjointReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
-};
+use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes};
 
 /// Pair types of mouse V1.
 const N_PAIR_TYPES: usize = N_SOURCE_TYPES * N_CELL_TYPES;
 
 fn simulation(gpu: &Arc<Gpu>, circuit: &Circuit) -> Simulation {
-    let settings = Settings {
-        n_trials: circuit.n_trials,
-        n_steps: circuit.n_steps,
-        window: 0..circuit.n_steps,
-        steps_between_checkpoints: circuit.n_steps,
-        voltage: VoltagePenalty::default(),
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
-        learn_cells: false,
-        current: None,
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
-    };
+    let settings =
+        Settings { learn_weights: LearnWeights::ALL, ..Settings::new(circuit.n_steps, circuit.n_trials) };
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap()
 }
@@ -49,7 +36,7 @@ fn settings(circuit: &Circuit, weight_rule: WeightRule) -> OptimiserSettings {
         learning_rate: 0.03,
         cell_learning_rate: 0.01,
         scale_learning_rate: 0.01,
-        learn_weights: LearnWeights { recurrent: true, lgn: true, background: true },
+        learn_weights: LearnWeights::ALL,
         clip_norm: None,
         learn_cells: [false; 5],
         cell_bounds: vec![[1.0; 5]; circuit.network.cell_models.len()],

@@ -8,8 +8,8 @@
 mod common;
 
 use common::{run_psp, tables};
-use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
+use simrun::model::membrane::CellMode;
 use simrun::model::psp::{holding_potential_mv, peak, unit_psp, unit_psp_table};
 use simrun::model::recording::{Synapse, record_current, record_pair, step_current};
 use simrun::network::{CLASSES, CellModel, N_CLASSES, class_is_inhibitory};

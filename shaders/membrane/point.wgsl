@@ -28,7 +28,7 @@
         }
 //!part undo
         // A2p: while held out_s is 0, and so is all that comes of it.
-        adj_state[u_s_at] = p_uu * out_s;
+        adj_state[u_s_at] = step.membrane_damping * p_uu * out_s;
         let adj_drive = p_ui * out_s;
         let changed = out_s;
         // A7.

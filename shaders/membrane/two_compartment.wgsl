@@ -61,8 +61,8 @@
         }
         let adj_drive = lam_s;
         let changed = lam_s + lam_d;
-        adj_state[u_s_at] = cap_s * lam_s - out_s;
-        adj_state[u_d_at] = cap_d * lam_d - out_d;
+        adj_state[u_s_at] = step.membrane_damping * (cap_s * lam_s - out_s);
+        adj_state[u_d_at] = step.membrane_damping * (cap_d * lam_d - out_d);
         // A7: the mean conductance is half of that before the step and half of that after it.
 //!for p in SOMA_PORTS
         let half_adj_mean_#p = 0.5 * (lam_s * (drive_mv_#p - mid_s));

@@ -14,7 +14,7 @@ struct Step {
     x_low: f32,              // lower edge of the voltage penalty, units of V_th - E_L
     x_high: f32,             // upper edge
     time_ms: f32,            // start of the step
-    pad_0: u32,
-    pad_1: u32,
+    recurrent_damping: f32,  // factor on what flows back through spikes (A9)
+    membrane_damping: f32,   // factor on what flows back through the membrane (A2)
 }
 @group(0) @binding(0) var<uniform> step: Step;

@@ -15,10 +15,7 @@ use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::NetworkScene;
 use crate::setup::{Built, Given};
 use crate::setup::{InputFactors, scale_inputs};
-use crate::sim::{
-    LearnWeights, NeuronThreads, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, SpikeList,
-    VoltagePenalty,
-};
+use crate::sim::{Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, SpikeList};
 use crate::stimulus::TrialCondition;
 use crate::stimulus::drive;
 use crate::stimulus::lgn::{self, SCREEN_DEG};
@@ -196,17 +193,9 @@ fn settings(dynamics: &Dynamics, n_trials: usize, window: Range<usize>) -> Setti
     let n_steps = window.end;
     let steps_between = (n_steps as f64).sqrt().ceil() as usize;
     Settings {
-        n_trials,
-        n_steps,
         window,
         steps_between_checkpoints: steps_between.max(dynamics.max_delay_steps as usize).min(n_steps),
-        voltage: VoltagePenalty::default(),
-        learn_weights: LearnWeights::default(),
-        learn_cells: false,
-        current: None,
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        ..Settings::new(n_steps, n_trials)
     }
 }
 

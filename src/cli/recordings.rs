@@ -7,7 +7,7 @@ use std::slice;
 
 use serde_json::json;
 use simrun::gpu::Gpu;
-use simrun::model::cell::CellMode;
+use simrun::model::membrane::CellMode;
 use simrun::model::psp::holding_potential_mv;
 use simrun::model::recording::{CurrentRecording, Synapse, record_current, record_pair, step_current};
 use simrun::network::tables::Tables;
@@ -119,22 +119,23 @@ impl CellChoice {
         within("--dt-ms", self.dt_ms, 0.001, 1.0, "ms")?;
         within("--dendrite-fraction", self.dendrite_fraction, 0.01, 0.99, "of the membrane")?;
         within("--coupling-ratio", self.coupling_ratio, 0.01, 1000.0, "leak conductances")?;
-        let (dendrite_fraction, coupling_ratio) = (self.dendrite_fraction, self.coupling_ratio);
-        Ok(match self.mode {
-            Mode::Point => CellMode::Point,
-            Mode::TwoCompartment => CellMode::TwoCompartment { dendrite_fraction, coupling_ratio },
-        })
+        Ok(self.scene(0.0, 0.0).membrane())
     }
 
-    /// The cell's dynamics with the measured kinetics as they are.
-    fn rig(&self, tables: &Tables, e_exc_mv: f64, e_inh_mv: f64) -> Result<Rig> {
+    /// As a scene would name it.
+    fn scene(&self, e_exc_mv: f64, e_inh_mv: f64) -> ModeScene {
         let (dendrite_fraction, coupling_ratio) = (self.dendrite_fraction, self.coupling_ratio);
-        let mode = match self.mode {
+        match self.mode {
             Mode::Point => ModeScene::Point,
             Mode::TwoCompartment => {
                 ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, e_exc_mv, e_inh_mv }
             }
-        };
+        }
+    }
+
+    /// The cell's dynamics with the measured kinetics as they are.
+    fn rig(&self, tables: &Tables, e_exc_mv: f64, e_inh_mv: f64) -> Result<Rig> {
+        let mode = self.scene(e_exc_mv, e_inh_mv);
         let ports = setup::ports(&CellsScene { mode, ports: PortsScene::Exact }, tables);
         Ok(Rig { mode: self.mode()?, ports, dt_ms: self.dt_ms })
     }

@@ -1,8 +1,8 @@
 //! Synaptic kinetics as NEST's `glif_psc_double_alpha` has them: a receptor for each synaptic class, with a fast and a slow alpha.
 
 use crate::model::Dynamics;
-use crate::model::cell::CellMode;
 use crate::model::kinetics::{Kinetics, N_TARGET_TYPES};
+use crate::model::membrane::CellMode;
 use crate::network::N_CLASSES;
 
 /// A receptor of NEST: what a weight of 1 pA does, a fast alpha of peak `scale` and a slow one.
@@ -49,6 +49,7 @@ fn receptor_of(dynamics: &Dynamics, type_ix: usize, class_ix: usize) -> Option<R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Damping;
     use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
     use crate::model::surrogate::Surrogate;
     use crate::network::class_is_inhibitory;
@@ -56,7 +57,7 @@ mod tests {
 
     fn dynamics(mode: CellMode, ports: Ports) -> Dynamics {
         let surrogate = Surrogate { half_width: 0.5, height: 0.1 };
-        Dynamics { mode, dt_ms: 0.25, ports, max_delay_steps: 1, surrogate }
+        Dynamics { mode, dt_ms: 0.25, ports, max_delay_steps: 1, surrogate, damping: Damping::default() }
     }
 
     #[test]

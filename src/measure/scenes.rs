@@ -136,18 +136,18 @@ fn is_of_a_step(name: &str) -> bool {
 }
 
 fn work(layout: &Layout, time: &KernelTime, n_steps: usize) -> Work {
-    let trials = layout.n_trials as u64;
     let plane = layout.plane_words() as u64;
-    let (ports, two) = (2 * layout.n_ports as u64, u64::from(layout.two_compartment));
+    // Potential, after-spike currents, refractory counter, what the membrane has besides, and ports.
+    let state = 4 + layout.membrane.state_planes.len() as u64 + 2 * layout.n_ports as u64;
     let n = time.n_dispatches as u64;
     let n_units = (layout.n_lgn + layout.n_background) as u64;
     let tape = n * layout.tape_words() as u64;
     let words = |words: u64| Work { bytes: 4 * words, ..Work::default() };
     match time.name {
-        // Potentials, after-spike currents, refractory counter and ports, read and written; arrivals; tape.
-        "neuron" => words(n * plane * (2 * (4 + two + ports) + layout.n_classes as u64) + tape),
-        // The same state's adjoint and the penalty, read and written; adj_arrivals written; tape.
-        "neuron adjoint" => words(n * plane * (2 * (4 + two + ports) + layout.n_classes as u64) + tape),
+        // State read and written; arrivals; tape.
+        "neuron" => words(n * plane * (2 * state + layout.n_classes as u64) + tape),
+        // The state's adjoint, with the penalty in place of the counter, read and written; adj_arrivals written; tape.
+        "neuron adjoint" => words(n * plane * (2 * state + layout.n_classes as u64) + tape),
         // Two taps of a unit's filter in each step, and its mask.
         "draw sources" => words(3 * n_steps as u64 * n_units),
         // Masks, from the draw to the step.
@@ -156,7 +156,7 @@ fn work(layout: &Layout, time: &KernelTime, n_steps: usize) -> Work {
         "spread" => Work { n_sums: time.n_events, ..words(2 * time.n_edges) },
         // Target and weight of an edge; the record of its target.
         "gather" => {
-            let record_bytes = 4 * trials as usize;
+            let record_bytes = 16 * layout.record_vec4s();
             Work { n_records: time.n_edges, record_bytes, ..words(2 * time.n_edges) }
         }
         // Target, gradient read and written; of the record at least a part.

@@ -71,6 +71,17 @@ pub struct Ports {
     pub on_soma: Vec<bool>,
 }
 
+/// A port of one cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Port {
+    /// Time constant, ms.
+    pub tau_ms: f64,
+    /// Reversal potential, mV (where synapses open conductances).
+    pub reversal_mv: f64,
+    /// Whether it sits on the soma (where there is a dendrite).
+    pub on_soma: bool,
+}
+
 impl Ports {
     /// The measured kinetics as they are: ports `2 class` (fast) and `2 class + 1` (slow) for every class, 20 in all.
     pub fn exact(kinetics: &KineticsTable, synapses: SynapseKind) -> Self {
@@ -167,6 +178,17 @@ impl Ports {
             let (from, to) = (row(from_class_ix), row(to_class_ix));
             self.coef.copy_within(from..from + self.n_ports, to);
         }
+    }
+
+    /// The ports of the cells of a cell type, `[n_ports]`.
+    pub fn of_cell(&self, cell_type_ix: usize) -> Vec<Port> {
+        let type_ix = self.target_type_of[cell_type_ix];
+        let port = |p: usize| Port {
+            tau_ms: self.tau_ms(type_ix, p),
+            reversal_mv: self.reversal_mv[p],
+            on_soma: self.on_soma[p],
+        };
+        (0..self.n_ports).map(port).collect()
     }
 
     /// Number of cell types.

@@ -4,6 +4,7 @@ pub mod adam;
 pub mod cell;
 pub mod direction_bins;
 pub mod kinetics;
+pub mod membrane;
 mod port_fit;
 pub mod psp;
 pub mod real;
@@ -13,8 +14,8 @@ pub mod surrogate;
 pub mod vocabulary;
 pub mod weight_bins;
 
-use cell::CellMode;
 use kinetics::Ports;
+use membrane::CellMode;
 use surrogate::Surrogate;
 
 /// The dynamics of a network: everything that, with the network's tables, decides its time steps.
@@ -30,4 +31,21 @@ pub struct Dynamics {
     pub max_delay_steps: u32,
     /// Surrogate derivative of the spike.
     pub surrogate: Surrogate,
+    /// What the adjoint is damped by.
+    pub damping: Damping,
+}
+
+/// Factors on what flows back in the adjoint pass; with 1 it is the exact adjoint of the surrogate rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Damping {
+    /// On what reaches a neuron through the spikes that it sent to others (A9), in [0, 1].
+    pub recurrent: f64,
+    /// On what reaches the potentials before a step through those after it (A2), in [0, 1].
+    pub membrane: f64,
+}
+
+impl Default for Damping {
+    fn default() -> Self {
+        Self { recurrent: 1.0, membrane: 1.0 }
+    }
 }

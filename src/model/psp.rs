@@ -9,11 +9,9 @@
 
 use rayon::prelude::*;
 
-use super::cell::{
-    CellMode, CellState, N_CELL_PARAMETERS, advance_membrane, advance_ports, cell_constants, port_constants,
-    resting_state, split_leak,
-};
+use super::cell::{CellState, advance_membrane, advance_ports, cell_constants, resting_state};
 use super::kinetics::Ports;
+use super::membrane::{CellMode, N_CELL_PARAMETERS};
 use super::real::{Dual, Real};
 use super::vocabulary::{CellModel, N_CLASSES, class_is_inhibitory};
 
@@ -52,15 +50,14 @@ pub fn unit_psp(
 ) -> Psp {
     let type_ix = ports.target_type_of[cell.cell_type_ix];
     let theta = [Dual::of(0.0); N_CELL_PARAMETERS];
-    let constants = cell_constants(cell, mode, DT_MS, &theta);
     // Ports that the class does not reach stay at zero: leave them out.
-    let all = port_constants(cell, ports, DT_MS, &theta);
+    let all = ports.of_cell(cell.cell_type_ix);
     let reached: Vec<usize> =
         (0..ports.n_ports).filter(|&p| ports.coef(type_ix, class_ix, p) != 0.0).collect();
     let port_set: Vec<_> = reached.iter().map(|&p| all[p]).collect();
+    let constants = cell_constants(cell, mode, &port_set, DT_MS, &theta);
     let hold_u_mv = Dual::of(hold_mv.map_or(0.0, |v| v - cell.e_l_mv));
-    let (hold_pa, mut state): (Dual, CellState<Dual>) =
-        resting_state(mode, &constants, hold_u_mv, port_set.len());
+    let (hold_pa, mut state): (Dual, CellState<Dual>) = resting_state(&constants, hold_u_mv);
     for (rise, &p) in state.rise.iter_mut().zip(&reached) {
         *rise = Dual::new(0.0, ports.gain_per_ms(type_ix, class_ix, p));
     }
@@ -69,8 +66,8 @@ pub fn unit_psp(
     let mut trace_mv = Vec::with_capacity(n_steps + 1);
     trace_mv.push(0.0);
     for _ in 0..n_steps {
-        let u = advance_membrane(mode, &constants, &port_set, &mut state, DT_MS, hold_pa);
-        advance_ports(&port_set, &mut state, DT_MS, &silence);
+        let u = advance_membrane(&constants, &mut state, DT_MS, hold_pa);
+        advance_ports(&constants, &mut state, DT_MS, &silence);
         trace_mv.push(u.d);
     }
     let (peak_mv, time_to_peak_ms) = peak(&trace_mv, DT_MS);
@@ -86,39 +83,6 @@ pub fn unit_psp_table(cells: &[CellModel], mode: CellMode, ports: &Ports) -> Vec
             (0..N_CLASSES).map(move |c| unit_psp(cell, mode, ports, c, holding_potential_mv(c)).peak_mv.abs())
         })
         .collect()
-}
-
-/// Weight with which a steady bombardment of class `class_ix`, `rate_per_ms` arrivals a millisecond, depolarises the soma on
-/// average as `weight_pa` does in the point model with `point_ports`; None where no weight can.
-///
-/// Conductances lose driving force as they depolarise, so equal unit PSPs do not make equal means. Means over time: an alpha
-/// function of peak 1 has the area e tau; the passive membrane is linear in them.
-pub fn mean_matched_weight(
-    cell: &CellModel,
-    mode: CellMode,
-    ports: &Ports,
-    point_ports: &Ports,
-    class_ix: usize,
-    weight_pa: f64,
-    rate_per_ms: f64,
-) -> Option<f64> {
-    let type_ix = ports.target_type_of[cell.cell_type_ix];
-    let area_ms = |ports: &Ports| -> f64 {
-        let area = |p| ports.coef(type_ix, class_ix, p) * std::f64::consts::E * ports.tau_ms(type_ix, p);
-        (0..ports.n_ports).map(area).sum()
-    };
-    let CellMode::TwoCompartment { dendrite_fraction, coupling_ratio } = mode else {
-        return Some(weight_pa * area_ms(point_ports) / area_ms(ports));
-    };
-    let u_s_mv = weight_pa * rate_per_ms * area_ms(point_ports) / cell.g_ns;
-    let (g_s, g_d, g_c) = split_leak(cell.g_ns, dendrite_fraction, coupling_ratio);
-    // The dendrite drives the soma through g_c; its synaptic conductance drives it towards its reversal potential.
-    let u_d_mv = u_s_mv * (g_s + g_c) / g_c;
-    let reversal_mv = (0..ports.n_ports)
-        .find(|&p| ports.coef(type_ix, class_ix, p) > 0.0)
-        .map_or(0.0, |p| ports.reversal_mv[p] - cell.e_l_mv);
-    let synaptic_ns = (g_d * u_d_mv + g_s * u_s_mv) / (reversal_mv - u_d_mv);
-    (u_d_mv < reversal_mv && rate_per_ms > 0.0).then(|| synaptic_ns / (rate_per_ms * area_ms(ports)))
 }
 
 /// Largest deflection of a trace and its time, from the parabola through the largest sample and its neighbours.
@@ -168,19 +132,19 @@ mod tests {
         let (exc, weight_pa, rate_per_ms) = (9, 8.0, 1.0);
         let mode = CellMode::TwoCompartment { dendrite_fraction: 0.6, coupling_ratio: 3.0 };
         let matched =
-            |weight_pa| mean_matched_weight(&cell, mode, &ports, &point_ports, exc, weight_pa, rate_per_ms);
+            |weight_pa| mode.mean_matched_weight(&cell, &ports, &point_ports, exc, weight_pa, rate_per_ms);
         let weight = matched(weight_pa).unwrap();
         let theta = [0.0; N_CELL_PARAMETERS];
         let settle = |mode, ports: &Ports, weight: f64| {
-            let constants = cell_constants(&cell, mode, DT_MS, &theta);
-            let port_set = port_constants(&cell, ports, DT_MS, &theta);
+            let of_cell = ports.of_cell(cell.cell_type_ix);
+            let constants = cell_constants(&cell, mode, &of_cell, DT_MS, &theta);
             let mut state = CellState::at_rest(ports.n_ports);
             let input: Vec<f64> = (0..ports.n_ports)
                 .map(|p| weight * rate_per_ms * DT_MS * ports.gain_per_ms(0, exc, p))
                 .collect();
             for _ in 0..5000 {
-                advance_membrane(mode, &constants, &port_set, &mut state, DT_MS, 0.0);
-                advance_ports(&port_set, &mut state, DT_MS, &input);
+                advance_membrane(&constants, &mut state, DT_MS, 0.0);
+                advance_ports(&constants, &mut state, DT_MS, &input);
             }
             state.u_s_mv
         };

@@ -1,10 +1,11 @@
 //! Virtual recordings of one cell in f64: a current step, and one synapse (a paired recording).
 
 use super::cell::{
-    CellMode, CellState, N_CELL_PARAMETERS, advance_membrane, advance_ports, cell_constants,
-    count_refractory, port_constants, reset_after_spike, resting_state,
+    CellState, advance_membrane, advance_ports, cell_constants, count_refractory, reset_after_spike,
+    resting_state,
 };
 use super::kinetics::Ports;
+use super::membrane::{CellMode, N_CELL_PARAMETERS};
 use super::psp::peak;
 use super::vocabulary::CellModel;
 
@@ -27,14 +28,14 @@ pub fn record_current(
     n_steps: usize,
     current_pa: impl Fn(usize) -> f64,
 ) -> CurrentRecording {
-    let constants = cell_constants(cell, mode, dt_ms, &[0.0; N_CELL_PARAMETERS]);
+    let constants = cell_constants(cell, mode, &[], dt_ms, &[0.0; N_CELL_PARAMETERS]);
     let mut state = CellState::at_rest(0);
     let rest_mv = cell.e_l_mv;
     let mut recording =
         CurrentRecording { spikes_ms: Vec::new(), v_s_mv: vec![rest_mv], v_d_mv: vec![rest_mv] };
     for n in 0..n_steps {
         let held = state.refractory > 0;
-        let u = advance_membrane(mode, &constants, &[], &mut state, dt_ms, current_pa(n));
+        let u = advance_membrane(&constants, &mut state, dt_ms, current_pa(n));
         if !held && u > constants.threshold_mv {
             reset_after_spike(&constants, &mut state);
             recording.spikes_ms.push((n + 1) as f64 * dt_ms);
@@ -76,12 +77,11 @@ pub fn record_pair(
     dt_ms: f64,
     n_steps: usize,
 ) -> PairRecording {
-    let theta = [0.0; N_CELL_PARAMETERS];
-    let constants = cell_constants(cell, mode, dt_ms, &theta);
-    let set = port_constants(cell, ports, dt_ms, &theta);
+    let of_cell = ports.of_cell(cell.cell_type_ix);
+    let constants = cell_constants(cell, mode, &of_cell, dt_ms, &[0.0; N_CELL_PARAMETERS]);
     let type_ix = ports.target_type_of[cell.cell_type_ix];
     let hold_u_mv = synapse.hold_mv.map_or(0.0, |v_mv| v_mv - cell.e_l_mv);
-    let (hold_pa, mut state) = resting_state(mode, &constants, hold_u_mv, ports.n_ports);
+    let (hold_pa, mut state) = resting_state(&constants, hold_u_mv);
     let hold_dendrite_mv = state.u_d_mv;
     for (p, rise) in state.rise.iter_mut().enumerate() {
         *rise = synapse.weight * ports.gain_per_ms(type_ix, synapse.class_ix, p);
@@ -89,10 +89,10 @@ pub fn record_pair(
     let silence = vec![0.0; ports.n_ports];
     let (mut soma_mv, mut dendrite_mv) = (vec![0.0], vec![0.0]);
     for _ in 0..n_steps {
-        let u = advance_membrane(mode, &constants, &set, &mut state, dt_ms, hold_pa);
+        let u = advance_membrane(&constants, &mut state, dt_ms, hold_pa);
         soma_mv.push(u - hold_u_mv);
         dendrite_mv.push(state.u_d_mv - hold_dendrite_mv);
-        advance_ports(&set, &mut state, dt_ms, &silence);
+        advance_ports(&constants, &mut state, dt_ms, &silence);
     }
     let (peak_mv, time_to_peak_ms) = peak(&soma_mv, dt_ms);
     PairRecording { peak_mv, time_to_peak_ms, soma_mv, dendrite_mv }

@@ -2,7 +2,8 @@
 
 use super::Check;
 use crate::error::Result;
-use crate::scene::{ModeScene, Scene};
+use crate::model::membrane::LEARNABLE;
+use crate::scene::Scene;
 
 impl Check<'_> {
     pub(super) fn surrogate(&self, scene: &Scene) -> Result<()> {
@@ -12,9 +13,16 @@ impl Check<'_> {
 
     pub(super) fn learning(&self, scene: &Scene) -> Result<()> {
         let (learn, optimiser) = (&scene.learn, &scene.optimiser);
-        let coupled = !learn.coupling_conductance || scene.cells.mode != ModeScene::Point;
-        let limit = || "the point model has no coupling conductance to learn".to_owned();
-        self.hold(coupled, "learn.coupling_conductance", true, limit)?;
+        let membrane = scene.cells.mode.membrane().membrane();
+        for (k, parameter) in LEARNABLE.iter().enumerate() {
+            let learned = learn.cell_parameter(parameter.switch).is_some_and(|(learned, _)| learned);
+            let limit = || format!("a membrane with {} has no such parameter", membrane.title);
+            let field = format!("learn.{}", parameter.switch);
+            self.hold(!learned || membrane.learnable.contains(&k), &field, true, limit)?;
+        }
+        let adjoint = &scene.adjoint;
+        self.within("adjoint.recurrent_damping", adjoint.recurrent_damping, 0.0, 1.0, "")?;
+        self.within("adjoint.membrane_damping", adjoint.membrane_damping, 0.0, 1.0, "")?;
         let bounds = &learn.bounds;
         self.above("learn.bounds.leak_conductance_factor", bounds.leak_conductance_factor, 1.0, 10.0, "")?;
         self.above("learn.bounds.threshold_mv", bounds.threshold_mv, 0.0, 20.0, "mV")?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Check;
 use crate::error::Result;
-use crate::scene::{ModeScene, NetworkScene, PortsScene, Scene};
+use crate::scene::{NetworkScene, PortsScene, Scene};
 
 impl Check<'_> {
     pub(super) fn network(&self, scene: &Scene) -> Result<()> {
@@ -63,16 +63,8 @@ impl Check<'_> {
     }
 
     pub(super) fn cells(&self, scene: &Scene) -> Result<()> {
-        if let ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, e_exc_mv, e_inh_mv } =
-            scene.cells.mode
-        {
-            let inside = dendrite_fraction > 0.0 && dendrite_fraction < 1.0;
-            let limit = || "must be above 0 and below 1".to_owned();
-            self.hold(inside, "cells.mode.dendrite_fraction", dendrite_fraction, limit)?;
-            self.above("cells.mode.coupling_ratio", coupling_ratio, 0.0, 1e3, "leak conductances")?;
-            self.within("cells.mode.e_exc_mv", e_exc_mv, -40.0, 100.0, "mV")?;
-            // Unit IPSPs are defined at -55 mV: above -60 mV their driving force is lost.
-            self.within("cells.mode.e_inh_mv", e_inh_mv, -120.0, -60.0, "mV")?;
+        if let Some((field, value, limit)) = scene.cells.mode.fault() {
+            self.hold(false, &format!("cells.mode.{field}"), value, || limit.to_owned())?;
         }
         if let PortsScene::Fitted { n_exc, n_inh_soma, n_inh_dendrite } = scene.cells.ports {
             self.within("cells.ports.n_exc", f64::from(n_exc), 1.0, 8.0, "ports")?;

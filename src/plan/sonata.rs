@@ -16,7 +16,7 @@ impl Check<'_> {
         };
         exists("network.config", &sonata.config)?;
         let mode = || "must be Point: the weights of a SONATA circuit are currents".to_owned();
-        self.hold(scene.cells.mode == ModeScene::Point, "cells.mode", "TwoCompartment", mode)?;
+        self.hold(scene.cells.mode == ModeScene::Point, "cells.mode", scene.cells.mode.name(), mode)?;
         let ports = || "must be Exact: the time courses are those of the circuit's own receptors".to_owned();
         self.hold(scene.cells.ports == PortsScene::Exact, "cells.ports", "Fitted", ports)?;
         for (ix, input) in sonata.inputs.iter().enumerate() {

@@ -3,9 +3,7 @@
 use super::{Check, MAX_TRIALS};
 use crate::error::Result;
 use crate::loss::contrast::check_contrast;
-use crate::scene::{
-    DirectionsScene, ModeScene, NetworkScene, ReportNeuronsScene, ReportVariable, Scene, StartScene,
-};
+use crate::scene::{DirectionsScene, NetworkScene, ReportNeuronsScene, ReportVariable, Scene, StartScene};
 
 /// Longest grey before a batch, ms: many times the slowest decay of a cell.
 const LONGEST_GREY_MS: f64 = 5000.0;
@@ -113,7 +111,8 @@ impl Check<'_> {
         let (dt_ms, duration_ms) = (scene.time.dt_ms, scene.time.duration_ms);
         self.within(&field("interval_ms"), report.interval_ms, dt_ms, duration_ms, "ms (step, duration)")?;
         self.whole_steps(&field("interval_ms"), report.interval_ms, dt_ms)?;
-        let there = report.variable == ReportVariable::SomaPotential || scene.cells.mode != ModeScene::Point;
+        let has_dendrite = scene.cells.mode.membrane().membrane().state_planes.contains(&"U_D");
+        let there = report.variable == ReportVariable::SomaPotential || has_dendrite;
         let limit = || "point cells have no dendrite".to_owned();
         self.hold(there, &field("variable"), "DendritePotential", limit)?;
         match &report.neurons {

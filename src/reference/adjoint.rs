@@ -3,10 +3,8 @@
 use std::ops::Range;
 
 use super::{Constants, Mode, Parameters, Problem, State, Step, step_forward, transmit};
-use crate::model::Dynamics;
-use crate::model::cell::{
-    CellConstants, CellMode, CellState, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
-};
+use crate::model::cell::CellState;
+use crate::model::membrane::{AFTER_SPIKE_1, AdjointCell, N_CELL_PARAMETERS, Seen, THRESHOLD, undo};
 use crate::model::real::{Dual, Real};
 
 /// Derivative of the loss by every learnable parameter: shapes of [`Parameters`].
@@ -116,21 +114,6 @@ fn rebuild_arrivals(
     arrivals
 }
 
-/// Derivative of the loss by the state of one cell in one trial.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdjointCell {
-    /// By the somatic potential, 1/mV.
-    pub u_s: f64,
-    /// By the dendritic potential, 1/mV (two-compartment mode).
-    pub u_d: f64,
-    /// By the after-spike currents, 1/pA.
-    pub asc: [f64; 2],
-    /// By the rise variables, `[n_ports]`.
-    pub rise: Vec<f64>,
-    /// By the conductances, `[n_ports]`.
-    pub g: Vec<f64>,
-}
-
 /// Derivative of the loss by everything that a step ends in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdjointState {
@@ -160,17 +143,6 @@ pub struct AdjointStep {
     pub arrivals: Vec<f64>,
 }
 
-/// Derivatives of a cell model's point-mode propagators by log g.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LeakSlopes {
-    /// Of p_uu.
-    pub p_uu: f64,
-    /// Of p_ui, mV/pA.
-    pub p_ui: f64,
-    /// Of p_ur and p_ug, `[n_ports]`.
-    pub ports: Vec<[f64; 2]>,
-}
-
 /// The adjoint pass on its way from the last step to the first.
 #[derive(Clone, Debug)]
 pub struct AdjointPass<'a> {
@@ -178,8 +150,6 @@ pub struct AdjointPass<'a> {
     pub problem: Problem<'a>,
     /// Constants of the forward step.
     pub constants: Constants<f64>,
-    /// `[n_models]`.
-    pub leak_slopes: Vec<LeakSlopes>,
     /// Derivative by the state after the step that is undone next.
     pub state: AdjointState,
     /// Derivative by the holding currents, `[n_neurons][n_trials]` 1/pA.
@@ -194,7 +164,6 @@ impl<'a> AdjointPass<'a> {
         Self {
             problem: problem.clone(),
             constants: Constants::new(problem, parameters),
-            leak_slopes: leak_slopes(problem, parameters),
             state: AdjointState::at_end(problem),
             hold: vec![0.0; problem.n_cells()],
             gradient: Gradient {
@@ -221,9 +190,10 @@ impl<'a> AdjointPass<'a> {
         AdjointStep { z: adj_z, arrivals: self.state.arrivals[slot].to_vec() }
     }
 
-    /// A9: adj_z of all neurons, and the gradient of the weights of all sources.
+    /// A9: adj_z of all neurons, where what comes back through spikes is damped, and the gradient of the weights of all sources.
     fn gather(&mut self, step: usize, z: &[f64]) -> Vec<f64> {
         let problem = &self.problem;
+        let recurrent = problem.dynamics.damping.recurrent;
         let mut adj_z: Vec<f64> = (0..problem.n_cells()).map(|cell_ix| problem.seed(step, cell_ix)).collect();
         for source_ix in 0..problem.network.n_sources() {
             let class_ix = problem.class_ix(source_ix);
@@ -236,7 +206,7 @@ impl<'a> AdjointPass<'a> {
                     let sent = match unit_ix {
                         Some(unit_ix) => f64::from(u8::from(problem.unit_spikes(step, unit_ix, trial))),
                         None => {
-                            adj_z[cell_ix] += self.constants.weights[edge_ix] * adj_arrivals;
+                            adj_z[cell_ix] += recurrent * self.constants.weights[edge_ix] * adj_arrivals;
                             z[cell_ix]
                         }
                     };
@@ -266,7 +236,7 @@ impl<'a> AdjointPass<'a> {
     fn undo_cell(&mut self, step: usize, neuron_ix: usize, cell_ix: usize, tape: &TapeStep, adj_z: f64) {
         let problem = &self.problem;
         let model_ix = problem.model_ix(neuron_ix);
-        let (cell, ports) = (&self.constants.cells[model_ix], &self.constants.ports[model_ix]);
+        let cell = &self.constants.cells[model_ix];
         let (before, psi) = (&tape.before[cell_ix], tape.out.psi[cell_ix]);
         let (held, spiked) = (tape.out.held[cell_ix], tape.out.spiked[cell_ix]);
         let adj = &mut self.state.cells[cell_ix];
@@ -281,7 +251,7 @@ impl<'a> AdjointPass<'a> {
                 out_s +=
                     problem.voltage_scale() * voltage.slope(tape.out.u_mv[cell_ix] / scale_mv) / scale_mv;
             }
-            grad[1] -= psi * adj_z;
+            grad[THRESHOLD] -= psi * adj_z;
         }
 
         // A2 and A7.
@@ -289,12 +259,10 @@ impl<'a> AdjointPass<'a> {
         for k in 0..2 {
             drive_pa += cell.asc_mean[k] * before.asc_pa[k];
         }
-        let membrane = Membrane { cell, ports, before, held, drive_pa, dt_ms: problem.dynamics.dt_ms };
-        let adj_drive = match problem.dynamics.mode {
-            CellMode::Point => undo_point(&membrane, &self.leak_slopes[model_ix], out_s, adj, grad),
-            CellMode::TwoCompartment { .. } => undo_two_compartments(&membrane, out_s, adj, grad),
-        };
-
+        let seen = Seen { cell, before, held, drive_pa, dt_ms: problem.dynamics.dt_ms };
+        let adj_drive = undo(&seen, out_s, adj, grad);
+        adj.u_s *= problem.dynamics.damping.membrane;
+        adj.u_d *= problem.dynamics.damping.membrane;
         self.hold[cell_ix] += adj_drive;
 
         // A6: through the jump and the decay of the after-spike currents.
@@ -302,7 +270,7 @@ impl<'a> AdjointPass<'a> {
             for k in 0..2 {
                 let mut adj_asc = adj.asc[k];
                 if spiked {
-                    grad[2 + k] += adj_asc;
+                    grad[AFTER_SPIKE_1 + k] += adj_asc;
                     adj_asc *= cell.asc_keep[k];
                 }
                 adj.asc[k] = cell.asc_decay[k] * adj_asc + cell.asc_mean[k] * adj_drive;
@@ -314,16 +282,13 @@ impl<'a> AdjointPass<'a> {
     /// step has been undone.
     pub fn undo_start(&mut self, parameters: &Parameters<f64>) {
         let problem = &self.problem;
-        let Dynamics { mode, dt_ms, .. } = problem.dynamics;
         for k in 0..N_CELL_PARAMETERS {
-            let models = problem.network.cell_models.iter().zip(&parameters.theta);
-            let cells: Vec<CellConstants<Dual>> = models
-                .map(|(model, theta)| {
-                    let mut theta = theta.map(Dual::of);
-                    theta[k].d = 1.0;
-                    cell_constants(model, *mode, *dt_ms, &theta)
-                })
-                .collect();
+            let along_k = parameters.theta.iter().map(|theta| {
+                let mut theta = theta.map(Dual::of);
+                theta[k].d = 1.0;
+                theta
+            });
+            let cells = problem.cell_constants(&along_k.collect::<Vec<_>>());
             for (cell_ix, adj) in self.state.cells.iter().enumerate() {
                 let (hold_pa, start) = problem.held_start(&cells, cell_ix);
                 self.gradient.theta[problem.model_ix(cell_ix / problem.n_trials)][k] +=
@@ -344,106 +309,4 @@ impl<'a> AdjointPass<'a> {
         }
         gradient
     }
-}
-
-/// What the membrane of one cell saw in one step.
-struct Membrane<'a> {
-    cell: &'a CellConstants<f64>,
-    ports: &'a [PortConstants<f64>],
-    before: &'a CellState<f64>,
-    held: bool,
-    drive_pa: f64,
-    dt_ms: f64,
-}
-
-/// A2p and A7 in point mode: from the adjoint of u_s' to that of the state before the step, the gradient by log g, and
-/// the returned adj_drive. While held, out_s is 0 and so is all that comes of it.
-fn undo_point(
-    membrane: &Membrane,
-    slopes: &LeakSlopes,
-    out_s: f64,
-    adj: &mut AdjointCell,
-    grad: &mut [f64; N_CELL_PARAMETERS],
-) -> f64 {
-    let Membrane { cell, ports, before, drive_pa, .. } = membrane;
-    grad[0] += out_s * (slopes.p_uu * before.u_s_mv + slopes.p_ui * drive_pa);
-    adj.u_s = cell.p_uu * out_s;
-    undo_ports(membrane, &vec![0.0; ports.len()], adj);
-    for (p, port) in ports.iter().enumerate() {
-        let [d_ur, d_ug] = slopes.ports[p];
-        grad[0] += out_s * (d_ur * before.rise[p] + d_ug * before.g[p]);
-        adj.rise[p] += port.p_ur * out_s;
-        adj.g[p] += port.p_ug * out_s;
-    }
-    cell.p_ui * out_s
-}
-
-/// A2c and A7 in two-compartment mode. `adj.u_d` is out_d; the returned value is adj_drive.
-fn undo_two_compartments(
-    membrane: &Membrane,
-    out_s: f64,
-    adj: &mut AdjointCell,
-    grad: &mut [f64; N_CELL_PARAMETERS],
-) -> f64 {
-    let Membrane { cell, ports, before, held, drive_pa, dt_ms } = membrane;
-    let ([cap_s, cap_d], [g_s, g_d], g_c) = (cell.capacity_ns, cell.leak_ns, cell.coupling_ns);
-
-    // E2c again, for the potentials at the middle of the step.
-    let (mut a_s, mut a_d) = (cap_s + g_s + g_c, cap_d + g_d + g_c);
-    let (mut b_s, mut b_d) = (cap_s * before.u_s_mv + drive_pa, cap_d * before.u_d_mv);
-    for (p, port) in ports.iter().enumerate() {
-        let next = port.decay * (before.g[p] + dt_ms * before.rise[p]);
-        let mean = (before.g[p] + next) / 2.0;
-        let (a, b) = if port.on_soma { (&mut a_s, &mut b_s) } else { (&mut a_d, &mut b_d) };
-        *a += mean;
-        *b += mean * port.drive_mv;
-    }
-    let det = a_s * a_d - g_c * g_c;
-    let out_d = adj.u_d;
-    let (mid_s, mid_d, lam_s, lam_d) = if *held {
-        (cell.reset_mv, (b_d + g_c * cell.reset_mv) / a_d, 0.0, 2.0 * out_d / a_d)
-    } else {
-        let (mid_s, mid_d) = ((a_d * b_s + g_c * b_d) / det, (a_s * b_d + g_c * b_s) / det);
-        (mid_s, mid_d, 2.0 * (a_d * out_s + g_c * out_d) / det, 2.0 * (a_s * out_d + g_c * out_s) / det)
-    };
-
-    adj.u_s = if *held { 0.0 } else { cap_s * lam_s - out_s };
-    adj.u_d = cap_d * lam_d - out_d;
-    let adj_mean: Vec<f64> = ports
-        .iter()
-        .map(|port| match port.on_soma {
-            true => lam_s * (port.drive_mv - mid_s),
-            false => lam_d * (port.drive_mv - mid_d),
-        })
-        .collect();
-    grad[0] -= lam_s * g_s * mid_s + lam_d * g_d * mid_d;
-    grad[4] += g_c * (lam_s * (mid_d - mid_s) + lam_d * (mid_s - mid_d));
-    undo_ports(membrane, &adj_mean, adj);
-    lam_s
-}
-
-/// A7: through the decay of the ports; `adj_mean` is the adjoint of the mean conductances that the membrane saw.
-fn undo_ports(membrane: &Membrane, adj_mean: &[f64], adj: &mut AdjointCell) {
-    for (p, port) in membrane.ports.iter().enumerate() {
-        let adj_next = adj.g[p] + adj_mean[p] / 2.0;
-        adj.g[p] = port.decay * adj_next + adj_mean[p] / 2.0;
-        adj.rise[p] = port.decay * (adj.rise[p] + membrane.dt_ms * adj_next);
-    }
-}
-
-/// Derivatives of the point-mode propagators by log g, `[n_models]`. These come from dual numbers, as the propagators
-/// themselves are closed formulas; that they are right is for the finite differences of the Taylor test to say.
-fn leak_slopes(problem: &Problem, parameters: &Parameters<f64>) -> Vec<LeakSlopes> {
-    let dynamics = problem.dynamics;
-    let models = problem.network.cell_models.iter().zip(&parameters.theta);
-    models
-        .map(|(model, theta)| {
-            let mut theta = theta.map(|x| Dual::new(x, 0.0));
-            theta[0].d = 1.0;
-            let cell = cell_constants(model, dynamics.mode, dynamics.dt_ms, &theta);
-            let ports = port_constants(model, &dynamics.ports, dynamics.dt_ms, &theta);
-            let ports = ports.iter().map(|port| [port.p_ur.d, port.p_ug.d]).collect();
-            LeakSlopes { p_uu: cell.p_uu.d, p_ui: cell.p_ui.d, ports }
-        })
-        .collect()
 }

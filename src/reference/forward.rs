@@ -82,12 +82,12 @@ fn advance_cell<T: Real>(
     let dynamics = problem.dynamics;
     let cell_ix = neuron_ix * problem.n_trials + trial;
     let model_ix = problem.model_ix(neuron_ix);
-    let (cell, ports) = (&constants.cells[model_ix], &constants.ports[model_ix]);
+    let cell = &constants.cells[model_ix];
     let cell_state = &mut state.cells[cell_ix];
 
     let held = cell_state.refractory > 0;
     let current_pa = T::of(problem.current_pa(step, cell_ix)) + constants.hold_pa[cell_ix];
-    let u_mv = advance_membrane(dynamics.mode, cell, ports, cell_state, dynamics.dt_ms, current_pa);
+    let u_mv = advance_membrane(cell, cell_state, dynamics.dt_ms, current_pa);
 
     let (threshold_mv, scale_mv) = (cell.threshold_mv, cell.threshold_scale_mv);
     let spiked = match mode {
@@ -115,14 +115,14 @@ fn advance_cell<T: Real>(
         count_refractory(cell_state);
     }
 
-    let mut input = vec![T::of(0.0); ports.len()];
+    let mut input = vec![T::of(0.0); cell.port_decay.len()];
     for class_ix in 0..problem.n_classes() {
         let arrived = state.arrivals[problem.ring_ix(step, class_ix, neuron_ix) + trial];
         for (sum, gain) in input.iter_mut().zip(constants.gains(problem, neuron_ix, class_ix)) {
             *sum = *sum + T::of(*gain) * arrived;
         }
     }
-    advance_ports(ports, cell_state, dynamics.dt_ms, &input);
+    advance_ports(cell, cell_state, dynamics.dt_ms, &input);
 
     out.u_mv.push(u_mv);
     out.held.push(held);

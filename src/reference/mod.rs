@@ -12,17 +12,15 @@ mod adjoint;
 mod forward;
 
 pub use adjoint::{
-    AdjointCell, AdjointPass, AdjointState, AdjointStep, Gradient, LeakSlopes, TapeStep, adjoint,
-    adjoint_checkpointed, record,
+    AdjointPass, AdjointState, AdjointStep, Gradient, TapeStep, adjoint, adjoint_checkpointed, record,
 };
 pub use forward::{Forward, State, Step, forward, forward_observed, step_forward, transmit};
 
 use std::ops::Range;
 
 use crate::model::Dynamics;
-use crate::model::cell::{
-    CellConstants, CellState, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants, resting_state,
-};
+use crate::model::cell::{CellConstants, CellState, cell_constants, resting_state};
+use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::model::real::{Dual, Real};
 use crate::network::{Network, target_delay_steps, target_neuron};
 
@@ -185,8 +183,18 @@ impl Problem<'_> {
     /// The current that holds a cell (0 where none does), pA, and the state that it starts from.
     fn held_start<T: Real>(&self, cells: &[CellConstants<T>], cell_ix: usize) -> (T, CellState<T>) {
         let u_mv = self.hold_u_mv.map_or(0.0, |u| u[cell_ix]);
-        let cell = &cells[self.model_ix(cell_ix / self.n_trials)];
-        resting_state(self.dynamics.mode, cell, T::of(u_mv), self.dynamics.ports.n_ports)
+        resting_state(&cells[self.model_ix(cell_ix / self.n_trials)], T::of(u_mv))
+    }
+
+    /// Constants of the cell models with learned offsets, `[n_models]`.
+    fn cell_constants<T: Real>(&self, theta: &[[T; N_CELL_PARAMETERS]]) -> Vec<CellConstants<T>> {
+        let Dynamics { mode, dt_ms, ports, .. } = self.dynamics;
+        let models = self.network.cell_models.iter().zip(theta);
+        models
+            .map(|(cell, theta)| {
+                cell_constants(cell, *mode, &ports.of_cell(cell.cell_type_ix), *dt_ms, theta)
+            })
+            .collect()
     }
 
     /// Current into a cell in a step, pA.
@@ -227,7 +235,7 @@ pub struct Parameters<T> {
     /// Weights before the pair scale, `[n_edges]` nS (two compartments) or pA (point).
     pub weights: Vec<T>,
     /// Offsets of the cell parameters from their measured values, `[n_models]`, in the order of
-    /// [`crate::model::cell::CELL_PARAMETERS`].
+    /// [`crate::model::membrane::LEARNABLE`].
     pub theta: Vec<[T; N_CELL_PARAMETERS]>,
     /// Logarithm of the factor on all weights of a pair type, `[n_pair_types]`.
     pub log_scale: Vec<T>,
@@ -275,8 +283,6 @@ impl Parameters<f64> {
 pub struct Constants<T> {
     /// `[n_models]`.
     pub cells: Vec<CellConstants<T>>,
-    /// `[n_models][n_ports]`.
-    pub ports: Vec<Vec<PortConstants<T>>>,
     /// What one arrival adds to a rise variable (E8), `[n_target_types][n_classes][n_ports]` 1/ms.
     pub gain_per_ms: Vec<f64>,
     /// Weights times their pair scale, `[n_edges]`.
@@ -290,8 +296,7 @@ pub struct Constants<T> {
 impl<T: Real> Constants<T> {
     /// Constants for these parameters.
     pub fn new(problem: &Problem, parameters: &Parameters<T>) -> Self {
-        let Dynamics { mode, dt_ms, ports, .. } = problem.dynamics;
-        let models = || problem.network.cell_models.iter().zip(&parameters.theta);
+        let ports = &problem.dynamics.ports;
         let scales: Vec<T> = parameters.log_scale.iter().map(|s| s.exp()).collect();
         let mut weights = parameters.weights.clone();
         for source_ix in 0..problem.network.n_sources() {
@@ -305,12 +310,10 @@ impl<T: Real> Constants<T> {
                 gain_per_ms.extend((0..ports.n_ports).map(|p| ports.gain_per_ms(type_ix, class_ix, p)));
             }
         }
-        let cells: Vec<_> =
-            models().map(|(cell, theta)| cell_constants(cell, *mode, *dt_ms, theta)).collect();
+        let cells = problem.cell_constants(&parameters.theta);
         Self {
             hold_pa: (0..problem.n_cells()).map(|i| problem.held_start(&cells, i).0).collect(),
             cells,
-            ports: models().map(|(cell, theta)| port_constants(cell, ports, *dt_ms, theta)).collect(),
             gain_per_ms,
             weights,
             scales,

@@ -10,7 +10,7 @@ use crate::evaluate::{mean_similarities, rate_misses};
 use crate::figures::{self, MEASURES};
 use crate::loss::WeightingScene;
 use crate::results::{CellTypeSummary, Comparison, Gradients, StimulusEvaluation};
-use crate::scene::{ModeScene, NetworkScene, PortsScene};
+use crate::scene::{NetworkScene, PortsScene};
 
 /// One line below the run's name.
 pub(super) fn headline(run: &Run) -> String {
@@ -98,13 +98,11 @@ pub(super) fn facts_of(run: &Run) -> Vec<(&'static str, String)> {
     }
     facts.push((
         "cells",
-        match scene.cells.mode {
-            ModeScene::Point => "point".to_owned(),
-            ModeScene::TwoCompartment { .. } => "two compartments".to_owned(),
-        } + match scene.cells.ports {
-            PortsScene::Exact => ", measured kinetics",
-            PortsScene::Fitted { .. } => ", fitted kinetics",
-        },
+        scene.cells.mode.membrane().membrane().title.to_owned()
+            + match scene.cells.ports {
+                PortsScene::Exact => ", measured kinetics",
+                PortsScene::Fitted { .. } => ", fitted kinetics",
+            },
     ));
     facts.push((
         "trials",

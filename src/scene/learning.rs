@@ -39,6 +39,20 @@ pub struct LearnScene {
     pub bounds: BoundsScene,
 }
 
+impl LearnScene {
+    /// Whether the cell parameters of a switch are learned, and their bound.
+    pub fn cell_parameter(&self, switch: &str) -> Option<(bool, f64)> {
+        let bounds = &self.bounds;
+        match switch {
+            "leak_conductance" => Some((self.leak_conductance, bounds.leak_conductance_factor)),
+            "threshold" => Some((self.threshold, bounds.threshold_mv)),
+            "after_spike_amplitudes" => Some((self.after_spike_amplitudes, bounds.after_spike_fraction)),
+            "coupling_conductance" => Some((self.coupling_conductance, bounds.coupling_factor)),
+            _ => None,
+        }
+    }
+}
+
 /// How far learned cell parameters and pair factors may go from their measured values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +67,23 @@ pub struct BoundsScene {
     pub coupling_factor: f64,
     /// The whole factor of a pair type, its types' factors included, within [1 / f, f], f in (1, 100].
     pub pair_scale_factor: f64,
+}
+
+/// Factors on what flows back in the adjoint pass (MODEL.md, Damping). With 1 it is the exact adjoint of the surrogate rule; less
+/// changes what training follows, and keeps it from growing over many steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdjointScene {
+    /// On what flows back to a neuron through the spikes that it sent to others, but not on the gradient of their weights, in [0, 1].
+    pub recurrent_damping: f64,
+    /// On what flows back through the membrane's own decay, from the potentials after a step to those before it, in [0, 1].
+    pub membrane_damping: f64,
+}
+
+impl Default for AdjointScene {
+    fn default() -> Self {
+        Self { recurrent_damping: 1.0, membrane_damping: 1.0 }
+    }
 }
 
 /// The optimiser.
@@ -142,4 +173,33 @@ fn default_save_every() -> u32 {
 
 fn default_save_minutes() -> f64 {
     5.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::membrane::LEARNABLE;
+
+    #[test]
+    fn every_learnable_parameter_has_its_switch_and_bound() {
+        let mut learn = LearnScene {
+            recurrent_weights: true,
+            background_weights: true,
+            lgn_weights: false,
+            leak_conductance: true,
+            threshold: true,
+            after_spike_amplitudes: true,
+            coupling_conductance: true,
+            pair_scale: false,
+            type_scale: false,
+            bounds: BoundsScene::default(),
+        };
+        learn.bounds.threshold_mv = 7.5;
+        for parameter in LEARNABLE {
+            let (learned, bound) = learn.cell_parameter(parameter.switch).unwrap();
+            assert!(learned && bound > 0.0, "{}", parameter.name);
+        }
+        assert_eq!(learn.cell_parameter("threshold"), Some((true, 7.5)));
+        assert_eq!(learn.cell_parameter("mood"), None);
+    }
 }

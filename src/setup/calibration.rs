@@ -14,7 +14,7 @@ use crate::network::tables::sheet::{Row, Sheet};
 use crate::network::tables::{PROBABILITIES, Quantity, Split, Tables};
 use crate::network::{CELL_TYPES, CellModel, Network, target_neuron};
 use crate::plan::Plan;
-use crate::scene::{self, CellsScene, ModeScene, NetworkScene, Scene};
+use crate::scene::{self, CellsScene, NetworkScene, Scene};
 use crate::{Error, Result};
 
 /// Factors of a cell model on the weights of its input.
@@ -162,15 +162,11 @@ impl Calibration {
         let mut other = own.clone();
         other.cells.mode = made_for.cells.mode;
         if discriminant(&other.cells.mode) != discriminant(&own.cells.mode) {
-            let mode = |mode: &ModeScene| match mode {
-                ModeScene::Point => "Point",
-                ModeScene::TwoCompartment { .. } => "TwoCompartment",
-            };
             let limit = format!(
                 "the scene has {}, where a factor means another rate; simrun calibrate makes a table, network.calibration=None does without",
-                mode(&own.cells.mode)
+                own.cells.mode.name()
             );
-            return Err(Error::field(file, "made for cells.mode", mode(&other.cells.mode), limit));
+            return Err(Error::field(file, "made for cells.mode", other.cells.mode.name(), limit));
         }
         if discriminant(&made_for.network) != discriminant(&scene.network) {
             let reason = "was made for another kind of network (built, or read from SONATA files)";

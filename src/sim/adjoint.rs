@@ -9,7 +9,7 @@ use super::shaders::{NEURON_WORKGROUP, assemble};
 use super::{Settings, Simulation};
 use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::N_CELL_PARAMETERS;
 
 /// What an adjoint pass returns; the gradients of the weights stay on the device.
 #[derive(Clone, Debug, PartialEq)]

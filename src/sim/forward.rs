@@ -105,7 +105,8 @@ impl Simulation {
             x_low: s.voltage.x_low as f32,
             x_high: s.voltage.x_high as f32,
             time_ms: (step as f64 * self.dynamics.dt_ms) as f32,
-            ..StepUniform::default()
+            recurrent_damping: self.dynamics.damping.recurrent as f32,
+            membrane_damping: self.dynamics.damping.membrane as f32,
         };
         let mut uniforms: Vec<StepUniform> = (0..s.n_steps).map(|step| uniform(step, 0)).collect();
         for segment in 1..self.n_segments() {

@@ -2,7 +2,8 @@
 
 use super::{PotentialAdjoint, Simulation};
 use crate::error::{Error, Result};
-use crate::model::cell::{CellConstants, CellState, N_CELL_PARAMETERS, cell_constants, resting_state};
+use crate::model::cell::{CellConstants, CellState, cell_constants, resting_state};
+use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::model::real::{Dual, Real};
 
 impl Simulation {
@@ -23,9 +24,8 @@ impl Simulation {
             return Err(Error::Failed("holding potentials do not have the simulation's shape".to_owned()));
         }
         let cells = self.constants(theta);
-        let held: Vec<(f64, CellState<f64>)> = (0..plane)
-            .map(|i| resting_state(self.dynamics.mode, &cells[self.model_of(i)], hold_u_mv[i], 0))
-            .collect();
+        let held: Vec<(f64, CellState<f64>)> =
+            (0..plane).map(|i| resting_state(&cells[self.model_of(i)], hold_u_mv[i])).collect();
         let current: Vec<f32> =
             held.iter().zip(extra_pa).map(|((pa, _), extra)| *pa as f32 + extra).collect();
         self.set_current(&current)?;
@@ -57,7 +57,7 @@ impl Simulation {
             for (i, hold_u_mv) in hold_u_mv.iter().enumerate() {
                 let model = self.model_of(i);
                 let (hold_pa, start): (Dual, CellState<Dual>) =
-                    resting_state(self.dynamics.mode, &cells[model], Dual::of(*hold_u_mv), 0);
+                    resting_state(&cells[model], Dual::of(*hold_u_mv));
                 gradient[model][k] += f64::from(adjoint.current_per_pa[i]) * hold_pa.d
                     + f64::from(adjoint.start_u_d_per_mv[i]) * start.u_d_mv.d;
             }
@@ -71,9 +71,9 @@ impl Simulation {
     }
 
     fn constants<T: Real>(&self, theta: &[[T; N_CELL_PARAMETERS]]) -> Vec<CellConstants<T>> {
+        let (mode, dt_ms) = (self.dynamics.mode, self.dynamics.dt_ms);
+        // What holds a cell does not depend on its ports.
         let models = self.cell_models.iter().zip(theta);
-        models
-            .map(|(cell, theta)| cell_constants(cell, self.dynamics.mode, self.dynamics.dt_ms, theta))
-            .collect()
+        models.map(|(cell, theta)| cell_constants(cell, mode, &[], dt_ms, theta)).collect()
     }
 }

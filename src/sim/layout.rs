@@ -8,12 +8,10 @@ use std::ops::Range;
 
 use super::LearnWeights;
 use crate::model::Dynamics;
-use crate::model::cell::{
-    CellConstants, CellMode, N_CELL_PARAMETERS, PortConstants, cell_constants, port_constants,
-};
+use crate::model::cell::{CellConstants, cell_constants};
 use crate::model::direction_bins::{DIRECTION_BINS_PER_DEG, MAX_LIKE_GROUPS, N_DIRECTION_BINS};
 use crate::model::kinetics::Ports;
-use crate::model::real::Dual;
+use crate::model::membrane::{LEARNABLE, Membrane, N_CELL_PARAMETERS};
 use crate::model::rng::Stream;
 use crate::model::weight_bins::{FIRST_WEIGHT_BIN, N_WEIGHT_BINS};
 use crate::network::{CellModel, Network, Neurons, TARGET_NEURON_BITS};
@@ -37,8 +35,8 @@ pub struct StepUniform {
     pub x_low: f32,
     pub x_high: f32,
     pub time_ms: f32,
-    pub pad_0: u32,
-    pub pad_1: u32,
+    pub recurrent_damping: f32,
+    pub membrane_damping: f32,
 }
 
 /// Uniform of an optimiser step. Twin: `Update` in `shaders/update_weights.wgsl`, which documents the fields.
@@ -137,8 +135,8 @@ pub(super) fn rows_header(
     ]
 }
 
-/// Fields of a cell model in the tables, in order.
-const CELL_FIELDS: [&str; 21] = [
+/// Constants of a cell model in the tables that every membrane has, in order; those of the membrane follow.
+const CELL_FIELDS: [&str; 12] = [
     "THRESHOLD",
     "SCALE",
     "RESET",
@@ -151,19 +149,10 @@ const CELL_FIELDS: [&str; 21] = [
     "ASC_KEEP_2",
     "ASC_AMP_1",
     "ASC_AMP_2",
-    "CAPACITY_S",
-    "CAPACITY_D",
-    "LEAK_S",
-    "LEAK_D",
-    "COUPLING",
-    "P_UU",
-    "P_UI",
-    "DP_UU",
-    "DP_UI",
 ];
 
-/// Fields of a port of a cell model in the tables, in order. DP_*: derivatives by log g.
-const PORT_FIELDS: [&str; 7] = ["DECAY", "P_UR", "P_UG", "DP_UR", "DP_UG", "DRIVE", "ON_SOMA"];
+/// Constants of a port of a cell model that every membrane has; those of the membrane follow.
+const PORT_FIELDS: [&str; 1] = ["DECAY"];
 
 /// Lists in a spikes buffer: chunks of the rows of sources that spiked; neurons with psi not 0.
 const LISTS: [&str; 2] = ["CHUNKS", "ACTIVE"];
@@ -171,10 +160,6 @@ const LISTS: [&str; 2] = ["CHUNKS", "ACTIVE"];
 /// Planes of the seeds, the derivatives of the loss by what it looks at itself: by the spike counts; where it looks at potentials (A11),
 /// the step after which it does, and the derivative by the potential. Behind them lie those by the groups' spikes in each step.
 const SEEDS_PLANES: [&str; 3] = ["COUNT", "POTENTIAL_STEP", "POTENTIAL"];
-
-/// Planes of the adjoint that hold gradients of the cell parameters, in the order of `model::cell::CELL_PARAMETERS`.
-const GRADIENT_PLANES: [&str; N_CELL_PARAMETERS] =
-    ["LOG_LEAK", "THRESHOLD", "AMP_1", "AMP_2", "LOG_COUPLING"];
 
 /// All sizes of a network on the device.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,8 +180,8 @@ pub struct Layout {
     pub n_ports: usize,
     /// Whether neurons get an injected current.
     pub has_current: bool,
-    /// Whether the membrane has two compartments.
-    pub two_compartment: bool,
+    /// What the membrane has.
+    pub membrane: &'static Membrane,
     /// Whether neurons start held at a potential and the loss looks at potentials (A11).
     pub has_potential_seeds: bool,
     /// Groups of neurons whose spikes are counted in every step, 0 to 32.
@@ -232,7 +217,7 @@ impl Layout {
             n_models: network.cell_models.len(),
             n_ports: dynamics.ports.n_ports,
             has_current,
-            two_compartment: matches!(dynamics.mode, CellMode::TwoCompartment { .. }),
+            membrane: dynamics.mode.membrane(),
             has_potential_seeds: false,
             n_groups: 0,
             n_chunks: network.rows.offsets.windows(2).map(|row| n_chunks(row[1] - row[0])).sum(),
@@ -320,9 +305,7 @@ impl Layout {
     /// Names of the state's planes before the ports.
     fn state_planes(&self) -> Vec<&'static str> {
         let mut planes = vec!["COUNT", "U_S", "ASC_1", "ASC_2", "REFRACTORY"];
-        if self.two_compartment {
-            planes.push("U_D");
-        }
+        planes.extend(self.membrane.state_planes);
         if self.has_current {
             planes.push("CURRENT");
         }
@@ -339,13 +322,13 @@ impl Layout {
         self.state_planes().iter().position(|p| *p == name).map(|plane| plane * self.plane_words())
     }
 
-    fn tape_planes(&self) -> &'static [&'static str] {
-        if self.two_compartment { &["U_S", "MID_S", "MID_D", "A_S", "A_D"] } else { &["U_S", "DU_DLOG_G"] }
+    fn tape_planes(&self) -> Vec<&'static str> {
+        ["U_S"].iter().chain(self.membrane.tape_planes).copied().collect()
     }
 
-    /// First word of a plane of the tape.
-    pub(super) fn tape_plane(&self, name: &str) -> usize {
-        self.tape_planes().iter().position(|p| *p == name).unwrap_or(0) * self.plane_words()
+    /// First word of a plane of the tape, if it has it.
+    pub(super) fn tape_plane(&self, name: &str) -> Option<usize> {
+        self.tape_planes().iter().position(|p| *p == name).map(|plane| plane * self.plane_words())
     }
 
     /// Words of the tape of one step.
@@ -356,13 +339,11 @@ impl Layout {
     /// Planes of the adjoint before the ports: the state's, then the penalty's value, then the gradients.
     fn adjoint_planes(&self) -> Vec<&'static str> {
         let mut planes = vec!["U_S", "ASC_1", "ASC_2", "VOLTAGE_LOSS"];
-        if self.two_compartment {
-            planes.push("U_D");
-        }
+        planes.extend(self.membrane.state_planes);
         if self.has_potential_seeds {
             planes.push("CURRENT");
         }
-        planes.extend(GRADIENT_PLANES);
+        planes.extend(LEARNABLE.iter().map(|parameter| parameter.plane));
         planes
     }
 
@@ -416,9 +397,9 @@ impl Layout {
         self.adjoint_plane("VOLTAGE_LOSS").unwrap_or(0)
     }
 
-    /// First word of the gradient planes, which lie one after the other in the order of `CELL_PARAMETERS`.
+    /// First word of the gradient planes, which lie one after the other in the order of [`LEARNABLE`].
     pub fn gradient_planes(&self) -> usize {
-        (self.adjoint_planes().len() - GRADIENT_PLANES.len()) * self.plane_words()
+        (self.adjoint_planes().len() - LEARNABLE.len()) * self.plane_words()
     }
 
     /// Words of the ring of arrivals.
@@ -456,6 +437,12 @@ impl Layout {
         self.spikes_mask() + self.n_sources() + self.n_neurons
     }
 
+    fn cell_fields(&self) -> Vec<&'static str> {
+        CELL_FIELDS.iter().chain(self.membrane.cell_fields).copied().collect()
+    }
+    fn port_fields(&self) -> Vec<&'static str> {
+        PORT_FIELDS.iter().chain(self.membrane.port_fields).copied().collect()
+    }
     fn table_neurons(&self) -> usize {
         0
     }
@@ -476,11 +463,11 @@ impl Layout {
         self.table_gains() + self.n_target_types * self.n_classes * self.n_ports
     }
     fn table_ports(&self) -> usize {
-        self.table_cells() + self.n_models * CELL_FIELDS.len()
+        self.table_cells() + self.n_models * self.cell_fields().len()
     }
     /// First word of the preferred direction of each neuron, deg.
     pub(super) fn table_angles(&self) -> usize {
-        self.table_ports() + self.n_models * self.n_ports * PORT_FIELDS.len()
+        self.table_ports() + self.n_models * self.n_ports * self.port_fields().len()
     }
     /// First word of the masks of the groups of each neuron, behind everything else.
     pub fn table_groups(&self) -> usize {
@@ -530,8 +517,8 @@ impl Layout {
         number("CHUNK_EDGES", CHUNK_EDGES);
         number("ROWS_HEADER", ROWS_HEADER);
         number("ROWS_OF_NEURONS", RowKind::Neurons as usize);
-        number("CELL_STRIDE", CELL_FIELDS.len());
-        number("PORT_STRIDE", PORT_FIELDS.len());
+        number("CELL_STRIDE", self.cell_fields().len());
+        number("PORT_STRIDE", self.port_fields().len());
         number("SPIKES_COUNTS", 0);
         number("SPIKES_MASK", self.spikes_mask());
         number("SPIKES_HELD", self.spikes_mask() + self.n_sources());
@@ -550,10 +537,10 @@ impl Layout {
             number(&format!("{prefix}_PORTS"), names.len());
         };
         enumerate("STATE", &self.state_planes());
-        enumerate("TAPE", self.tape_planes());
+        enumerate("TAPE", &self.tape_planes());
         enumerate("ADJ", &self.adjoint_planes());
-        enumerate("CELL", &CELL_FIELDS);
-        enumerate("PORT", &PORT_FIELDS);
+        enumerate("CELL", &self.cell_fields());
+        enumerate("PORT", &self.port_fields());
         enumerate("LIST", &LISTS);
         enumerate("ROWS", &ROW_FIELDS);
         enumerate("SEEDS", self.seeds_planes());
@@ -573,11 +560,6 @@ impl Layout {
         let _ = writeln!(text, "const SURROGATE_HALF_WIDTH: f32 = {:?};", self.half_width as f32);
         let _ = writeln!(text, "const SURROGATE_HEIGHT: f32 = {:?};", self.height as f32);
         text
-    }
-
-    /// Name of the membrane's file in `shaders/membrane/`.
-    pub fn membrane(&self) -> &'static str {
-        if self.two_compartment { "two_compartment" } else { "point" }
     }
 
     /// The numbers for which `//!for` repeats a block of a kernel ([`super::shaders`]); `of` is the number of the outer block.
@@ -645,15 +627,14 @@ impl Layout {
         dynamics: &Dynamics,
         theta: &[[f64; N_CELL_PARAMETERS]],
     ) -> Vec<u32> {
-        let mut cells = Vec::new();
-        let mut ports = Vec::new();
+        let (mut cells, mut ports) = (Vec::new(), Vec::new());
         for (model, theta) in cell_models.iter().zip(theta) {
-            // Derivatives by log g ride along as dual numbers.
-            let mut dual = theta.map(|x| Dual::new(x, 0.0));
-            dual[0].d = 1.0;
-            cells.extend(cell_words(&cell_constants(model, dynamics.mode, dynamics.dt_ms, &dual)));
-            for port in port_constants(model, &dynamics.ports, dynamics.dt_ms, &dual) {
-                ports.extend(port_words(&port));
+            let of_cell = dynamics.ports.of_cell(model.cell_type_ix);
+            let constants = cell_constants(model, dynamics.mode, &of_cell, dynamics.dt_ms, theta);
+            cells.extend(cell_words(&constants));
+            for (p, decay) in constants.port_decay.iter().enumerate() {
+                ports.push(bits(*decay));
+                ports.extend(constants.membrane.port_words(p).into_iter().map(bits));
             }
         }
         cells.extend(ports);
@@ -677,40 +658,20 @@ fn bits(x: f64) -> u32 {
     (x as f32).to_bits()
 }
 
-fn cell_words(c: &CellConstants<Dual>) -> [u32; CELL_FIELDS.len()] {
-    [
-        bits(c.threshold_mv.v),
-        bits(c.threshold_scale_mv),
-        bits(c.reset_mv),
-        bits(f64::from(c.refractory_steps)),
-        bits(c.asc_mean[0]),
-        bits(c.asc_mean[1]),
-        bits(c.asc_decay[0]),
-        bits(c.asc_decay[1]),
-        bits(c.asc_keep[0]),
-        bits(c.asc_keep[1]),
-        bits(c.asc_amp_pa[0].v),
-        bits(c.asc_amp_pa[1].v),
-        bits(c.capacity_ns[0]),
-        bits(c.capacity_ns[1]),
-        bits(c.leak_ns[0].v),
-        bits(c.leak_ns[1].v),
-        bits(c.coupling_ns.v),
-        bits(c.p_uu.v),
-        bits(c.p_ui.v),
-        bits(c.p_uu.d),
-        bits(c.p_ui.d),
-    ]
-}
-
-fn port_words(p: &PortConstants<Dual>) -> [u32; PORT_FIELDS.len()] {
-    [
-        bits(p.decay),
-        bits(p.p_ur.v),
-        bits(p.p_ug.v),
-        bits(p.p_ur.d),
-        bits(p.p_ug.d),
-        bits(p.drive_mv),
-        bits(f64::from(u8::from(p.on_soma))),
-    ]
+fn cell_words(c: &CellConstants<f64>) -> impl Iterator<Item = u32> {
+    let own: [f64; CELL_FIELDS.len()] = [
+        c.threshold_mv,
+        c.threshold_scale_mv,
+        c.reset_mv,
+        f64::from(c.refractory_steps),
+        c.asc_mean[0],
+        c.asc_mean[1],
+        c.asc_decay[0],
+        c.asc_decay[1],
+        c.asc_keep[0],
+        c.asc_keep[1],
+        c.asc_amp_pa[0],
+        c.asc_amp_pa[1],
+    ];
+    own.into_iter().chain(c.membrane.cell_words()).map(bits)
 }

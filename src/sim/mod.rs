@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Dynamics;
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::network::{CellModel, Network, target_delay_steps};
 
 pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
@@ -60,6 +60,11 @@ pub struct LearnWeights {
     pub background: bool,
 }
 
+impl LearnWeights {
+    /// All weights.
+    pub const ALL: Self = Self { recurrent: true, lgn: true, background: true };
+}
+
 /// What a simulation is told beside its network and dynamics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -87,6 +92,25 @@ pub struct Settings {
     pub groups: Vec<u32>,
     /// How many threads share a neuron.
     pub neuron_threads: NeuronThreads,
+}
+
+impl Settings {
+    /// For a batch of `n_trials` trials of `n_steps` steps, all of them counted and taped, without a current, and with nothing learned.
+    pub fn new(n_steps: usize, n_trials: usize) -> Self {
+        Self {
+            n_trials,
+            n_steps,
+            window: 0..n_steps,
+            steps_between_checkpoints: n_steps,
+            voltage: VoltagePenalty::default(),
+            learn_weights: LearnWeights::default(),
+            learn_cells: false,
+            current: None,
+            potential_seeds: false,
+            groups: Vec::new(),
+            neuron_threads: NeuronThreads::default(),
+        }
+    }
 }
 
 /// How many threads share a neuron in its kernels. It changes the order in which cell gradients and the voltage penalty are summed over trials,
@@ -187,7 +211,7 @@ impl Simulation {
         &self.settings
     }
 
-    /// Sets the learned offsets of the cell models, `[n_models]`, in the order of `model::cell::CELL_PARAMETERS`.
+    /// Sets the learned offsets of the cell models, `[n_models]`, in the order of `model::membrane::LEARNABLE`.
     pub fn set_cell_parameters(&mut self, theta: &[[f64; N_CELL_PARAMETERS]]) {
         let words = self.layout.cell_tables(&self.cell_models, &self.dynamics, theta);
         self.device.tables.write(self.layout.table_cells(), &words);

@@ -16,7 +16,7 @@ use super::{AdjointReport, LearnWeights, Simulation};
 use crate::error::{Error, Result};
 use crate::gpu::{BindGroup, Buffer, Kernel, PassRecord};
 use crate::model::adam::AdamRule;
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::{LEARNABLE, N_CELL_PARAMETERS};
 
 pub use scales::LearnScales;
 
@@ -46,7 +46,7 @@ pub struct OptimiserSettings {
     pub learn_weights: LearnWeights,
     /// Limit on the norm of the weights' gradient.
     pub clip_norm: Option<f64>,
-    /// Which cell parameters are learned, in the order of `model::cell::CELL_PARAMETERS`.
+    /// Which cell parameters are learned, in the order of `model::membrane::LEARNABLE`.
     pub learn_cells: [bool; N_CELL_PARAMETERS],
     /// How far each cell parameter may go from its measured value, `[n_models]`, >= 0.
     pub cell_bounds: Vec<[f64; N_CELL_PARAMETERS]>,
@@ -268,7 +268,7 @@ impl Optimiser {
         })
     }
 
-    /// Offsets of the cell models learned so far, `[n_models]`, in the order of `model::cell::CELL_PARAMETERS`.
+    /// Offsets of the cell models learned so far, `[n_models]`, in the order of `model::membrane::LEARNABLE`.
     pub fn cell_parameters(&self) -> &[[f64; N_CELL_PARAMETERS]] {
         &self.learned.cell_parameters
     }
@@ -322,7 +322,7 @@ impl Optimiser {
 
     /// Unit of the step of a cell parameter: the offset forms are in mV and pA, so it is a share of how far they may go.
     fn cell_unit(&self, model: usize, k: usize) -> f64 {
-        if matches!(k, 0 | 4) { 1.0 } else { self.settings.cell_bounds[model][k] }
+        if LEARNABLE[k].is_log() { 1.0 } else { self.settings.cell_bounds[model][k] }
     }
 
     fn step_cells(&mut self, gradient: &[[f64; N_CELL_PARAMETERS]], t: u32, rate_factor: f64) -> f64 {

@@ -80,11 +80,8 @@ impl Recorder {
 
     fn new(simulation: &Simulation, probe: &Probe) -> Result<Self> {
         let layout = &simulation.layout;
-        let planes = match (probe.neurons.is_empty(), layout.two_compartment) {
-            (true, _) => vec![],
-            (false, true) => vec![layout.tape_plane("U_S"), layout.tape_plane("MID_D")],
-            (false, false) => vec![layout.tape_plane("U_S")],
-        };
+        let recorded = if probe.neurons.is_empty() { &[][..] } else { &["U_S", "MID_D"] };
+        let planes: Vec<usize> = recorded.iter().filter_map(|name| layout.tape_plane(name)).collect();
         let words = probe.neurons.len() * layout.n_trials;
         let n_masks = if probe.sources { layout.n_sources() } else { layout.n_neurons };
         let step_words = n_masks + planes.len() * words;

@@ -1,7 +1,7 @@
 //! The WGSL sources and their assembly: the constants of the layout in front, then the kernel with its `//!` lines carried out.
 //!
 //! - `//!include FILE` puts in another file.
-//! - `//!membrane PART` puts in a part of the membrane's file: the lines after its `//!part PART`, up to the next part.
+//! - `//!membrane PART` puts in a part of the membrane's file in `shaders/membrane/`: the lines after its `//!part PART`, up to the next.
 //! - `//!for p in LIST` .. `//!end` repeats the lines between for every number of a list of the layout, with the number in place of
 //!   `#p`. `//!for p in LIST of c` takes the list that belongs to the number of an outer block. So what a network has several of
 //!   (ports, classes, pieces of a record) stands in a kernel as straight-line text: no loop, no array, and no gain that is zero.
@@ -59,9 +59,6 @@ pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/structure",
 ];
 
-/// The membranes, by the names of [`Layout::membrane`]; each has its parts of the neuron kernels.
-pub const MEMBRANES: &[(&str, &str)] = sources!["membrane/point", "membrane/two_compartment"];
-
 fn failed(reason: String) -> Error {
     Error::Device { context: "assembling a kernel".to_owned(), reason }
 }
@@ -90,8 +87,7 @@ fn include(
         if let Some(path) = line.strip_prefix("//!include ") {
             include(find(INCLUDES, path.trim().trim_end_matches(".wgsl"))?.lines(), layout, lines)?;
         } else if let Some(part) = line.strip_prefix("//!membrane ") {
-            let membrane = find(MEMBRANES, &format!("membrane/{}", layout.membrane()))?;
-            lines.extend(membrane_part(membrane, part.trim())?);
+            lines.extend(membrane_part(layout.membrane.wgsl, part.trim())?);
         } else {
             lines.push(line);
         }

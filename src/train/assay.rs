@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::loss::electrophysiology::{MeasuredPair, log_peaks, log_statistics};
 use crate::loss::statistics::Quantiles;
-use crate::model::Dynamics;
-use crate::model::cell::N_CELL_PARAMETERS;
 use crate::model::kinetics::Ports;
+use crate::model::membrane::{N_CELL_PARAMETERS, THRESHOLD};
 use crate::model::psp::{holding_potential_mv, unit_psp};
 use crate::model::rng::{Stream, uniform_f64, words};
+use crate::model::{Damping, Dynamics};
 use crate::network::tables::{PROBABILITIES, Tables};
 use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, Network, Neurons, Rows, pack_target, target_delay_steps,
@@ -26,10 +26,7 @@ use crate::plan::Plan;
 use crate::results::PairErrors;
 use crate::scene::{CellsScene, PortsScene};
 use crate::setup;
-use crate::sim::{
-    EdgeSample, LearnWeights, NeuronThreads, PotentialSeeds, Probe, Settings, Simulation, SourceSpikes,
-    VoltagePenalty,
-};
+use crate::sim::{EdgeSample, LearnWeights, PotentialSeeds, Probe, Settings, Simulation, SourceSpikes};
 
 /// Length of a recording after the spike, ms.
 const RECORDING_MS: f64 = 50.0;
@@ -37,8 +34,6 @@ const RECORDING_MS: f64 = 50.0;
 const STIMULUS_PA: f32 = 1e6;
 /// What puts the threshold of the recorded cells out of reach, mV.
 const OUT_OF_REACH_MV: f64 = 1e3;
-/// Index of the threshold in `model::cell::CELL_PARAMETERS`.
-const THRESHOLD: usize = 1;
 /// Trials: without and with the spike.
 const N_TRIALS: usize = 2;
 /// Most steps that are kept on the device at once.
@@ -101,6 +96,8 @@ impl Assay {
         let n_pairs = last.places.end;
         let n_neurons = network.neurons.len();
         let n_edges = network.rows.offsets[n_neurons] as usize;
+        // In the rig no spike is sent on and nothing grows: its adjoint is exact.
+        let dynamics = &Dynamics { damping: Damping::default(), ..dynamics.clone() };
         let settings = rig_settings(simulation.settings(), dynamics);
         let rig =
             Simulation::new(gpu, &rig_network(network, n_pairs), dynamics, SourceSpikes::None, settings)?;
@@ -315,17 +312,12 @@ impl Assay {
 fn rig_settings(of_network: &Settings, dynamics: &Dynamics) -> Settings {
     let n_steps = 1 + (RECORDING_MS / dynamics.dt_ms).round() as usize;
     Settings {
-        n_trials: N_TRIALS,
-        n_steps,
-        window: 0..n_steps,
         steps_between_checkpoints: SEGMENT_STEPS.max(dynamics.max_delay_steps as usize).min(n_steps),
-        voltage: VoltagePenalty::default(),
         learn_weights: LearnWeights { recurrent: true, ..LearnWeights::default() },
         learn_cells: of_network.learn_cells,
         current: Some(0..n_steps),
         potential_seeds: true,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        ..Settings::new(n_steps, N_TRIALS)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::loss::groups::PopulationCounts;
 use crate::loss::targets::FunctionTargets;
 use crate::loss::voltage::VOLTAGE;
 use crate::loss::{Loss, Needs, Responses, Seeds, Seen, Terms, TrialKind, WeightingScene};
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::network::{NodeNames, Vocabulary};
 use crate::plan::Plan;
 use crate::results::{Gradients, PhaseMs, StepMetrics, TermGradient};

@@ -3,13 +3,13 @@
 use crate::error::Result;
 use crate::model::Dynamics;
 use crate::model::adam::AdamRule;
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::{LEARNABLE, N_CELL_PARAMETERS};
 use crate::network::CellModel;
 use crate::plan::Plan;
-use crate::scene::{BoundsScene, LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
+use crate::scene::{LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
 use crate::setup;
 use crate::sim::optimiser::{LearnScales, OptimiserSettings, WeightRule};
-use crate::sim::{LearnWeights, NeuronThreads, Settings, VoltagePenalty};
+use crate::sim::{LearnWeights, Settings, VoltagePenalty};
 
 /// Settings of the simulation.
 pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
@@ -28,24 +28,19 @@ pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
         x_high: v.x_high,
     });
     Ok(Settings {
-        n_trials: plan.n_trials as usize,
-        n_steps,
         window: plan.analysis_start_step as usize..n_steps,
         steps_between_checkpoints: setup::steps_between_checkpoints(plan, dynamics)?,
         voltage,
         learn_weights: weights,
         learn_cells: learn_cells(learn).contains(&true),
         current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
-        potential_seeds: false,
-        groups: Vec::new(),
-        neuron_threads: NeuronThreads::default(),
+        ..Settings::new(n_steps, plan.n_trials as usize)
     })
 }
 
-/// Which cell parameters are learned, in the order of `model::cell::CELL_PARAMETERS`.
+/// Which cell parameters are learned, in the order of `model::membrane::LEARNABLE`.
 fn learn_cells(learn: &LearnScene) -> [bool; N_CELL_PARAMETERS] {
-    let amplitudes = learn.after_spike_amplitudes;
-    [learn.leak_conductance, learn.threshold, amplitudes, amplitudes, learn.coupling_conductance]
+    LEARNABLE.map(|parameter| learn.cell_parameter(parameter.switch).is_some_and(|(learned, _)| learned))
 }
 
 /// Settings of the optimiser of a network with these cell models and like-to-like pair types.
@@ -73,7 +68,7 @@ pub(super) fn optimiser_settings(
         },
         clip_norm: optimiser.clip_norm,
         learn_cells: learn_cells(learn),
-        cell_bounds: models.iter().map(|model| cell_bounds(model, &learn.bounds)).collect(),
+        cell_bounds: models.iter().map(|model| cell_bounds(model, learn)).collect(),
         learn_scales: LearnScales { pairs: learn.pair_scale, types: learn.type_scale },
         log_scale_bound: learn.bounds.pair_scale_factor.ln(),
         structure: plan.scene.losses.needs().weights,
@@ -81,14 +76,9 @@ pub(super) fn optimiser_settings(
     }
 }
 
-/// How far each learned form of a cell's parameters may go, in the order of `model::cell::CELL_PARAMETERS`.
-fn cell_bounds(model: &CellModel, bounds: &BoundsScene) -> [f64; N_CELL_PARAMETERS] {
-    let [amplitude_1, amplitude_2] = model.asc_amp_pa.map(|amp| bounds.after_spike_fraction * amp.abs());
-    [
-        bounds.leak_conductance_factor.ln(),
-        bounds.threshold_mv,
-        amplitude_1,
-        amplitude_2,
-        bounds.coupling_factor.ln(),
-    ]
+/// How far each learned form of a cell's parameters may go, in the order of `model::membrane::LEARNABLE`.
+fn cell_bounds(model: &CellModel, learn: &LearnScene) -> [f64; N_CELL_PARAMETERS] {
+    LEARNABLE.map(|parameter| {
+        learn.cell_parameter(parameter.switch).map_or(0.0, |(_, bound)| parameter.reach(bound, model))
+    })
 }

@@ -18,9 +18,7 @@ use crate::plan::{MAX_TRIALS, Plan};
 use crate::results::{CellTypeSummary, StimulusEvaluation};
 use crate::scene::NetworkScene;
 use crate::setup::{self, Built};
-use crate::sim::{
-    LearnWeights, NeuronThreads, Probe, Recording, Settings, Simulation, SourceSpikes, VoltagePenalty,
-};
+use crate::sim::{Probe, Recording, Settings, Simulation, SourceSpikes};
 use crate::stimulus::frames::Footage;
 use crate::stimulus::lgn::{LgnUnit, SCREEN_DEG};
 use crate::stimulus::movie::{self, Placement, SourceRates, Timing, View};
@@ -252,17 +250,9 @@ impl<'a> Stage<'a> {
     fn settings(&self, n_trials: usize, n_steps: usize, first_counted: usize) -> Settings {
         let steps_between = (n_steps as f64).sqrt().ceil() as usize;
         Settings {
-            n_trials,
-            n_steps,
             window: first_counted..n_steps,
             steps_between_checkpoints: steps_between.max(self.dynamics.max_delay_steps as usize).min(n_steps),
-            voltage: VoltagePenalty::default(),
-            learn_weights: LearnWeights::default(),
-            learn_cells: false,
-            current: None,
-            potential_seeds: false,
-            groups: Vec::new(),
-            neuron_threads: NeuronThreads::default(),
+            ..Settings::new(n_steps, n_trials)
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A small random circuit over all cell types, with LGN and background units that spike at random: dense enough in
 //! spikes, held steps and non-zero psi to exercise every path of forward and adjoint pass.
 
-use simrun::model::Dynamics;
-use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{PortCounts, Ports, SynapseKind};
+use simrun::model::membrane::CellMode;
 use simrun::model::rng::{Stream, uniform, word};
 use simrun::model::surrogate::Surrogate;
+use simrun::model::{Damping, Dynamics};
 use simrun::network::{
     CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, SOURCE_TYPE_LGN, class_is_inhibitory,
     pack_target, v1_unit_types,
@@ -91,7 +91,7 @@ pub(crate) fn dynamics(mode: Mode) -> Dynamics {
     };
     let max_delay_steps = tables.max_delay_steps(DT_MS);
     let surrogate = Surrogate { half_width: 0.6, height: 0.4 };
-    Dynamics { mode: cell_mode, dt_ms: DT_MS, ports, max_delay_steps, surrogate }
+    Dynamics { mode: cell_mode, dt_ms: DT_MS, ports, max_delay_steps, surrogate, damping: Damping::default() }
 }
 
 fn network(mode: Mode, seed: u64) -> Network {

@@ -12,9 +12,7 @@ use simrun::model::adam::AdamRule;
 use simrun::model::rng::{Stream, uniform};
 use simrun::network::{CELL_TYPES, N_CELL_TYPES, Network, Neurons, Rows, pack_target, v1_unit_types};
 use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
-use simrun::sim::{
-    ForwardReport, LearnWeights, NeuronThreads, Settings, Simulation, SourceSpikes, VoltagePenalty,
-};
+use simrun::sim::{ForwardReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
 use super::common;
 use super::common::circuit::{Mode, dynamics, set_table_delays};
@@ -116,17 +114,11 @@ impl Bench {
         groups: Vec<u32>,
     ) -> Settings {
         Settings {
-            n_trials: self.trials.len(),
-            n_steps: N_STEPS,
             window: WINDOW,
-            steps_between_checkpoints: N_STEPS,
             voltage,
             learn_weights,
-            learn_cells: false,
-            current: None,
-            potential_seeds: false,
             groups,
-            neuron_threads: NeuronThreads::default(),
+            ..Settings::new(N_STEPS, self.trials.len())
         }
     }
 

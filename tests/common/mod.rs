@@ -9,8 +9,8 @@ pub(crate) mod small_network;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use simrun::model::cell::CellMode;
 use simrun::model::kinetics::Ports;
+use simrun::model::membrane::CellMode;
 use simrun::model::recording::{Synapse, record_pair};
 use simrun::network::tables::Tables;
 use simrun::network::{CellModel, Network, pack_target, target_neuron};

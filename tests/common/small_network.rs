@@ -2,11 +2,11 @@
 //! Figures are of the size of the fitted cells' and synapses', but random: a case serves to find wrong code, not to mean
 //! anything.
 
-use simrun::model::Dynamics;
-use simrun::model::cell::CellMode;
 use simrun::model::kinetics::{N_TARGET_TYPES, Ports};
+use simrun::model::membrane::CellMode;
 use simrun::model::rng::{Stream, uniform, uniform_f64, words};
 use simrun::model::surrogate::Surrogate;
+use simrun::model::{Damping, Dynamics};
 use simrun::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons,
     Population, Rows, class_is_inhibitory, pack_target, v1_unit_types,
@@ -110,6 +110,7 @@ impl Case {
             dt_ms: DT_MS,
             ports,
             max_delay_steps: kind.max_delay,
+            damping: Damping::default(),
             surrogate: Surrogate { half_width: draws.between(0.3, 0.6), height: 0.3 },
         };
         let n_units = (N_LGN + N_BACKGROUND) as u32;

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::Export;
 use crate::error::Result;
-use crate::model::cell::{CellMode, N_CELL_PARAMETERS, split_leak};
 use crate::model::kinetics::N_TARGET_TYPES;
+use crate::model::membrane::{AFTER_SPIKE_1, AFTER_SPIKE_2, N_CELL_PARAMETERS, THRESHOLD};
 use crate::network::{CLASS_OF_SOURCE_TYPE, CLASSES, CellModel, N_CLASSES};
 
 const NOT_NEST: &str =
@@ -36,20 +36,18 @@ impl Export<'_> {
         let mut model = json!({
             "V_m": cell.e_l_mv,
             "E_L": cell.e_l_mv,
-            "V_th": cell.v_th_mv + theta[1],
+            "V_th": cell.v_th_mv + theta[THRESHOLD],
             "V_reset": cell.v_reset_mv,
             "t_ref": cell.t_ref_ms,
             "asc_init": [0.0, 0.0],
             "asc_decay": cell.asc_decay_per_ms,
-            "asc_amps": [cell.asc_amp_pa[0] + theta[2], cell.asc_amp_pa[1] + theta[3]],
+            "asc_amps": [cell.asc_amp_pa[0] + theta[AFTER_SPIKE_1], cell.asc_amp_pa[1] + theta[AFTER_SPIKE_2]],
         });
-        let leak_factor = theta[0].exp();
-        let more = match (self.trained.dynamics.mode, &self.receptors) {
-            (CellMode::Point, Some(receptors)) => {
+        let mode = self.trained.dynamics.mode;
+        let more = match &self.receptors {
+            Some(receptors) => {
                 let of_type = &receptors[CLASS_OF_SOURCE_TYPE[cell.cell_type_ix]];
                 json!({
-                    "g": cell.g_ns * leak_factor,
-                    "C_m": cell.c_m_pf,
                     "spike_dependent_threshold": false,
                     "after_spike_currents": true,
                     "adapting_threshold": false,
@@ -58,24 +56,12 @@ impl Export<'_> {
                     "amp_slow": of_type.map(|r| r.kinetics.amp_slow),
                 })
             }
-            (CellMode::Point, None) => {
-                json!({ "g": cell.g_ns * leak_factor, "C_m": cell.c_m_pf, "note": NOT_NEST })
-            }
-            (CellMode::TwoCompartment { dendrite_fraction, coupling_ratio }, _) => {
-                let (g_s, g_d, g_c) = split_leak(cell.g_ns, dendrite_fraction, coupling_ratio);
-                let tau_m_ms = cell.c_m_pf / cell.g_ns;
-                json!({
-                    "g_soma": g_s * leak_factor,
-                    "g_dendrite": g_d * leak_factor,
-                    "g_coupling": g_c * theta[4].exp(),
-                    "C_soma": g_s * tau_m_ms,
-                    "C_dendrite": g_d * tau_m_ms,
-                    "units": "mV, nS, pF, ms, pA; asc_decay 1/ms",
-                    "note": NOT_NEST,
-                })
-            }
+            None => json!({ "units": "mV, nS, pF, ms, pA; asc_decay 1/ms", "note": NOT_NEST }),
         };
         if let (Value::Object(model), Value::Object(more)) = (&mut model, more) {
+            model.extend(
+                mode.parameters(cell, theta).into_iter().map(|(name, value)| (name.to_owned(), json!(value))),
+            );
             model.extend(more);
         }
         model
@@ -84,7 +70,7 @@ impl Export<'_> {
     /// The ports that a class opens on a target type: each an alpha of peak `coefficient` per unit weight.
     fn ports_of(&self, class_ix: usize, type_ix: usize) -> Value {
         let ports = &self.trained.dynamics.ports;
-        let conductances = self.trained.dynamics.mode != CellMode::Point;
+        let conductances = self.trained.dynamics.mode.membrane().has_conductances;
         let used = (0..ports.n_ports).filter(|p| ports.coef(type_ix, class_ix, *p) != 0.0);
         let used: Vec<Value> = used
             .map(|p| {

@@ -109,20 +109,17 @@ impl Export<'_> {
 
     /// Unit of the weights.
     pub(super) fn weight_unit(&self) -> &'static str {
-        match self.trained.dynamics.mode {
-            crate::model::cell::CellMode::Point => "pA",
-            crate::model::cell::CellMode::TwoCompartment { .. } => "nS",
-        }
+        if self.trained.dynamics.mode.membrane().has_conductances { "nS" } else { "pA" }
     }
 
     /// What a weight is.
     pub(super) fn weight_meaning(&self) -> &'static str {
-        match (&self.receptors, self.trained.dynamics.mode) {
+        match (&self.receptors, self.trained.dynamics.mode.membrane().has_conductances) {
             (Some(_), _) => "peak of the fast alpha current of the receptor, negative for inhibition",
-            (None, crate::model::cell::CellMode::Point) => {
+            (None, false) => {
                 "factor on the alpha currents of the ports in the synaptic model, which carry the sign"
             }
-            (None, _) => {
+            (None, true) => {
                 "factor on the alpha conductances of the ports in the synaptic model; the reversal potential carries the sign"
             }
         }

@@ -75,11 +75,9 @@ impl Export<'_> {
         })?;
         let header =
             ["node_type_id", "pop_name", "location", "ei", "model_type", "model_template", "dynamics_params"];
-        let template =
-            if self.receptors.is_some() { "nest:glif_psc_double_alpha" } else { "simrun:two_compartment" };
-        let template = match (&self.receptors, self.trained.dynamics.mode) {
-            (None, crate::model::cell::CellMode::Point) => "simrun:point",
-            _ => template,
+        let template = match &self.receptors {
+            Some(_) => "nest:glif_psc_double_alpha".to_owned(),
+            None => format!("simrun:{}", self.trained.dynamics.mode.membrane().name),
         };
         let rows: Vec<Vec<String>> = models
             .iter()
@@ -87,7 +85,7 @@ impl Export<'_> {
                 let row = &self.trained.tables.populations[model.population_ix];
                 let ei = if row.is_inhibitory { "i" } else { "e" };
                 let params = format!("{}.json", model.id);
-                [&model.id.to_string(), &row.name, &row.location, ei, "point_neuron", template, &params]
+                [&model.id.to_string(), &row.name, &row.location, ei, "point_neuron", &template, &params]
                     .map(str::to_owned)
                     .to_vec()
             })

@@ -35,17 +35,9 @@ impl Bench {
         let mut network = setup::network(&plan, &tables, &dynamics).unwrap();
         change(&tables, &mut network);
         let of_network = Settings {
-            n_trials: 1,
-            n_steps: 20,
-            window: 0..20,
-            steps_between_checkpoints: 20,
-            voltage: VoltagePenalty::default(),
             learn_weights: LearnWeights { recurrent: true, ..LearnWeights::default() },
             learn_cells: true,
-            current: None,
-            potential_seeds: false,
-            groups: Vec::new(),
-            neuron_threads: NeuronThreads::default(),
+            ..Settings::new(20, 1)
         };
         let gpu = Arc::new(Gpu::open(None).unwrap());
         // Only its recurrent edges take part: without the others it is small.

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::error::{Error, Result};
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::output::{Checkpoint, Tensor, TensorData};
 use crate::sim::optimiser::Learned;
 

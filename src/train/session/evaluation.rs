@@ -11,7 +11,7 @@ use crate::evaluate::{
 use crate::loss::Responses;
 use crate::loss::groups::PopulationCounts;
 use crate::loss::targets::FunctionTargets;
-use crate::model::cell::N_CELL_PARAMETERS;
+use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::network::tables::{Split, Tables};
 use crate::network::{NodeNames, target_neuron};
 use crate::output::reports::PotentialReport;
