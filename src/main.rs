@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
-use simrun::error::{catches_panics, for_terminal, one_line};
+use simrun::error::{catches_panics, one_line};
 use simrun::output::say;
 use simrun::{Error, Result};
 
@@ -44,7 +44,7 @@ fn parse() -> cli::Cli {
     let acts = |argument: OsString| argument.to_string_lossy().contains(char::is_control);
     cli::Cli::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() && std::env::args_os().any(acts) {
-            say(for_terminal(error.to_string().trim_end()));
+            say(error.to_string().trim_end());
             std::process::exit(error.exit_code());
         }
         error.exit()

@@ -12,9 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::error::for_terminal;
 use crate::results::StepMetrics;
 
-/// Says a line on stderr. Where nobody can hear it any more (a closed terminal, a full disk), that is no reason to stop.
+/// Says a line on stderr, control characters of names escaped. Where nobody can hear it any more (a closed terminal, a full disk), that is
+/// no reason to stop.
 pub fn say(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", for_terminal(&text.to_string()));
 }
 
 /// Shows the training steps on stderr.
