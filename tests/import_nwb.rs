@@ -318,7 +318,7 @@ fn layers_come_from_a_table_where_areas_have_none() {
         assert_eq!(import(&[&session]).unwrap().n_units, N_UNITS);
         assert_eq!(place.median("L4_Exc", "evoked_rate_hz"), Some(EVOKED_HZ));
     }
-    write(format!("ecephys_unit_id,session_id,cell_type\n{}", rows(&|k| format!("{k},1,L5 Exc\n"))));
+    write(format!("\u{feff}ecephys_unit_id,session_id,cell_type\n{}", rows(&|k| format!("{k},1,L5 Exc\n"))));
     assert_eq!(import(&[&session]).unwrap().n_units, N_UNITS);
     assert_eq!(place.median("L5_IT", "evoked_rate_hz"), Some(EVOKED_HZ));
     // Two units that the table does not have; one whose layer has no cell types.
@@ -380,6 +380,22 @@ fn probes_of_one_session_are_put_together_and_no_unit_counts_twice() {
     refused(import(&[&a, &c]), &["c.csv", "1 units of session '7'", "a.csv"]);
     let without = table("d.csv", format!("{header}\n7,L4 Exc,,,4,2,1\n"));
     refused(import(&[&a, &without]), &["d.csv", "session '7'", "before"]);
+    // A table of all areas, as Allen's own is, and of all qualities.
+    let of_area = |(area, quality): (&str, &str)| {
+        (0..12).map(|k| format!("7,L4 Exc,,,4,{k},2,{area},{quality}\n")).collect::<String>()
+    };
+    let text = [("VISp", "good"), ("VISpm", "good"), ("VISp", "noise")].map(of_area).concat();
+    let areas = table("f.csv", format!("{header},ecephys_structure_acronym,quality\n{text}"));
+    let report = import(&[&areas]).unwrap();
+    assert_eq!((report.n_units, left_out(&report, "of quality 'noise'")), (24, 12), "{report:?}");
+    assert!(report.notes[0].contains("several areas are used (VISp 12, VISpm 12)"), "{report:?}");
+    let in_visp = |file: &PathBuf| {
+        let _ = fs::remove_dir_all(place.path("out"));
+        simrun::import::neuropixels::import(&[file.clone()], Some("VISp"), None, &place.path("out"))
+    };
+    let report = in_visp(&areas).unwrap();
+    assert_eq!((report.n_units, left_out(&report, "in 'VISpm'")), (12, 12), "{report:?}");
+    refused(in_visp(&a), &["a.csv", "--location VISp cannot be obeyed"]);
     let twice = table("e.csv", format!("unit_id,{header}\n{}{}", rows(0), rows(11)));
     refused(import(&[&twice]), &["e.csv", "line 14", "id of a unit = 11"]);
 }

@@ -49,7 +49,7 @@ pub struct Report {
     pub files: Vec<&'static str>,
 }
 
-/// Reads recordings and writes the tables into a new folder. `location` is the area whose units of NWB files are used, alone or with a
+/// Reads recordings and writes the tables into a new folder. `location` is the area whose units are used, alone or with a
 /// layer behind its name; None: `VISp`. `layers` is a table that adds layers or cell types to units of NWB files.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ pub fn import(
     let mut contrasts: Vec<f64> = Vec::new();
     for file in files {
         let found = match file.extension().map(|e| e.to_string_lossy().to_lowercase()).as_deref() {
-            Some("csv") => units::read(file)?,
+            Some("csv") => units::read(file, location)?,
             Some("nwb" | "h5") => nwb::read(file, location, layers.as_ref())?,
             _ => return Err(Error::file(file, "must be a table of units (.csv) or an NWB file (.nwb)")),
         };

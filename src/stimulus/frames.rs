@@ -74,7 +74,7 @@ impl Footage {
                 let npy::Layout { n_frames, size, n_channels } = npy::layout(path)?;
                 let source = Source::Npy { is_movie: n_frames.is_some(), n_channels };
                 let footage = Self::checked(path, source, n_frames.unwrap_or(1), size)?;
-                npy::check_length(path)?;
+                npy::check_numbers(path)?;
                 Ok(footage)
             }
             _ => Err(Error::file(path, "must be a .png, a .npy or a folder of .png frames")),

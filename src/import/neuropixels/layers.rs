@@ -41,7 +41,9 @@ impl Layers {
         let reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_path(file);
         let mut reader = reader.map_err(|e| Error::file(file, format!("cannot be read: {e}")))?;
         let header = reader.headers().map_err(malformed)?.clone();
-        let place = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|h| h == *name));
+        // Spreadsheets put a mark of UTF-8 before the first name.
+        let is = |found: &str, name: &str| found.trim_start_matches('\u{feff}') == name;
+        let place = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|h| is(h, name)));
         let [id, session, layer, cell_type] = COLUMNS.map(place);
         let listed = || header.iter().collect::<Vec<_>>().join(", ");
         let missing = |what: &str| Error::file(file, format!("no column {what} (it has: {})", listed()));

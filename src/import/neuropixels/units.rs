@@ -48,6 +48,9 @@ pub(super) enum Keys {
 
 /// Texts that stand for a value that was not measured.
 const MISSING: [&str; 8] = ["", "NA", "N/A", "nan", "NaN", "null", "NULL", "None"];
+/// Columns that may hold the area of a unit.
+const AREA_COLUMNS: [&str; 5] =
+    ["structure", "location", "area", "structure_acronym", "ecephys_structure_acronym"];
 /// Columns that may hold the id of a unit.
 const ID_COLUMNS: [&str; 3] = ["ecephys_unit_id", "unit_id", "id"];
 
@@ -62,6 +65,17 @@ pub(super) fn recorded_type(name: &str) -> Option<&'static str> {
     RECORDED_TYPES.into_iter().find(|known| *known == spaced)
 }
 
+/// What a location says beyond the area's name: the layer, or nothing. None where it is another area, one whose name begins alike included
+/// (VISpm is not VISp).
+pub(super) fn beyond_area<'a>(place: &'a str, area: &str) -> Option<&'a str> {
+    place.strip_prefix(area).filter(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// Whether a judgement of a sorted unit lets it be used.
+pub(super) fn is_good(quality: &str) -> bool {
+    quality.trim().eq_ignore_ascii_case("good")
+}
+
 /// Counts a unit that is left out.
 pub(super) fn leave_out(left_out: &mut Vec<(String, usize)>, reason: String) {
     match left_out.iter_mut().find(|(known, _)| *known == reason) {
@@ -73,12 +87,28 @@ pub(super) fn leave_out(left_out: &mut Vec<(String, usize)>, reason: String) {
 /// Column of each of [`Quantity::ALL`].
 const COLUMNS: [&str; 5] = ["Ave_Rate(Hz)", "max_mean_rate(Hz)", "Spont_Rate(Hz)", "OSI", "DSI"];
 
+/// What was measured of a unit: a number, or None for a text that stands for none.
+fn measured(file: &Path, line: u64, texts: &[&str; 5]) -> Result<[Option<f64>; 5]> {
+    let mut values = [None; 5];
+    for (((value, text), name), quantity) in values.iter_mut().zip(texts).zip(COLUMNS).zip(Quantity::ALL) {
+        let (largest, unit) = quantity.limit();
+        if !MISSING.contains(text) {
+            let number = text.parse().ok().filter(|v: &f64| (0.0..=largest).contains(v));
+            *value = Some(number.ok_or_else(|| {
+                let limit = format!("must be empty or from 0 to {largest} {unit}");
+                Error::field(file, format!("line {line}, {name}"), text, limit.trim_end())
+            })?);
+        }
+    }
+    Ok(values)
+}
+
 /// Reads a table of units: session_id, cell_type and the measured columns are needed, an empty field or NA is a value that was not measured;
-/// session_type may be missing, and so may the units' ids.
+/// session_type may be missing, and so may the units' ids, areas (of which `location` is used, all without it) and quality (`good`).
 ///
 /// # Errors
 /// A missing column, a value that is no number or out of its range, by line.
-pub(super) fn read(file: &Path) -> Result<Found> {
+pub(super) fn read(file: &Path, location: Option<&str>) -> Result<Found> {
     let mut reader = csv::ReaderBuilder::new()
         .comment(Some(b'#'))
         .trim(csv::Trim::All)
@@ -86,7 +116,8 @@ pub(super) fn read(file: &Path) -> Result<Found> {
         .map_err(|e| Error::file(file, format!("cannot be read: {e}")))?;
     let malformed = |e: csv::Error| Error::file(file, format!("malformed CSV: {e}"));
     let header = reader.headers().map_err(malformed)?.clone();
-    let column = |name: &str| header.iter().position(|h| h == name);
+    // Spreadsheets put a mark of UTF-8 before the first name.
+    let column = |name: &str| header.iter().position(|h| h.trim_start_matches('\u{feff}') == name);
     let needed = |name: &str| {
         let listed = || header.iter().collect::<Vec<_>>().join(", ");
         column(name).ok_or_else(|| Error::file(file, format!("no column '{name}' (it has: {})", listed())))
@@ -98,6 +129,15 @@ pub(super) fn read(file: &Path) -> Result<Found> {
     }
     let session_type = column("session_type");
     let id = ID_COLUMNS.into_iter().find_map(column);
+    let (area, quality) = (AREA_COLUMNS.into_iter().find_map(column), column("quality"));
+    if let (Some(location), None) = (location, area) {
+        let reason = format!(
+            "does not say where units lie, so that --location {location} cannot be obeyed (a column {})",
+            AREA_COLUMNS.join(" or ")
+        );
+        return Err(Error::file(file, reason));
+    }
+    let mut areas: BTreeMap<String, usize> = BTreeMap::new();
     let (mut units, mut left_out) = (Vec::new(), Vec::new());
     let mut sessions: BTreeMap<String, HashSet<String>> = BTreeMap::new();
     for record in reader.records() {
@@ -110,30 +150,40 @@ pub(super) fn read(file: &Path) -> Result<Found> {
             let limit = "must be that of one unit of a session";
             return Err(Error::field(file, format!("line {line}, id of a unit"), text(id), limit));
         }
+        if let (Some(area), Some(location)) = (area.map(text), location)
+            && beyond_area(area, location).is_none()
+        {
+            leave_out(&mut left_out, format!("in '{area}'"));
+            continue;
+        }
+        if let Some(quality) = quality.map(text).filter(|quality| !is_good(quality)) {
+            leave_out(&mut left_out, format!("of quality '{quality}'"));
+            continue;
+        }
         let Some(known) = recorded_type(text(cell_type)) else {
             leave_out(&mut left_out, format!("of cell type '{}'", text(cell_type)));
             continue;
         };
-        let mut values = [None; 5];
-        for (((value, ix), name), quantity) in values.iter_mut().zip(columns).zip(COLUMNS).zip(Quantity::ALL)
-        {
-            let (largest, unit) = quantity.limit();
-            if !MISSING.contains(&text(ix)) {
-                let number = text(ix).parse().ok().filter(|v: &f64| (0.0..=largest).contains(v));
-                *value = Some(number.ok_or_else(|| {
-                    let limit = format!("must be empty or from 0 to {largest} {unit}");
-                    Error::field(file, format!("line {line}, {name}"), text(ix), limit.trim_end())
-                })?);
-            }
+        if let Some(area) = area.map(text) {
+            *areas.entry(if area.is_empty() { "none" } else { area }.to_owned()).or_default() += 1;
         }
         units.push(Unit {
             session_id: text(session).to_owned(),
             session_type: session_type.map_or("", text).to_owned(),
             cell_type: known,
-            values,
+            values: measured(file, line, &columns.map(text))?,
         });
     }
     let keys = |ids: HashSet<String>| if id.is_some() { Keys::Ids(ids) } else { Keys::Nothing };
     let sessions = sessions.into_iter().map(|(session, ids)| (session, keys(ids))).collect();
-    Ok(Found { units, left_out, notes: Vec::new(), sessions, unit_ids: Vec::new(), contrast: None })
+    let mut notes = Vec::new();
+    if areas.len() > 1 && location.is_none() {
+        let areas: Vec<String> = areas.iter().map(|(area, n)| format!("{area} {n}")).collect();
+        notes.push(format!(
+            "{}: units of several areas are used ({}); --location NAME takes those of one",
+            file.display(),
+            areas.join(", ")
+        ));
+    }
+    Ok(Found { units, left_out, notes, sessions, unit_ids: Vec::new(), contrast: None })
 }

@@ -14,6 +14,8 @@ use crate::{Error, Result};
 const MOST_HEADER_BYTES: u64 = 1 << 16;
 /// Brackets within brackets of a header; an array of numbers has one pair around the shape and one around all, one of records four.
 const MOST_BRACKETS: usize = 6;
+/// Types of numbers of which it is known what is white.
+const TYPES: [&str; 5] = ["u1", "b1", "f2", "f4", "f8"];
 /// Shares of red, green and blue in luma (ITU-R BT.709), as for PNG.
 const LUMA: [f64; 3] = [0.2126, 0.7152, 0.0722];
 
@@ -57,12 +59,16 @@ pub(super) fn layout(path: &Path) -> Result<Layout> {
     Err(Error::file(path, reason))
 }
 
-/// Whether the file holds as many numbers as its header declares.
-pub(super) fn check_length(path: &Path) -> Result<()> {
+/// Whether the numbers are of a type whose white is known, and as many as the header declares.
+pub(super) fn check_numbers(path: &Path) -> Result<()> {
     let npy = open(path)?;
     let DType::Plain(kind) = npy.dtype() else {
         return Err(Error::file(path, "is an array of records; must be one of numbers"));
     };
+    let name = npy.dtype().descr();
+    if !TYPES.contains(&name.trim_matches('\'').trim_start_matches(['<', '>', '|', '='])) {
+        return Err(of_other_type(path, &name));
+    }
     let item_bytes = kind.num_bytes().unwrap_or(0) as u64;
     let declared = npy.shape().iter().try_fold(item_bytes, |bytes, n| bytes.checked_mul(*n));
     let frame_bytes = match npy.shape() {
@@ -152,14 +158,16 @@ pub(super) fn for_each_frame(
     };
     match npy.try_data::<f64>() {
         Ok(data) => stream(footage, n_channels, data, |v| v, each),
-        Err(npy) => {
-            let reason = format!(
-                "has the type {}, which does not say what is white; must be u1 (0 to 255), f2, f4 or f8 (0 to 1), or b1",
-                clipped(&npy.dtype().descr())
-            );
-            Err(Error::file(path, reason))
-        }
+        Err(npy) => Err(of_other_type(path, &npy.dtype().descr())),
     }
+}
+
+fn of_other_type(path: &Path, name: &str) -> Error {
+    let reason = format!(
+        "has the type {}, which does not say what is white; must be u1 (0 to 255), f2, f4 or f8 (0 to 1), or b1",
+        clipped(name)
+    );
+    Error::file(path, reason)
 }
 
 /// Bytes, of which 255 is white: where there is none above 1, they are something else.

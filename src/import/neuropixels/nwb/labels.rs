@@ -1,7 +1,7 @@
 //! Where the units of an NWB file lie and of what cell type they are.
 
 use super::super::layers::Layers;
-use super::super::units::recorded_type;
+use super::super::units::{beyond_area, is_good, recorded_type};
 use super::file::Nwb;
 use crate::error::Result;
 use crate::loss::statistics::sorted;
@@ -88,12 +88,6 @@ fn electrodes_of_units(nwb: &Nwb) -> Result<Option<Vec<Vec<usize>>>> {
     rows.map(|unit| entries[unit].iter().map(|entry| row(*entry)).collect()).collect::<Result<_>>().map(Some)
 }
 
-/// What a location says beyond the area's name: the layer, or nothing. None where it is another area, one whose name begins alike included
-/// (VISpm is not VISp).
-fn beyond_area<'a>(place: &'a str, area: &str) -> Option<&'a str> {
-    place.strip_prefix(area).filter(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
-}
-
 /// Layer of a name such as `2/3`, `4` or `6a`.
 pub(in super::super) fn layer_of(text: &str) -> Option<&'static str> {
     match text.trim_end_matches(['a', 'b']) {
@@ -124,10 +118,6 @@ fn quality(nwb: &Nwb, n_units: usize) -> Result<Option<Vec<String>>> {
         }
     }
     Ok(None)
-}
-
-fn is_good(quality: &str) -> bool {
-    quality.trim().eq_ignore_ascii_case("good")
 }
 
 /// The cell type of each unit, or why it is left out.
