@@ -391,7 +391,12 @@ fn probes_of_one_session_are_put_together_and_no_unit_counts_twice() {
     assert!(report.notes[0].contains("several areas are used (VISp 12, VISpm 12)"), "{report:?}");
     let in_visp = |file: &PathBuf| {
         let _ = fs::remove_dir_all(place.path("out"));
-        simrun::import::neuropixels::import(&[file.clone()], Some("VISp"), None, &place.path("out"))
+        simrun::import::neuropixels::import(
+            std::slice::from_ref(file),
+            Some("VISp"),
+            None,
+            &place.path("out"),
+        )
     };
     let report = in_visp(&areas).unwrap();
     assert_eq!((report.n_units, left_out(&report, "in 'VISpm'")), (12, 12), "{report:?}");
