@@ -240,6 +240,7 @@ fn selectivity_undoes_a_loss_of_tuning() {
         min_rate_hz: 0.5,
         rate_mean_decay: 0.5,
         mean_decay: 0.0,
+        groups: 1,
         outside_core: 0.0,
     };
     let terms = LossesScene { selectivity: Some(term), ..LossesScene::default() };

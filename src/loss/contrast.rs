@@ -30,16 +30,12 @@ pub struct ContrastLossScene {
     #[serde(default = "half")]
     pub min_rate_hz: f64,
     /// Share of each cell type in the term.
-    #[serde(default = "per_type")]
+    #[serde(default = "SharesScene::per_type")]
     pub shares: SharesScene,
 }
 
 fn half() -> f64 {
     0.5
-}
-
-fn per_type() -> SharesScene {
-    SharesScene::PerType
 }
 
 impl TermScene for ContrastLossScene {

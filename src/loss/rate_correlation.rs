@@ -43,7 +43,7 @@ pub struct RateCorrelationLossScene {
     #[serde(default = "rate_correlation_decay")]
     pub mean_decay: f64,
     /// Share of each cell type in the term.
-    #[serde(default = "per_neuron")]
+    #[serde(default = "SharesScene::per_neuron")]
     pub shares: SharesScene,
 }
 
@@ -55,10 +55,6 @@ fn recorded_pyramidal() -> BTreeMap<String, f64> {
 
 fn rate_correlation_decay() -> f64 {
     0.9
-}
-
-fn per_neuron() -> SharesScene {
-    SharesScene::PerNeuron
 }
 
 impl TermScene for RateCorrelationLossScene {

@@ -43,7 +43,7 @@ pub struct RatesLossScene {
     /// as fast ones; at least 0.1 Hz.
     pub huber_of_iqr: Option<f64>,
     /// Share of each cell type in the term.
-    #[serde(default = "per_neuron")]
+    #[serde(default = "SharesScene::per_neuron")]
     pub shares: SharesScene,
     /// What the running mean of each neuron's rate, which is compared, keeps per training step, in [0, 1). 0 compares the rates of the
     /// step alone.
@@ -56,10 +56,6 @@ pub struct RatesLossScene {
 
 /// Least bound of the Huber loss where it is a share of the recorded spread, Hz: a spike in ten seconds.
 const LEAST_HUBER_HZ: f64 = 0.1;
-
-fn per_neuron() -> SharesScene {
-    SharesScene::PerNeuron
-}
 
 impl TermScene for RatesLossScene {
     fn field(&self) -> &'static str {

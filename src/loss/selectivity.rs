@@ -24,6 +24,11 @@
 //! says how much of the circle they saw. The imaginary parts, which are 0 when the tuning of the crowd is centred on the assigned
 //! directions, are held at 0. The floor of W gives a silent type a finite derivative: towards firing at the preferred direction.
 //!
+//! *Groups.* A crowd says how tuned its neurons are in the mean; recorded types have weakly and strongly tuned neurons side by side. With
+//! `groups: G` each type's neurons are put in G groups for OSI and in G others for DSI, and the g-th is compared with the mean of the g-th
+//! G-tile of the recorded distribution, so that the distribution's width is trained too. Which neuron is in which group is fixed: the n-th
+//! of the type in n mod G for OSI, in (n / G) mod G for DSI.
+//!
 //! *Running means.* The numerators and V_k may be running means over training steps ([`super::running`]): a batch's z_k is noisy, and the
 //! square of its distance would mostly ask for less noise.
 //!
@@ -35,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use super::running::{RunningMean, check_decay};
 use super::seen::{Responses, Seeds, Seen};
 use super::shares::SharesScene;
+use super::statistics::Quantiles;
 use super::term::{Context, Needs, SceneFacts, Term, TermScene, covered};
 use crate::error::{Check, Result};
 
@@ -42,8 +48,10 @@ use crate::error::{Check, Result};
 const CROWD_FLOOR: f64 = 0.05;
 /// Least V_k from which a batch tells anything: of one neuron in one trial it is 0.
 const LEAST_SPREAD: f64 = 1e-3;
-/// Numbers of a crowd that are averaged over steps: real and imaginary part of the numerator and V_k, for each harmonic.
-const N_SUMS: usize = 6;
+/// Numbers of a crowd that are averaged over steps: real and imaginary part of the numerator, and V_k.
+const N_SUMS: usize = 3;
+/// Most groups of a type.
+const MAX_GROUPS: u32 = 20;
 
 /// Loss on orientation and direction selectivity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,8 +70,11 @@ pub struct SelectivityLossScene {
     #[serde(default)]
     pub mean_decay: f64,
     /// Share of each cell type in the term.
-    #[serde(default = "per_neuron")]
+    #[serde(default = "SharesScene::per_neuron")]
     pub shares: SharesScene,
+    /// Groups of each type's neurons, 1..=20, each held at the mean of its part of the recorded distribution; 1 holds the type's mean alone.
+    #[serde(default = "one")]
+    pub groups: u32,
     /// Weight of the neurons outside the core, relative to those within, in [0, 1]: they are compared with the same recordings, apart.
     #[serde(default)]
     pub outside_core: f64,
@@ -77,8 +88,8 @@ fn default_rate_mean_decay() -> f64 {
     0.95
 }
 
-fn per_neuron() -> SharesScene {
-    SharesScene::PerNeuron
+fn one() -> u32 {
+    1
 }
 
 impl TermScene for SelectivityLossScene {
@@ -94,6 +105,9 @@ impl TermScene for SelectivityLossScene {
         check.above("losses.selectivity.min_rate_hz", self.min_rate_hz, 0.0, 1e3, "Hz")?;
         check_decay(check, "losses.selectivity.rate_mean_decay", self.rate_mean_decay)?;
         check_decay(check, "losses.selectivity.mean_decay", self.mean_decay)?;
+        let limit = || format!("must be within 1..={MAX_GROUPS}");
+        let groups = self.groups;
+        check.hold((1..=MAX_GROUPS).contains(&groups), "losses.selectivity.groups", groups, limit)?;
         check.within("losses.selectivity.outside_core", self.outside_core, 0.0, 1.0, "")?;
         let limit = || "the selectivity loss needs at least one evoked trial".to_owned();
         check.hold(scene.n_evoked > 0, "trials.n_evoked", scene.n_evoked, limit)
@@ -123,30 +137,49 @@ impl TermScene for SelectivityLossScene {
 }
 
 impl SelectivityLossScene {
-    /// The crowds that have neurons among these, by cell type; their shares add up to `whole`.
+    /// The crowds that have neurons among these, by cell type; their shares add up to `whole` for each harmonic.
     fn crowds(&self, of: &Context<'_>, by_type: &[Vec<usize>], whole: f64) -> Vec<Crowd> {
-        let mut means = Vec::new();
-        let mut groups = Vec::new();
+        let mut recorded = Vec::new();
+        let mut types = Vec::new();
         for osi in &of.targets.osi {
             let neurons = covered(&osi.cell_types, by_type);
             let dsi = of.targets.dsi.iter().find(|dsi| dsi.cell_types == osi.cell_types);
             if let (Some(dsi), false) = (dsi, neurons.is_empty()) {
-                means.push([dsi.quantiles.mean(), osi.quantiles.mean()]);
-                groups.push(neurons);
+                recorded.push([&dsi.quantiles, &osi.quantiles]);
+                types.push(neurons);
             }
         }
-        let shares = self.shares.of(&groups);
-        let crowd = |((neurons, target), share)| Crowd { neurons, target, share: whole * share };
-        groups.into_iter().zip(means).zip(shares).map(crowd).collect()
+        let shares = self.shares.of(&types);
+        let each = types.iter().zip(&recorded).zip(shares);
+        each.flat_map(|((neurons, of_type), share)| self.groups_of(neurons, *of_type, whole * share))
+            .collect()
+    }
+
+    /// The crowds of one type, both harmonics of a group one after the other; their shares add up to `share` for each harmonic.
+    fn groups_of(&self, neurons: &[usize], recorded: [&Quantiles; 2], share: f64) -> Vec<Crowd> {
+        // A type of few neurons has no more groups than neurons.
+        let n_groups = (self.groups as usize).min(neurons.len());
+        let crowd = |(group, k): (usize, usize)| {
+            let stride = [n_groups, 1][k];
+            let own = neurons.iter().enumerate().filter(|(nth, _)| nth / stride % n_groups == group);
+            let neurons_of: Vec<usize> = own.map(|(_, neuron_ix)| *neuron_ix).collect();
+            let part = [group, group + 1].map(|edge| edge as f64 / n_groups as f64);
+            let share = share * neurons_of.len() as f64 / neurons.len() as f64;
+            Crowd { neurons: neurons_of, harmonic: k, target: recorded[k].mean_between(part), share }
+        };
+        let all = (0..n_groups).flat_map(|group| [(group, 0), (group, 1)]);
+        all.map(crowd).filter(|crowd| !crowd.neurons.is_empty()).collect()
     }
 }
 
-/// A crowd: the neurons that one pair of recorded distributions covers.
+/// A crowd: neurons that are compared with a recorded distribution, or with a part of it.
 struct Crowd {
     /// Their indices.
     neurons: Vec<usize>,
-    /// Recorded means of DSI and OSI: the targets of z_1 and z_2.
-    target: [f64; 2],
+    /// Which harmonic: 0 direction (k = 1), 1 orientation (k = 2).
+    harmonic: usize,
+    /// Recorded mean of DSI or OSI: the target of z_k.
+    target: f64,
     /// Their share in the term.
     share: f64,
 }
@@ -177,17 +210,13 @@ impl Term for Selectivity {
         let mut total = 0.0;
         for ((crowd, own), mean) in self.crowds.iter().zip(&own).zip(means.chunks_exact(N_SUMS)) {
             let scale = self.scene.weight * crowd.share;
-            let mut by_numerator = [[0.0; 2]; 2];
-            for (k, mean) in mean.chunks_exact(3).enumerate() {
-                let spread = mean[2];
-                if spread < LEAST_SPREAD {
-                    continue;
-                }
-                let off = [mean[0] / spread - crowd.target[k], mean[1] / spread];
-                total += scale * (off[0] * off[0] + off[1] * off[1]);
-                by_numerator[k] = off.map(|part| 2.0 * scale * part / spread);
+            let spread = mean[2];
+            if spread < LEAST_SPREAD {
+                continue;
             }
-            batch.add_seeds(crowd, own, by_numerator, &mut seeds.counts);
+            let off = [mean[0] / spread - crowd.target, mean[1] / spread];
+            total += scale * (off[0] * off[0] + off[1] * off[1]);
+            batch.add_seeds(crowd, own, off.map(|part| 2.0 * scale * part / spread), &mut seeds.counts);
         }
         Some(total)
     }
@@ -224,22 +253,21 @@ struct Batch<'a> {
     min_rate_hz: f64,
 }
 
-/// What a batch says of a crowd, [real, imaginary] for each harmonic.
+/// What a batch says of a crowd; complex numbers as [real, imaginary].
 struct CrowdSums {
     /// Sum of w (e - mean e), over W.
-    numerator: [[f64; 2]; 2],
+    numerator: [f64; 2],
     /// V_k.
-    spread: [f64; 2],
+    spread: f64,
     /// Mean of e.
-    centre: [[f64; 2]; 2],
+    centre: [f64; 2],
     /// W.
     whole: f64,
 }
 
 impl CrowdSums {
     fn flat(&self) -> [f64; N_SUMS] {
-        let [[a, b], [c, d]] = self.numerator;
-        [a, b, self.spread[0], c, d, self.spread[1]]
+        [self.numerator[0], self.numerator[1], self.spread]
     }
 }
 
@@ -266,49 +294,42 @@ impl<'a> Batch<'a> {
         self.mean_hz[neuron_ix].max(self.min_rate_hz)
     }
 
-    /// All (neuron, trial) of a crowd with e^{i delta} and e^{2 i delta}.
-    fn each(&self, crowd: &'a Crowd) -> impl Iterator<Item = (usize, usize, [[f64; 2]; 2])> + '_ {
+    /// All (neuron, trial) of a crowd with e^{i k delta} of its harmonic.
+    fn each(&self, crowd: &'a Crowd) -> impl Iterator<Item = (usize, usize, [f64; 2])> + '_ {
         let product = |[a, b]: [f64; 2], [c, d]: [f64; 2]| [a * c - b * d, a * d + b * c];
         crowd.neurons.iter().flat_map(move |&neuron_ix| {
-            let own = self.preferred[neuron_ix];
+            let own = self.preferred[neuron_ix][crowd.harmonic];
             let trials = self.trials.iter().zip(&self.directions);
-            trials.map(move |(&trial_ix, direction)| {
-                (neuron_ix, trial_ix, [0, 1].map(|k| product(own[k], direction[k])))
-            })
+            trials.map(move |(&trial_ix, shown)| (neuron_ix, trial_ix, product(own, shown[crowd.harmonic])))
         })
     }
 
     fn sums(&self, crowd: &'a Crowd) -> CrowdSums {
         let n = (crowd.neurons.len() * self.trials.len()) as f64;
-        let (mut sum_w, mut sum_e, mut sum_we) = (0.0, [[0.0; 2]; 2], [[0.0; 2]; 2]);
-        for (neuron_ix, trial_ix, vectors) in self.each(crowd) {
+        let (mut sum_w, mut sum_e, mut sum_we) = (0.0, [0.0; 2], [0.0; 2]);
+        for (neuron_ix, trial_ix, vector) in self.each(crowd) {
             let w = self.responses.rate_hz(neuron_ix, trial_ix) / self.norm_hz(neuron_ix);
             sum_w += w;
-            for (k, vector) in vectors.into_iter().enumerate() {
-                for part in 0..2 {
-                    sum_e[k][part] += vector[part];
-                    sum_we[k][part] += w * vector[part];
-                }
+            for part in 0..2 {
+                sum_e[part] += vector[part];
+                sum_we[part] += w * vector[part];
             }
         }
-        let centre = sum_e.map(|sum| sum.map(|part| part / n));
+        let centre = sum_e.map(|part| part / n);
         let usual = crowd.neurons.iter().map(|&i| self.mean_hz[i] / self.norm_hz(i)).sum::<f64>();
         let whole = (usual * self.trials.len() as f64).max(CROWD_FLOOR * n);
-        let numerator =
-            [0, 1].map(|k| [0, 1].map(|part| (sum_we[k][part] - sum_w * centre[k][part]) / whole));
+        let numerator = [0, 1].map(|part| (sum_we[part] - sum_w * centre[part]) / whole);
         // |e| is 1.
-        let spread = centre.map(|[re, im]| 1.0 - re * re - im * im);
+        let spread = 1.0 - centre[0] * centre[0] - centre[1] * centre[1];
         CrowdSums { numerator, spread, centre, whole }
     }
 
-    /// Adds the derivatives by the counts of a loss with these derivatives by the numerators.
-    fn add_seeds(&self, crowd: &'a Crowd, own: &CrowdSums, by_numerator: [[f64; 2]; 2], seeds: &mut [f64]) {
+    /// Adds the derivatives by the counts of a loss with these derivatives by the numerator.
+    fn add_seeds(&self, crowd: &'a Crowd, own: &CrowdSums, by_numerator: [f64; 2], seeds: &mut [f64]) {
         let rate_per_count = 1.0 / (1e-3 * self.responses.window_ms);
         let n_trials = self.responses.trials.len();
-        for (neuron_ix, trial_ix, vectors) in self.each(crowd) {
-            let parts = (0..2).flat_map(|k| (0..2).map(move |part| (k, part)));
-            let by_w: f64 =
-                parts.map(|(k, part)| by_numerator[k][part] * (vectors[k][part] - own.centre[k][part])).sum();
+        for (neuron_ix, trial_ix, vector) in self.each(crowd) {
+            let by_w: f64 = (0..2).map(|part| by_numerator[part] * (vector[part] - own.centre[part])).sum();
             seeds[neuron_ix * n_trials + trial_ix] +=
                 by_w / own.whole * rate_per_count / self.norm_hz(neuron_ix);
         }

@@ -12,6 +12,16 @@ pub enum SharesScene {
 }
 
 impl SharesScene {
+    /// The default of terms that compare types.
+    pub(super) fn per_type() -> Self {
+        Self::PerType
+    }
+
+    /// The default of terms that compare neurons.
+    pub(super) fn per_neuron() -> Self {
+        Self::PerNeuron
+    }
+
     /// Shares of groups of neurons, which add up to 1.
     pub(super) fn of(self, groups: &[Vec<usize>]) -> Vec<f64> {
         let sizes: Vec<f64> = match self {

@@ -51,11 +51,15 @@ impl Quantiles {
 
     /// Mean of the distribution that the table describes.
     pub fn mean(&self) -> f64 {
-        let last = self.levels.len() - 1;
-        let ends = self.levels[0] * self.values[0] + (1.0 - self.levels[last]) * self.values[last];
-        let between =
-            |i: usize| 0.5 * (self.levels[i + 1] - self.levels[i]) * (self.values[i] + self.values[i + 1]);
-        ends + (0..last).map(between).sum::<f64>()
+        self.mean_between([0.0, 1.0])
+    }
+
+    /// Mean of the part of the distribution between two levels in [0, 1], the first below the second.
+    pub fn mean_between(&self, [low, high]: [f64; 2]) -> f64 {
+        let inner = self.levels.iter().copied().filter(|level| low < *level && *level < high);
+        let edges: Vec<f64> = std::iter::once(low).chain(inner).chain(std::iter::once(high)).collect();
+        let piece = |e: &[f64]| 0.5 * (e[1] - e[0]) * (self.value_at(e[0]) + self.value_at(e[1]));
+        edges.windows(2).map(piece).sum::<f64>() / (high - low)
     }
 
     /// Cumulative probability just below `x` and at `x`; the two differ on an atom.

@@ -12,6 +12,7 @@ use super::*;
 use crate::network::Neurons;
 use crate::network::tables::Tables;
 
+mod crowds;
 mod curves;
 mod pull;
 
@@ -29,6 +30,7 @@ const SELECTIVITY: SelectivityLossScene = SelectivityLossScene {
     rate_mean_decay: 0.95,
     mean_decay: 0.0,
     shares: SharesScene::PerNeuron,
+    groups: 1,
     outside_core: 0.0,
 };
 /// With rates to divide by that a step does not change.
@@ -177,6 +179,7 @@ fn seeds_meet_central_differences_of_the_total() {
         selectivity: Some(SelectivityLossScene {
             weight: 2.0,
             shares: SharesScene::PerType,
+            groups: 3,
             ..AT_FIXED_RATES
         }),
         tuning: Some(curves::TUNING),
@@ -352,33 +355,6 @@ fn descent_on_free_rates_reaches_the_recorded_selectivity() {
             assert!((sum / n as f64 - target).abs() < 0.03, "type {kind}, k = {k}: {}", sum / n as f64);
         }
     }
-}
-
-#[test]
-fn a_silent_crowd_is_asked_to_fire_at_its_preferred_direction() {
-    let losses = prepared(&only_selectivity(), &[1], 4);
-    let trials = [evoked(90.0)];
-    // Preferred directions 0, 90, 180 and 270.
-    let s = evaluate(&losses, &[0.0; 4], &trials, 500.0).seeds.counts;
-    assert!(
-        s.iter().all(|s| s.is_finite()) && s[1] < 0.0 && s[0] > 0.0 && s[2] > 0.0 && s[1] < s[3],
-        "{s:?}"
-    );
-}
-
-#[test]
-fn the_running_mean_follows_evoked_trials_alone() {
-    let term = SelectivityLossScene { rate_mean_decay: 0.75, ..SELECTIVITY };
-    let scene = LossesScene { selectivity: Some(term), ..LossesScene::default() };
-    let mut terms = prepared(&scene, &[1], 2);
-    set_rate_mean(&mut terms, &[0.0, 8.0]);
-    let counts = [1.0, 50.0, 3.0, 0.0, 50.0, 0.0];
-    let mut remember = |trials: &[TrialKind]| {
-        terms.remember(&Seen::of_responses(Responses { counts: &counts, trials, window_ms: 500.0 }));
-        terms.memory()[0].2.to_vec()
-    };
-    assert_eq!(remember(&[evoked(0.0), TrialKind::Spontaneous, evoked(0.0)]), [1.0, 6.0, 1.0]);
-    assert_eq!(remember(&[TrialKind::Spontaneous; 3]), [1.0, 6.0, 1.0]);
 }
 
 #[test]
