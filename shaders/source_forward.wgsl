@@ -1,6 +1,6 @@
 // Spikes of the sources outside the network: LGN units, which see the trials' gratings, and background units, whose filters are
 // zero. One dispatch draws up to STEPS steps from step.step on; one thread is a source and a block of four trials, which share the
-// words of the generator. S3 to S5 of MODEL.md, with T the steps since the grating's onset, k gain times temporal filter, D the
+// words of the generator. S3 to S5 of docs/model.md, with T the steps since the grating's onset, k gain times temporal filter, D the
 // complex amplitude of the contrast that a subfield's Gaussian sees:
 //
 //   S3  K <- K + k((T - 1) dt) dt e^(i omega (T - 1) dt)

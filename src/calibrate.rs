@@ -9,7 +9,7 @@
 //! 2. *With LGN.* Background gets a part of these weights ([`CalibrationOptions::background_part`]) and each cell model's LGN weight moves until it
 //!    fires at its target; where the LGN weight has reached its limit, its background weight moves on.
 //!
-//! The target of a cell model is the recorded median of its cell type (grey screen, training sessions). MODEL.md, "Calibration".
+//! The target of a cell model is the recorded median of its cell type (grey screen, training sessions). docs/model.md, "Calibration".
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

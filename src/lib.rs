@@ -1,6 +1,6 @@
 //! simrun: a differentiable simulator of biologically constrained cortical circuits.
 //!
-//! Start at ARCHITECTURE.md (the code map) and MODEL.md (the equations, E1.. forward and A1.. adjoint).
+//! Start at ARCHITECTURE.md (the code map) and docs/model.md (the equations, E1.. forward and A1.. adjoint).
 
 // What is said on a terminal that is gone must not end the program: output::say.
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]

@@ -87,7 +87,7 @@ fn point_rheobases_are_the_published_ones() {
 
 const CONDUCTANCE: SynapseKind = SynapseKind::Conductance { e_exc_mv: 0.0, e_inh_mv: -75.0 };
 
-/// Prints the table of MODEL.md, "Ports".
+/// Prints the table of docs/model.md, "Ports".
 #[test]
 fn a_few_ports_carry_the_measured_kinetics() {
     let tables = tables();

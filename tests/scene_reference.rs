@@ -1,4 +1,4 @@
-//! SCENES.md says what the sources say, of every field.
+//! docs/scenes.md says what the sources say, of every field.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,12 +10,12 @@ use std::path::Path;
 #[test]
 fn the_reference_of_scenes_is_that_of_the_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let written = std::fs::read_to_string(root.join("SCENES.md")).unwrap();
+    let written = std::fs::read_to_string(root.join("docs/scenes.md")).unwrap();
     let text = reference::markdown(root).unwrap();
     let line = text.lines().zip(written.lines()).find(|(now, then)| now != then);
     assert!(
         text == written,
-        "SCENES.md is not up to date: cargo run --release --example scene_reference (first difference: {line:?})"
+        "docs/scenes.md is not up to date: cargo run --release --example scene_reference (first difference: {line:?})"
     );
 }
 

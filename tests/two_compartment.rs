@@ -1,5 +1,5 @@
 //! The two-compartment cell in f64: what the split of a measured cell keeps, the order of its time step, and what its
-//! dendrite does to firing. The tables of MODEL.md are printed by these tests:
+//! dendrite does to firing. The tables of docs/model.md are printed by these tests:
 //! `cargo test --release --test two_compartment -- --nocapture --test-threads 1`.
 
 // clippy's exemption for tests does not reach the helpers of an integration test.

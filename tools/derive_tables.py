@@ -546,7 +546,7 @@ MIN_CONNECTIONS = 15
 
 
 def rate_correlations(data):
-    """(type, units, correlation of ln(rate + 0.5 Hz) under gratings and under grey) of the pyramidal units trained on: L11 of MODEL.md."""
+    """(type, units, correlation of ln(rate + 0.5 Hz) under gratings and under grey) of the pyramidal units trained on: L11 of docs/model.md."""
     units = rows_of(data / "function/neuropixels_units.csv", ",")
     split = split_sessions(units)
     for layer in ("L2/3", "L4", "L5", "L6"):

@@ -1,4 +1,4 @@
-//! Writes SCENES.md, the reference of scenes, from the documentation of the types that scenes are read into:
+//! Writes docs/scenes.md, the reference of scenes, from the documentation of the types that scenes are read into:
 //!
 //!     cargo run --release --example scene_reference
 //!
@@ -12,6 +12,6 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::fs::write(root.join("SCENES.md"), reference::markdown(root)?)?;
+    std::fs::write(root.join("docs/scenes.md"), reference::markdown(root)?)?;
     Ok(())
 }

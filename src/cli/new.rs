@@ -72,7 +72,7 @@ pub(super) fn new(arguments: &NewArguments) -> Result<()> {
         _ => Error::io(&file)(e),
     })?;
     out.write_all(text.as_bytes()).map_err(Error::io(&file))?;
-    print(&format!("{}: its fields are described in SCENES.md; simrun check {0}\n", file.display()))
+    print(&format!("{}: its fields are described in docs/scenes.md; simrun check {0}\n", file.display()))
 }
 
 /// The folder of the tables in full, as RON writes it: the scene may lie anywhere.

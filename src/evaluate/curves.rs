@@ -10,7 +10,7 @@ use crate::results::{ClassCounts, ContrastCurve, TuningCurve};
 const CROWD_FLOOR_HZ: f64 = 0.5;
 
 /// Re z_1 and Re z_2 of a crowd, `z_k = sum w e^{k i (theta - phi)}/sum w` over its neurons (assigned direction phi) and the directions theta
-/// shown, w a neuron's mean rate at a direction over its mean rate or 0.5 Hz, whichever is larger (L2 of MODEL.md). Unlike OSI and DSI they are
+/// shown, w a neuron's mean rate at a direction over its mean rate or 0.5 Hz, whichever is larger (L2 of docs/model.md). Unlike OSI and DSI they are
 /// not raised by noise. None without a spike.
 fn crowd_selectivity(tuning: &Tuning, tuning_angle_deg: &[f32], neurons: &[usize]) -> Option<[f64; 2]> {
     let (mut sums, mut whole) = ([0.0; 2], 0.0);

@@ -1,4 +1,4 @@
-//! Pure mathematics of the model: no files, no device. Equation numbers are those of MODEL.md.
+//! Pure mathematics of the model: no files, no device. Equation numbers are those of docs/model.md.
 
 pub mod adam;
 pub mod cell;

@@ -5,7 +5,7 @@
 //! no probe weight has to be chosen. In point mode the response is linear and this is the response to 1 pA.
 //!
 //! Inhibition is measured at a holding potential, where its driving force is known; at rest it would vanish in cells
-//! whose E_L is near the reversal potential (MODEL.md, "Unit PSP").
+//! whose E_L is near the reversal potential (docs/model.md, "Unit PSP").
 
 use rayon::prelude::*;
 

@@ -1,5 +1,5 @@
 //! A network from tables of electron microscopy: one row a cell and one row a synapse, as MICrONS exports give them, in place of
-//! the statistical builder's neurons and recurrent edges (MODEL.md, N6). LGN and background are drawn as there.
+//! the statistical builder's neurons and recurrent edges (docs/model.md, N6). LGN and background are drawn as there.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -162,7 +162,7 @@ pub fn transmit<T: Real>(
             for (edge_ix, target_ix, delay, _) in problem.edges(source_ix) {
                 let mut amount = sent * weights[edge_ix];
                 if let Some(scale) = problem.arrival_scale {
-                    // The rounding has no derivative of its own (MODEL.md, What is not differentiated).
+                    // The rounding has no derivative of its own (docs/model.md, What is not differentiated).
                     amount = amount.with_slope((amount.value() * scale).round_ties_even() / scale, 1.0);
                 }
                 let slot = &mut arrivals[problem.ring_ix(step + delay, class_ix, target_ix) + trial];

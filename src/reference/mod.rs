@@ -3,7 +3,7 @@
 //!
 //! The forward pass ([`forward`]) is generic over [`Real`]: with f64 it gives the values, with dual numbers the exact
 //! derivative of the surrogate rule along one direction of all parameters. The adjoint pass ([`adjoint`]) is written by
-//! hand in f64 (A1..A10 of MODEL.md) and gives the whole gradient. Constants, states, single steps and tapes are plain
+//! hand in f64 (A1..A10 of docs/model.md) and gives the whole gradient. Constants, states, single steps and tapes are plain
 //! values, so that a test can make, change and compare every one of them.
 //!
 //! Arrays have the layouts of the device, with the trial as the fastest index.

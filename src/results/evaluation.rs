@@ -83,7 +83,7 @@ pub struct TuningCurve {
     pub rate_hz: Vec<Option<f64>>,
     /// Recorded curve, the mean over the same responses, Hz; None where nothing was recorded.
     pub target_hz: Option<Vec<Option<f64>>>,
-    /// Selectivity of the crowd for direction and orientation about the assigned direction: Re z_1 and Re z_2 (L2 of MODEL.md), which noise
+    /// Selectivity of the crowd for direction and orientation about the assigned direction: Re z_1 and Re z_2 (L2 of docs/model.md), which noise
     /// does not raise. None without gratings, and in a file of an earlier version.
     #[serde(default)]
     pub crowd: Option<[f64; 2]>,

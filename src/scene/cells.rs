@@ -15,7 +15,7 @@ pub struct CellsScene {
     pub ports: PortsScene,
 }
 
-/// Membrane model (MODEL.md).
+/// Membrane model (docs/model.md).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum ModeScene {

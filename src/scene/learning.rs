@@ -69,7 +69,7 @@ pub struct BoundsScene {
     pub pair_scale_factor: f64,
 }
 
-/// Factors on what flows back in the adjoint pass (MODEL.md, Damping). With 1 it is the exact adjoint of the surrogate rule; less
+/// Factors on what flows back in the adjoint pass (docs/model.md, Damping). With 1 it is the exact adjoint of the surrogate rule; less
 /// changes what training follows, and keeps it from growing over many steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -38,7 +38,7 @@ pub enum StartScene {
     #[default]
     Rest,
     /// As a grey screen leaves each trial's cells, run before every batch with the weights of the moment; spikes on their way are dropped
-    /// (MODEL.md, E11). Only networks with a screen, `network: V1`.
+    /// (docs/model.md, E11). Only networks with a screen, `network: V1`.
     Settled {
         /// How long the grey screen is shown before, ms, a whole number of steps, at most 5000.
         grey_ms: f64,

@@ -15,7 +15,7 @@ impl Simulation {
     }
 
     /// Runs `n_steps` steps from rest under the stimulus that is set, and keeps the state that they leave as the start of the passes to come,
-    /// until it is settled anew. Kept is the state of the neurons (E11 of MODEL.md); spikes on their way are dropped, here and after every
+    /// until it is settled anew. Kept is the state of the neurons (E11 of docs/model.md); spikes on their way are dropped, here and after every
     /// batch's length of steps. `seed` and `presentation` choose the spikes of LGN and background units, other ones for each presentation.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ impl SpikeList {
     }
 }
 
-/// Linear filters of LGN and background units (MODEL.md, S3 and S4). Subfields are numbered: the dominant one of each LGN unit
+/// Linear filters of LGN and background units (docs/model.md, S3 and S4). Subfields are numbered: the dominant one of each LGN unit
 /// and the only one of each background unit, in the order of the units, then the second ones.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceFilters<'a> {
@@ -71,7 +71,7 @@ pub struct SourceFilters<'a> {
     pub second_ix: &'a [u32],
 }
 
-/// What the LGN units see in a batch of trials (MODEL.md, S2 and S3). A group is some trials whose gratings share temporal
+/// What the LGN units see in a batch of trials (docs/model.md, S2 and S3). A group is some trials whose gratings share temporal
 /// frequency and onset.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceDrive<'a> {

@@ -1,4 +1,4 @@
-//! What the LGN units see of images and movies (MODEL.md, S6 and S7).
+//! What the LGN units see of images and movies (docs/model.md, S6 and S7).
 //!
 //! A frame is shown upright on the screen, grey around it, from its time to the next frame's; the screen is grey before the first frame
 //! and after the last. A subfield sees of a frame the mean of its pixels under the subfield's Gaussian, cut to the screen and scaled to unit
