@@ -223,6 +223,19 @@ impl Error {
     }
 }
 
+/// How a line begins that a user is told whatever else is not shown.
+const WARNING: &str = "warning: ";
+
+/// A line that a user is told even where progress is not shown: a result may not be what the files seem to ask for.
+pub fn warning(text: impl std::fmt::Display) -> String {
+    format!("{WARNING}{text}")
+}
+
+/// Whether a line is a [`warning`].
+pub fn is_warning(line: &str) -> bool {
+    line.starts_with(WARNING)
+}
+
 /// Range checks whose messages name the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Check<'a> {

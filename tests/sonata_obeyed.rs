@@ -636,7 +636,9 @@ fn keys_that_would_change_a_circuit_are_refused_by_name() {
         &key(r#""conditions": {"v_init": -80}, "reports": {"v": {}}, "lab": "ours", "run": {"tstop": 3000}"#),
         &[],
     );
-    hears(&said, &["not obeyed", "v_init", "reports", "lab"]);
+    hears(&said, &["not obeyed", "v_init", "reports"]);
+    hears(&said, &["warning: ", "config.json", "lab"]);
+    hears(&said, &["run.tstop is 3000 ms", "time.duration_ms, 20 ms"]);
     let network = |from: &str, to: &str| changed(|c| c.replace("config.json", from, to));
     let nodes = r#"{"nodes_file": "$NET/v1_nodes.h5""#;
     let populations =

@@ -9,7 +9,7 @@ use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::error::for_terminal;
+use crate::error::{for_terminal, is_warning};
 use crate::results::StepMetrics;
 
 /// Says a line on stderr, control characters of names escaped. Where nobody can hear it any more (a closed terminal, a full disk), that is
@@ -66,7 +66,7 @@ impl Progress {
     }
 
     /// Says something between two steps; ANSI colours are shown only on a terminal and without `NO_COLOR`, control characters of names
-    /// never.
+    /// never. A warning is said even where nothing else is.
     pub fn say(&self, text: &str) {
         let text = &*for_terminal(text);
         let text = match AutoStream::choice(&std::io::stderr()) {
@@ -76,6 +76,7 @@ impl Progress {
         match &self.shown {
             Shown::Bar(bar) => bar.println(text),
             Shown::Lines => say(text),
+            Shown::Nothing if is_warning(&text) => say(text),
             Shown::Nothing => {}
         }
     }

@@ -58,6 +58,10 @@ pub struct Config {
     pub node_set: Option<Value>,
     /// `run.dt`, ms, if it is given.
     pub dt_ms: Option<f64>,
+    /// `run.tstop` or `run.duration`, ms, if it is given.
+    pub duration_ms: Option<f64>,
+    /// Keys that are not known.
+    pub unknown: Vec<String>,
     /// What it says that is not obeyed and cannot change the circuit, in words.
     pub left_out: Vec<String>,
 }
@@ -100,7 +104,7 @@ impl Config {
             Some((_, false)) => return Err(Error::file(path, "configurations name each other in a circle")),
             None => read.push((place.clone(), false)),
         }
-        if let Err(error) = keys::check_configuration(&file, &mut self.left_out) {
+        if let Err(error) = keys::check_configuration(&file, &mut self.left_out, &mut self.unknown) {
             refused.get_or_insert(error);
         }
         for key in ["network", "circuit", "simulation"] {
@@ -127,8 +131,9 @@ impl Config {
         if let Some(node_set) = file.root().get("node_set").filter(|set| !set.is_null()) {
             self.node_set = Some(node_set.clone());
         }
-        if let Some(dt) = file.number("run", "dt")? {
-            self.dt_ms = Some(dt);
+        self.dt_ms = file.number("run", "dt")?.or(self.dt_ms);
+        for key in ["tstop", "duration"] {
+            self.duration_ms = file.number("run", key)?.or(self.duration_ms);
         }
         read.iter_mut().filter(|(file, _)| *file == place).for_each(|(_, done)| *done = true);
         Ok(())

@@ -11,7 +11,7 @@ use super::config::{Config, InputEntry};
 use super::node_sets::NodeSets;
 use super::nodes::NodePopulation;
 use super::spikes::{SpikeFile, Spikes, ms_of, read_spikes, step_of_spike};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, warning};
 use crate::scene::EarlySpikesScene;
 
 /// Modules of BMTK's that play the spikes of a file as they are.
@@ -117,7 +117,7 @@ pub(super) fn read_inputs(
     }
     let mut notices: Vec<String> = said.into_iter().collect();
     for (file, _) in played.iter().filter(|(_, n)| **n == 0) {
-        notices.push(format!("{}: no spike of the inputs lies in a trial", file.display()));
+        notices.push(warning(format_args!("{}: no spike of the inputs lies in a trial", file.display())));
     }
     if n_early > 0 {
         let what = match receivers.early {
@@ -262,10 +262,10 @@ impl<'a> Receivers<'a> {
                     }
                     // A recording of a whole circuit may hold simulated nodes, too.
                     None => {
-                        said.insert(format!(
+                        said.insert(warning(format_args!(
                             "{}: spikes of '{name}' are not played: it is no virtual population",
                             file.display()
-                        ));
+                        )));
                         continue;
                     }
                 };
@@ -337,11 +337,11 @@ impl<'a> Receivers<'a> {
             }
         }
         if n_outside > 0 {
-            said.insert(format!(
+            said.insert(warning(format_args!(
                 "{}: {n_outside} spikes of nodes of '{}' outside the input's node_set are not played",
                 file.display(),
                 members.population
-            ));
+            )));
         }
         said.extend(self.doubt(piece));
         Ok(())
@@ -355,11 +355,11 @@ impl<'a> Receivers<'a> {
         let (n, name) = (spikes.time_ms.len(), &piece.members.population);
         let odd = !spikes.names_unit && n >= FEWEST_SUSPICIOUS && last_ms < SUSPICIOUS_SHARE * duration_ms;
         odd.then(|| {
-            format!(
+            warning(format_args!(
                 "{}: all {n} spikes of '{name}' lie in the first {last_ms} of {duration_ms} ms; it names no unit \
                  (attribute 'units' of the timestamps), so its times are taken as ms",
                 file.display()
-            )
+            ))
         })
     }
 }

@@ -58,11 +58,16 @@ const OF_SHAPE: [&str; 12] = [
     "provenance",
 ];
 
-/// Looks at every key of a file; those that are not obeyed and cannot matter are added to `left_out`.
+/// Looks at every key of a file; those that are not obeyed and cannot matter are added to `left_out`,
+/// those that are not known to `unknown`.
 ///
 /// # Errors
 /// Names a key that could change the circuit.
-pub(super) fn check_configuration(file: &File, left_out: &mut Vec<String>) -> Result<()> {
+pub(super) fn check_configuration(
+    file: &File,
+    left_out: &mut Vec<String>,
+    unknown: &mut Vec<String>,
+) -> Result<()> {
     for (key, value) in file.root().as_object().into_iter().flatten() {
         if OBEYED.contains(&key.as_str()) || APART.contains(&key.as_str()) || is_nothing(value) {
             continue;
@@ -80,7 +85,7 @@ pub(super) fn check_configuration(file: &File, left_out: &mut Vec<String>) -> Re
                     file.error(key, "is not obeyed: spikes must name nodes by population and node id")
                 );
             }
-            _ => left_out.push(format!("{key}, which is not known")),
+            _ => unknown.push(key.clone()),
         }
     }
     if file.object("conditions")?.and_then(|c| c.get("modifications")).is_some_and(|m| !is_nothing(m)) {

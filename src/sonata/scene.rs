@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::circuit::{Circuit, CircuitOptions};
 use super::config::Config;
 use super::inputs::{InputSource, TrialInput};
-use crate::error::Result;
+use crate::error::{Result, warning};
 use crate::network::CELL_TYPES;
 use crate::network::tables::Tables;
 use crate::scene::SonataScene;
@@ -53,13 +53,27 @@ pub fn circuit_of_scene(
         weight_functions: &sonata.weight_functions,
     };
     let mut circuit = Circuit::read(&config, &options)?;
+    if !config.unknown.is_empty() {
+        let keys = config.unknown.join(", ");
+        let file = config.file.display();
+        circuit
+            .notices
+            .push(warning(format_args!("{file}: keys that are not known, and not obeyed: {keys}")));
+    }
     if !config.left_out.is_empty() {
         circuit.notices.push(format!("not obeyed of the configuration: {}", config.left_out.join("; ")));
     }
-    if let Some(config_dt_ms) = config.dt_ms.filter(|dt| *dt != dt_ms) {
-        circuit.notices.push(format!(
-            "the configuration's run.dt is {config_dt_ms} ms; the scene's time.dt_ms, {dt_ms} ms, holds"
-        ));
+    let duration_ms = f64::from(n_steps) * dt_ms;
+    let times = [
+        ("run.dt", config.dt_ms, "time.dt_ms", dt_ms),
+        ("run.tstop", config.duration_ms, "time.duration_ms", duration_ms),
+    ];
+    for (key, configured, field, own) in times {
+        if let Some(other) = configured.filter(|other| (other - own).abs() > 1e-9 * own) {
+            circuit.notices.push(format!(
+                "the configuration's {key} is {other} ms; the scene's {field}, {own} ms, holds"
+            ));
+        }
     }
     let folder = scene_folder(scene_file);
     let own = |input: &crate::scene::SonataInputScene| InputSource {
