@@ -24,6 +24,7 @@ pub mod electrophysiology;
 pub mod fano;
 pub mod groups;
 pub mod like_to_like;
+pub mod neuron_selectivity;
 pub mod pairwise;
 pub mod rate_correlation;
 pub mod rates;
@@ -51,6 +52,7 @@ use contrast::ContrastLossScene;
 use electrophysiology::ElectrophysiologyLossScene;
 use fano::FanoLossScene;
 use like_to_like::LikeToLikeScene;
+use neuron_selectivity::NeuronSelectivityLossScene;
 use pairwise::PairwiseLossScene;
 use rate_correlation::RateCorrelationLossScene;
 use rates::RatesLossScene;
@@ -82,6 +84,8 @@ pub struct LossesScene {
     pub rate_correlation: Option<RateCorrelationLossScene>,
     /// Orientation and direction selectivity per cell type; needs evoked trials.
     pub selectivity: Option<SelectivityLossScene>,
+    /// Distribution of the orientation and direction selectivity of each cell type's neurons; needs evoked trials.
+    pub neuron_selectivity: Option<NeuronSelectivityLossScene>,
     /// Mean direction tuning curve per cell type, Hz; needs evoked trials.
     pub tuning: Option<TuningLossScene>,
     /// Mean rate per cell type against contrast; needs `trials.grating.contrasts`.
@@ -135,6 +139,7 @@ impl LossesScene {
             rates,
             rate_correlation,
             selectivity,
+            neuron_selectivity,
             tuning,
             contrast,
             voltage,
@@ -151,6 +156,7 @@ impl LossesScene {
             on(rates),
             on(rate_correlation),
             on(selectivity),
+            on(neuron_selectivity),
             on(tuning),
             on(contrast),
             on(fano),

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::running::{RunningMean, check_decay};
 use super::seen::{Seeds, Seen};
 use super::shares::SharesScene;
+use super::statistics::mid_level;
 use super::targets::Recorded;
 use super::term::{Context, Needs, SceneFacts, Term, TermScene, covered};
 use crate::error::{Check, Result};
@@ -118,7 +119,7 @@ impl RatesLossScene {
         let shares = self.shares.of(&groups);
         let group = |((recorded, neurons), share): ((&Recorded, Vec<usize>), f64)| {
             let n = neurons.len();
-            let target_hz = (0..n).map(|rank| recorded.quantiles.value_at(mid_level(rank, n))).collect();
+            let target_hz = recorded.quantiles.at_mid_levels(n);
             Group { neurons, target_hz, huber_hz: self.huber_hz(recorded), share: whole * share }
         };
         recorded.into_iter().zip(groups).zip(shares).map(group).collect()
@@ -201,12 +202,7 @@ impl Term for Rates {
     }
 }
 
-/// Level of a rank among `n`.
-fn mid_level(rank: usize, n: usize) -> f64 {
-    (rank as f64 + 0.5) / n as f64
-}
-
-/// Quantile Huber loss (Hz) of rates in any order against as many ascending quantiles at the mid-levels, and its
+/// Quantile Huber loss of rates (Hz, or another quantity) in any order against as many ascending quantiles at the mid-levels, and its
 /// derivative with respect to each rate.
 pub fn quantile_huber(rates_hz: &[f64], target_hz: &[f64], kappa_hz: f64) -> (f64, Vec<f64>) {
     let n = rates_hz.len();

@@ -1,5 +1,10 @@
 //! Empirical distributions: quantiles, tables of quantiles, and the Kolmogorov-Smirnov statistic between them.
 
+/// Level of a rank among `n`.
+pub fn mid_level(rank: usize, n: usize) -> f64 {
+    (rank as f64 + 0.5) / n as f64
+}
+
 /// A distribution as a table of quantiles, linear between its levels; equal neighbouring values are an atom (the
 /// silent units of a recording, for one).
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +47,11 @@ impl Quantiles {
             (self.levels[above - 1], self.values[above - 1]),
             (self.levels[above], self.values[above]),
         )
+    }
+
+    /// Values at the levels (i + 1/2) / n: what each of n samples is, ascending.
+    pub fn at_mid_levels(&self, n: usize) -> Vec<f64> {
+        (0..n).map(|rank| self.value_at(mid_level(rank, n))).collect()
     }
 
     /// Median.

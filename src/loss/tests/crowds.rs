@@ -1,6 +1,16 @@
-//! The crowds of the selectivity term.
+//! The crowds of the selectivity term, and the selectivity of single neurons.
 
 use super::*;
+use crate::loss::neuron_selectivity::NeuronSelectivityLossScene;
+
+pub(super) const OF_NEURONS: NeuronSelectivityLossScene = NeuronSelectivityLossScene {
+    weight: 1.0,
+    min_rate_hz: 0.2,
+    huber: 0.05,
+    mean_decay: 0.9,
+    shares: SharesScene::PerNeuron,
+    outside_core: 0.0,
+};
 
 #[test]
 fn a_silent_crowd_is_asked_to_fire_at_its_preferred_direction() {
@@ -73,4 +83,63 @@ fn each_group_is_held_at_its_part_of_the_recorded_distribution() {
     // One group sees the mean alone.
     assert!(value(1, [0.3, 0.1], [0.15, 0.05]) < 1e-12 && value(1, [0.2; 2], [0.1; 2]) < 1e-12);
     assert!((value(2, [0.2; 2], [0.1; 2]) - 0.0125).abs() < 1e-9);
+}
+
+/// Counts of neurons with these indices about preferred directions of their own, in eight directions, 1 s.
+fn tuned(indices: &[[f64; 2]], preferred_deg: impl Fn(usize) -> f64) -> Vec<f64> {
+    let rate = |(neuron, [dsi, osi]): (usize, &[f64; 2]), trial: usize| {
+        let delta = (45.0 * trial as f64 - preferred_deg(neuron)).to_radians();
+        (3.0 + neuron as f64) * (1.0 + 2.0 * osi * (2.0 * delta).cos() + 2.0 * dsi * delta.cos())
+    };
+    indices.iter().enumerate().flat_map(|neuron| (0..8).map(move |trial| rate(neuron, trial))).collect()
+}
+
+#[test]
+fn the_indices_of_neurons_are_compared_whatever_direction_they_prefer() {
+    let n = 8;
+    let trials: Vec<TrialKind> = (0..8).map(|i| evoked(45.0 * f64::from(i))).collect();
+    let term = NeuronSelectivityLossScene { mean_decay: 0.0, ..OF_NEURONS };
+    let scene = LossesScene { neuron_selectivity: Some(term), ..LossesScene::default() };
+    let losses = prepare(&scene, &evenly_spread(), &neurons(&[1], n), 1e9).unwrap();
+    // The recorded distributions at the mid-levels, in an order of their own for each index.
+    let level = |i: usize| (i as f64 + 0.5) / n as f64;
+    let right: Vec<[f64; 2]> = (0..n).map(|i| [0.2 * level(i * 3 % n), 0.4 * level(i * 5 % n)]).collect();
+    let anywhere = |i: usize| 77.0 * i as f64;
+    let value = |counts: &[f64]| evaluate(&losses, counts, &trials, 1000.0).values[0].1;
+    assert!(value(&tuned(&right, anywhere)) < 1e-12 && value(&tuned(&right, |_| 10.0)) < 1e-12);
+    // One type, one of eight neurons off by far more than the bound at the level 15/16: the quantile Huber loss by hand.
+    let mut sharper = right.clone();
+    let top = (0..n).find(|i| i * 5 % n == n - 1).unwrap();
+    sharper[top][1] += 0.2;
+    let by_hand = (1.0 - level(n - 1)) * (0.2 - 0.025) / n as f64;
+    let found = value(&tuned(&sharper, anywhere));
+    assert!((found - by_hand).abs() < 1e-9, "{found} {by_hand}");
+}
+
+#[test]
+fn seeds_of_the_neurons_selectivity_meet_central_differences_at_held_rates() {
+    let (n, h) = (6, 1e-5);
+    // Unevenly spread directions, so that their mean is not 0.
+    let trials: Vec<TrialKind> =
+        [0.0, 20.0, 85.0, 170.0, 250.0, 260.0, 300.0, 330.0].into_iter().map(evoked).collect();
+    // Rates far below the least are divided by that, which does not change: no derivative through the rate.
+    let term = NeuronSelectivityLossScene { mean_decay: 0.0, min_rate_hz: 500.0, ..OF_NEURONS };
+    let scene = LossesScene { neuron_selectivity: Some(term), ..LossesScene::default() };
+    let losses = prepare(&scene, &evenly_spread(), &neurons(&[1], n), 1e9).unwrap();
+    let indices: Vec<[f64; 2]> = (0..n).map(|i| [0.03 * i as f64 + 0.02, 0.31 - 0.05 * i as f64]).collect();
+    let counts = tuned(&indices, |i| 50.0 * i as f64);
+    let seeds = evaluate(&losses, &counts, &trials, 1000.0).seeds.counts;
+    assert!(seeds.iter().any(|s| *s > 0.0) && seeds.iter().any(|s| *s < 0.0));
+    for i in 0..counts.len() {
+        let value = |by: f64| {
+            let mut counts = counts.clone();
+            counts[i] += by;
+            evaluate(&losses, &counts, &trials, 1000.0).values[0].1
+        };
+        let slope = (value(h) - value(-h)) / (2.0 * h);
+        assert!((seeds[i] - slope).abs() < 1e-7 * (1.0 + slope.abs()), "{i}: {} {slope}", seeds[i]);
+    }
+    for own in seeds.chunks_exact(trials.len()) {
+        assert!(own.iter().sum::<f64>().abs() < 1e-12, "{own:?}");
+    }
 }

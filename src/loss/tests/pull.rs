@@ -108,6 +108,7 @@ fn each() -> Vec<(&'static str, LossesScene)> {
         ("tuning", LossesScene { tuning: Some(curves::TUNING), ..none() }),
         ("contrast", LossesScene { contrast: Some(curves::CONTRAST), ..none() }),
         ("selectivity", LossesScene { selectivity: Some(selectivity), ..none() }),
+        ("neuron_selectivity", LossesScene { neuron_selectivity: Some(crowds::OF_NEURONS), ..none() }),
         ("fano", LossesScene { fano: Some(FanoLossScene { weight: 1.0, n_groups: 2 }), ..none() }),
         (
             "pairwise",
