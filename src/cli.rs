@@ -109,6 +109,9 @@ struct CheckArguments {
     /// Replaces a value of every scene, e.g. time.dt_ms=0.5 (RON)
     #[arg(long = "set", value_name = "PATH=VALUE")]
     settings: Vec<String>,
+    /// Folder of tables in place of those that the scenes name
+    #[arg(long, value_name = "DIR")]
+    tables: Option<PathBuf>,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
@@ -191,17 +194,18 @@ fn man(arguments: &ManArguments) -> Result<()> {
 fn check(arguments: &CheckArguments) -> Result<()> {
     let mut last_error = None;
     let mut found = Vec::new();
+    let own = tables_setting(arguments.tables.as_deref())?;
+    let settings: Vec<String> = arguments.settings.iter().cloned().chain(own).collect();
     for file in &arguments.scenes {
         if file.is_file() && Experiment::is_one(file)? {
-            let experiment = Experiment::read(file, &arguments.settings)?;
+            let experiment = Experiment::read(file, &settings)?;
             if !arguments.json {
                 print(&format!("{}: ok ({})\n", file.display(), experiment.size()))?;
             }
             found.push(json!({ "scene": file, "ok": true, "experiment": experiment.size() }));
             continue;
         }
-        let checked =
-            Plan::read(file, &arguments.settings).and_then(|plan| check_tables(&plan).map(|()| plan));
+        let checked = Plan::read(file, &settings).and_then(|plan| check_tables(&plan).map(|()| plan));
         match checked {
             Ok(plan) => {
                 if !arguments.json {
@@ -230,6 +234,16 @@ fn check(arguments: &CheckArguments) -> Result<()> {
         print_json(&json!({ "scenes": found }))?;
     }
     last_error.map_or(Ok(()), Err)
+}
+
+/// `--tables DIR` as a setting of a scene: the folder in full, since a scene names it from its own.
+fn tables_setting(dir: Option<&Path>) -> Result<Option<String>> {
+    let Some(dir) = dir else { return Ok(None) };
+    let whole = std::fs::canonicalize(dir).map_err(Error::io(dir))?;
+    let Some(name) = whole.to_str() else {
+        return Err(Error::field("command line", "--tables", whole.display(), "must be UTF-8 text"));
+    };
+    Ok(Some(format!("tables={name:?}")))
 }
 
 /// Reads the tables of a plan, and its calibration where the cell models are those of the tables.

@@ -17,6 +17,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong, with the file, field, value and limit where there is one.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// A field of a scene, table or flag holds a value outside its range.
     Field {
@@ -270,7 +271,7 @@ impl Check<'_> {
     /// # Errors
     /// [`Error::Field`]; [`Error::Io`] where the folder cannot be looked up.
     pub fn named_in_utf_8(&self, folder: &Path, field: &str) -> Result<()> {
-        let whole = std::fs::canonicalize(folder).map_err(Error::io(folder))?;
+        let whole = crate::shipped::absolute(folder).map_err(Error::io(folder))?;
         let limit = || "is not UTF-8, in which scenes name files: rename the folder".to_owned();
         self.hold(whole.to_str().is_some(), field, whole.display(), limit)
     }

@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::report;
 use crate::results::Summary;
 use crate::scene::{from_ron, to_ron};
+use crate::shipped;
 use crate::train::{self, Destination, Options};
 
 mod figure;
@@ -137,7 +138,7 @@ impl Experiment {
     }
 
     fn planned(&self, seed: u64, model: &ModelScene) -> Result<PlannedRun> {
-        let base = self.file.parent().unwrap_or(Path::new("")).join(&self.scene.base);
+        let base = shipped::resolve(&self.file, &self.scene.base);
         let seed_setting = format!("seed={seed}");
         let settings: Vec<String> =
             self.scene.settings.iter().chain(&model.settings).chain([&seed_setting]).cloned().collect();

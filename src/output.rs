@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::results::StepMetrics;
 use crate::scene::{NetworkScene, Scene, SonataScene, V1Scene};
+use crate::shipped;
 
 mod checkpoint;
 mod clock;
@@ -100,13 +101,13 @@ impl RunFolder {
     pub fn create(folder: NewFolder, plan: &Plan, provenance: &Provenance) -> Result<Self> {
         let mut scene = plan.scene.clone();
         // The copy lies in another folder than the scene, so its tables are named in full.
-        scene.tables = fs::canonicalize(&plan.tables_dir).map_err(Error::io(&plan.tables_dir))?;
+        scene.tables = shipped::absolute(&plan.tables_dir).map_err(Error::io(&plan.tables_dir))?;
         if let Some(recordings) = &plan.recordings_dir {
             scene.recordings = Some(fs::canonicalize(recordings).map_err(Error::io(recordings))?);
         }
         if let Some(table) = plan.scene.network.calibration() {
-            let file = plan.scene_file.parent().unwrap_or(Path::new("")).join(table);
-            scene.network.set_calibration(Some(fs::canonicalize(&file).map_err(Error::io(&file))?));
+            let file = shipped::resolve(&plan.scene_file, table);
+            scene.network.set_calibration(Some(shipped::absolute(&file).map_err(Error::io(&file))?));
         }
         if let NetworkScene::V1(V1Scene { em: Some(em), .. }) = &mut scene.network {
             for path in [&mut em.cells, &mut em.synapses] {

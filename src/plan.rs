@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Check, Error, Result};
 use crate::loss::SceneFacts;
 use crate::scene::{NetworkScene, Scene, StartScene, StepsBetween};
+use crate::shipped;
 
 mod learning;
 mod network;
@@ -65,8 +66,8 @@ impl Plan {
             let limit = format!("there is no such folder of recordings ({})", missing.display());
             return Err(Error::field(scene_file, "recordings", missing.display(), limit));
         }
-        let tables_dir = scene_file.parent().unwrap_or(Path::new("")).join(&scene.tables);
-        if !tables_dir.is_dir() {
+        let tables_dir = shipped::resolve(scene_file, &scene.tables);
+        if !shipped::is_dir(&tables_dir) {
             let limit = format!("there is no such folder of tables ({})", tables_dir.display());
             return Err(Error::field(scene_file, "tables", scene.tables.display(), limit));
         }
@@ -101,7 +102,7 @@ fn facts(scene: &Scene) -> SceneFacts {
         n_contrasts: scene.trials.grating.contrasts.len(),
         is_built: matches!(scene.network, NetworkScene::V1(_)),
         has_synapses: !matches!(scene.network, NetworkScene::CellsOnly(_)),
-        learns_factors: scene.learn.pair_scale || scene.learn.type_scale,
+        learns_factors: scene.learn.pair_scale,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::loss::LossesScene;
+use crate::shipped;
 
 mod cells;
 mod learning;
@@ -190,8 +191,8 @@ impl Default for CheckpointScene {
 impl Scene {
     /// Reads a scene file.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => Error::file(file, "there is no such scene file"),
+        let text = shipped::read_text(file).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => Error::file(file, not_there(file)),
             std::io::ErrorKind::InvalidData => Error::file(file, "is not a scene: it is not UTF-8 text"),
             _ => Error::file(file, source.to_string()),
         })?;
@@ -218,6 +219,13 @@ impl Scene {
     pub fn to_ron(&self) -> Result<String> {
         to_ron(self)
     }
+}
+
+fn not_there(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default();
+    let own = shipped::scenes().into_iter().find(|(name, _)| stem == *name);
+    let hint = own.map(|(name, _)| format!("; simrun new {name} --template {name} writes {name}.ron"));
+    format!("there is no such scene file{}", hint.unwrap_or_default())
 }
 
 /// Reads RON in the dialect of scenes; `file` is only named in messages.

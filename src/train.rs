@@ -49,7 +49,7 @@ impl Destination {
 }
 
 /// What a run is told beside its plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Most training steps to take now; `None` takes all that the schedule has left.
     pub n_steps: Option<u32>,

@@ -110,7 +110,7 @@ fn every_adapter_is_tested_by_name() {
 #[test]
 fn a_new_scene_passes_the_check_and_overwrites_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    for template in ["column", "cells"] {
+    for template in ["column", "smoke"] {
         let name = dir.path().join(template);
         let name = name.to_str().unwrap();
         assert!(simrun(&["new", name, "--template", template]).contains("simrun check"));
@@ -143,6 +143,50 @@ fn a_new_scene_names_its_tables_in_full_or_says_that_there_are_none() {
     assert!(new(common::root().join("scenes/v1").to_str().unwrap()).status.success());
     let scene = simrun::scene::Scene::read(&dir.path().join("mine.ron")).unwrap();
     assert!(scene.tables.is_absolute());
+}
+
+/// The program in an empty folder, as `cargo install` leaves it: it has its tables, scenes and their reference within.
+#[test]
+fn the_program_needs_no_source_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    let simrun = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+        let output = command.args(arguments).current_dir(dir.path()).output().unwrap();
+        (output.status.code(), [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()))
+    };
+    let (code, [listed, _]) = simrun(&["new"]);
+    assert!(code == Some(0) && listed.contains("column") && listed.contains("v1_67k"), "{listed}");
+    let (code, [_, refused]) = simrun(&["smoke.ron"]);
+    assert!(code == Some(2) && refused.contains("simrun new smoke --template smoke"), "{refused}");
+    assert_eq!(simrun(&["new", "smoke", "--template", "smoke"]).0, Some(0));
+    let (code, [fields, _]) = simrun(&["new", "--fields"]);
+    assert!(code == Some(0) && fields.contains("`memory_budget_mib`"));
+    let (code, said) =
+        simrun(&["smoke.ron", "--quiet", "--steps", "1", "--set", "time.duration_ms=100", "--out", "run"]);
+    assert_eq!(code, Some(0), "{said:?}");
+    let provenance = fs::read_to_string(dir.path().join("run/provenance.json")).unwrap();
+    let provenance: serde_json::Value = serde_json::from_str(&provenance).unwrap();
+    assert_eq!(provenance["tables"].as_object().unwrap().len(), 18, "{}", provenance["tables"]);
+    let (code, said) = simrun(&["evaluate", "run"]);
+    assert_eq!(code, Some(0), "{said:?}");
+    let (code, [spikes, _]) = simrun(&[
+        "cell",
+        "475585413",
+        "--current-pa",
+        "200",
+        "--start-ms",
+        "10",
+        "--stop-ms",
+        "90",
+        "--duration-ms",
+        "100",
+        "--dt-ms",
+        "0.25",
+    ]);
+    assert!(code == Some(0) && spikes.lines().count() > 1, "{spikes}");
+    // A folder of the user's own goes before what is within.
+    let (code, [_, refused]) = simrun(&["smoke.ron", "--tables", "run"]);
+    assert!(code == Some(2) && refused.contains("missing table"), "{refused}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use simrun::model::membrane::{LEARNABLE, N_CELL_PARAMETERS};
 use simrun::model::rng::{Stream, uniform};
 use simrun::network::{pack_target, v1_unit_types};
 use simrun::reference::{self, Parameters, Problem};
-use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
     AdjointReport, LearnWeights, NeuronThreads, PotentialAdjoint, PotentialSeeds, Settings, Simulation,
     SourceSpikes, VoltagePenalty,
@@ -224,7 +224,7 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
         clip_norm: None,
         learn_cells: [true; N_CELL_PARAMETERS],
         cell_bounds: vec![[1.0; N_CELL_PARAMETERS]; n_models],
-        learn_scales: LearnScales::default(),
+        learn_scales: false,
         log_scale_bound: 1.0,
         structure: false,
         like_pairs: Vec::new(),

@@ -47,7 +47,7 @@ use simrun::loss::{
 use simrun::model::adam::AdamRule;
 use simrun::network::tables::FanoPoint;
 use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN, target_neuron};
-use simrun::sim::optimiser::{LearnScales, Learned, Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::optimiser::{Learned, Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{AdjointReport, ForwardReport, LearnWeights, Simulation, VoltagePenalty};
 
 fn recorded(values: &[f64]) -> Recorded {
@@ -483,7 +483,7 @@ fn the_prior_undoes_a_factor() {
         clip_norm: None,
         learn_cells: [false; 5],
         cell_bounds: vec![[0.0; 5]; bench.network.cell_models.len()],
-        learn_scales: LearnScales { pairs: true, types: false },
+        learn_scales: true,
         log_scale_bound: 10_f64.ln(),
         structure: true,
         like_pairs: Vec::new(),

@@ -16,7 +16,7 @@ use simrun::model::direction_bins::{N_DIRECTION_BINS, direction_bin, direction_m
 use simrun::model::rng::{Stream, normal_pair, words};
 use simrun::model::weight_bins::{N_WEIGHT_BINS, weight_bin};
 use simrun::network::{N_CELL_TYPES, N_SOURCE_TYPES, target_neuron};
-use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{AdjointReport, LearnWeights, Settings, Simulation, SourceSpikes};
 
 /// Pair types of mouse V1.
@@ -40,7 +40,7 @@ fn settings(circuit: &Circuit, weight_rule: WeightRule) -> OptimiserSettings {
         clip_norm: None,
         learn_cells: [false; 5],
         cell_bounds: vec![[1.0; 5]; circuit.network.cell_models.len()],
-        learn_scales: LearnScales::default(),
+        learn_scales: false,
         log_scale_bound: 0.0,
         structure: true,
         like_pairs: Vec::new(),

@@ -23,7 +23,7 @@ pub(super) struct DpointnetArguments {
     #[arg(long, value_name = "SCENE", default_value = "dpointnet.ron")]
     out: PathBuf,
     /// Folder of the tables that the scene names
-    #[arg(long, value_name = "DIR", default_value = "scenes/v1")]
+    #[arg(long, value_name = "DIR", default_value_os_t = simrun::shipped::tables())]
     tables: PathBuf,
 }
 

@@ -41,7 +41,7 @@ pub(super) struct CellChoice {
     #[arg(long)]
     dt_ms: f64,
     /// Folder of the tables
-    #[arg(long, default_value = "scenes/v1")]
+    #[arg(long, default_value_os_t = simrun::shipped::tables())]
     tables: PathBuf,
     /// Runs the kernels that networks run on, in f32 on the graphics adapter, instead of the same equations in f64
     #[arg(long)]

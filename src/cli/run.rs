@@ -8,7 +8,7 @@ use simrun::plan::Plan;
 use simrun::train::{self, Destination, Options};
 use simrun::{Error, Result, report};
 
-use super::{print, stop};
+use super::{print, stop, tables_setting};
 
 #[derive(clap::Args)]
 pub(super) struct RunArguments {
@@ -26,6 +26,9 @@ pub(super) struct RunArguments {
     /// Replaces a value of the scene, e.g. time.dt_ms=0.5 (RON)
     #[arg(long = "set", value_name = "PATH=VALUE")]
     settings: Vec<String>,
+    /// Folder of tables in place of the one that the scene names
+    #[arg(long, value_name = "DIR")]
+    tables: Option<PathBuf>,
     /// Part of the name of the adapter to use
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
@@ -37,7 +40,8 @@ pub(super) struct RunArguments {
     quiet: bool,
 }
 
-pub(super) fn run(arguments: RunArguments) -> Result<()> {
+pub(super) fn run(mut arguments: RunArguments) -> Result<()> {
+    arguments.settings.extend(tables_setting(arguments.tables.as_deref())?);
     if Experiment::is_one(&arguments.scene)? {
         return run_experiment(arguments);
     }

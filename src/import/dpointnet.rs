@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::output::replace_file;
 use crate::plan::{MAX_TRIALS, Plan};
 use crate::scene::Scene;
+use crate::shipped;
 use crate::sonata::read_raw;
 
 use config::Config;
@@ -128,7 +129,8 @@ pub fn import(config: &Path, tables: &Path, out: &Path) -> Result<Report> {
         carried: Vec::new(),
         not_carried: Vec::new(),
     };
-    let scene = import.scene(&whole(config)?, &whole(tables)?)?;
+    let tables = shipped::absolute(tables).map_err(Error::io(tables))?;
+    let scene = import.scene(&whole(config)?, &tables)?;
     import.name_what_is_left();
     // What is written can be read and checked again.
     Plan::new(Scene::parse(out, &scene)?, out)?;

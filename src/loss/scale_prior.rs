@@ -35,7 +35,7 @@ impl TermScene for ScalePriorScene {
     fn check(&self, check: &Check<'_>, scene: &SceneFacts) -> Result<()> {
         let field = "losses.structure.scale_prior.n_pairs_probed";
         check.within(field, self.n_pairs_probed, 1.0, 1e9, "pairs")?;
-        let limit = || "the prior on the pair factors needs learn.pair_scale or learn.type_scale".to_owned();
+        let limit = || "the prior on the pair factors needs learn.pair_scale".to_owned();
         check.hold(scene.learns_factors, "losses.structure.scale_prior.weight", self.weight, limit)?;
         check_synapses(check, scene)
     }

@@ -14,7 +14,7 @@ pub mod surrogate;
 pub mod vocabulary;
 pub mod weight_bins;
 
-use kinetics::Ports;
+use kinetics::{KineticsTable, Ports, SynapseKind};
 use membrane::CellMode;
 use surrogate::Surrogate;
 
@@ -33,6 +33,21 @@ pub struct Dynamics {
     pub surrogate: Surrogate,
     /// What the adjoint is damped by.
     pub damping: Damping,
+}
+
+impl Dynamics {
+    /// The published point cells with the measured kinetics as they are, and the surrogate of the scenes. Time step in ms,
+    /// longest delay in time steps.
+    pub fn point(kinetics: &KineticsTable, dt_ms: f64, max_delay_steps: u32) -> Self {
+        Self {
+            mode: CellMode::Point,
+            dt_ms,
+            ports: Ports::exact(kinetics, SynapseKind::Current),
+            max_delay_steps,
+            surrogate: Surrogate { half_width: 0.5, height: 0.1 },
+            damping: Damping::default(),
+        }
+    }
 }
 
 /// Factors on what flows back in the adjoint pass; with 1 it is the exact adjoint of the surrogate rule.

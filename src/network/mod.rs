@@ -4,6 +4,7 @@
 //! background units. *Row*: all edges that leave one source. Neurons are ordered by population, so the edges of a
 //! row, sorted by target, come in runs of one target cell type.
 
+mod arrays;
 mod build;
 mod cache;
 mod connection;
@@ -18,6 +19,7 @@ pub mod scene;
 pub mod tables;
 mod weights;
 
+pub use arrays::Edge;
 pub use build::{NetworkSpec, build, build_em, cells_only, connect};
 pub use cache::{build_or_load, cache_folder};
 pub use connection::{EdgeCount, ExpectedEdges, expected_edges};

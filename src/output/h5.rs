@@ -136,14 +136,6 @@ impl Group {
         inner.write_raw_bytes(value.as_bytes()).map_err(failed(&self.file))?;
         Ok(Dataset { inner, file: self.file.clone(), shape: vec![], n_rows: 1 })
     }
-
-    /// Makes a dataset of references to objects of the file.
-    pub fn reference_column(&self, name: &str, paths: &[&str]) -> Result<Dataset> {
-        let builder = self.inner.new_dataset::<u64>().shape([paths.len()]).object_references();
-        let inner = builder.create(name).map_err(failed(&self.file))?;
-        inner.write_object_references(paths).map_err(failed(&self.file))?;
-        Ok(Dataset { inner, file: self.file.clone(), shape: vec![paths.len()], n_rows: paths.len() })
-    }
 }
 
 /// A dataset of a file being written.

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::network::tables::RECORDED_TABLES;
 use crate::plan::Plan;
 use crate::scene::NetworkScene;
+use crate::shipped;
 use crate::sonata::files_of_scene;
 
 /// The graphics adapter of a run.
@@ -81,7 +82,7 @@ impl Provenance {
 
 fn calibration(plan: &Plan) -> Result<Option<Table>> {
     let Some(path) = plan.scene.network.calibration() else { return Ok(None) };
-    table(&plan.scene_file.parent().unwrap_or(Path::new("")).join(path)).map(Some)
+    table(&shipped::resolve(&plan.scene_file, path)).map(Some)
 }
 
 fn circuit(plan: &Plan) -> Result<BTreeMap<String, String>> {
@@ -109,8 +110,7 @@ fn tables_of(plan: &Plan) -> Result<BTreeMap<String, Table>> {
 
 fn tables(dir: &Path) -> Result<BTreeMap<String, Table>> {
     let mut tables = BTreeMap::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
-        let path = entry.map_err(Error::io(dir))?.path();
+    for path in shipped::files(dir).map_err(Error::io(dir))? {
         if !path.extension().is_some_and(|e| e == "csv" || e == "json" || e == "ron") {
             continue;
         }
@@ -121,7 +121,7 @@ fn tables(dir: &Path) -> Result<BTreeMap<String, Table>> {
 }
 
 fn table(path: &Path) -> Result<Table> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let bytes = shipped::read(path).map_err(Error::io(path))?;
     let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let text = String::from_utf8_lossy(&bytes);
     let source = text.lines().map_while(|l| l.strip_prefix('#')).map(|l| l.trim().to_owned()).collect();

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Check;
 use crate::error::Result;
 use crate::scene::{NetworkScene, PortsScene, Scene};
+use crate::shipped;
 
 impl Check<'_> {
     pub(super) fn network(&self, scene: &Scene) -> Result<()> {
@@ -57,9 +58,9 @@ impl Check<'_> {
 
     /// Holds a path, relative to the scene's own file, to a file that is there.
     fn is_file(&self, field: &str, path: &Path) -> Result<()> {
-        let file = self.file.parent().unwrap_or(Path::new("")).join(path);
+        let file = shipped::resolve(self.file, path);
         let limit = || format!("there is no such file ({})", file.display());
-        self.hold(file.is_file(), field, path.display(), limit)
+        self.hold(shipped::is_file(&file), field, path.display(), limit)
     }
 
     pub(super) fn cells(&self, scene: &Scene) -> Result<()> {

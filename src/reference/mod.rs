@@ -115,6 +115,33 @@ impl VoltagePenalty {
     }
 }
 
+impl<'a> Problem<'a> {
+    /// A batch whose spikes all count, without current, voltage term or rounding of arrivals.
+    pub fn new(
+        network: &'a Network,
+        dynamics: &'a Dynamics,
+        [n_steps, n_trials]: [usize; 2],
+        source_spikes: &'a [u32],
+        seeds: &'a [f64],
+    ) -> Self {
+        Self {
+            network,
+            dynamics,
+            n_steps,
+            n_trials,
+            source_spikes,
+            current: None,
+            arrival_scale: None,
+            seeds,
+            count_steps: 0..n_steps,
+            voltage: None,
+            hold_u_mv: None,
+            potential_seeds: None,
+            population: None,
+        }
+    }
+}
+
 impl Problem<'_> {
     /// Number of neurons.
     pub fn n_neurons(&self) -> usize {

@@ -30,10 +30,10 @@ pub struct LearnScene {
     /// Factor on all weights of each pair type.
     #[serde(default)]
     pub pair_scale: bool,
-    /// Factor on all weights of each source type, and one on those of each target type: a pair type that no term of the loss
-    /// looks at follows those that share a type with it.
-    #[serde(default)]
-    pub type_scale: bool,
+    /// Of earlier versions, whose run folders name it; read where it is false.
+    #[doc(hidden)]
+    #[serde(default, skip_serializing, deserialize_with = "no_type_scale")]
+    pub type_scale: (),
     /// How far cell parameters and pair factors may go from their measured values.
     #[serde(default)]
     pub bounds: BoundsScene,
@@ -51,6 +51,16 @@ impl LearnScene {
             _ => None,
         }
     }
+}
+
+fn no_type_scale<'de, D: serde::Deserializer<'de>>(from: D) -> Result<(), D::Error> {
+    if bool::deserialize(from)? {
+        return Err(serde::de::Error::custom(
+            "type_scale has been taken out, since it did not mend pair types without a measurement: leave it out, and the \
+             factors of pair types (pair_scale) are what is learned",
+        ));
+    }
+    Ok(())
 }
 
 /// How far learned cell parameters and pair factors may go from their measured values.
@@ -181,6 +191,17 @@ mod tests {
     use crate::model::membrane::LEARNABLE;
 
     #[test]
+    fn a_scene_of_earlier_versions_is_read_or_told_how_to_go_on() {
+        let read = |text: &str| crate::scene::from_ron::<LearnScene>("x.ron".as_ref(), text);
+        let old = read("(recurrent_weights: true, background_weights: false, type_scale: false)").unwrap();
+        assert!(!crate::scene::to_ron(&old).unwrap().contains("type_scale"));
+        let refused =
+            read("(recurrent_weights: true, background_weights: false, type_scale: true)").unwrap_err();
+        let message = refused.to_string();
+        assert!(message.contains("x.ron") && message.contains("leave it out"), "{message}");
+    }
+
+    #[test]
     fn every_learnable_parameter_has_its_switch_and_bound() {
         let mut learn = LearnScene {
             recurrent_weights: true,
@@ -191,7 +212,7 @@ mod tests {
             after_spike_amplitudes: true,
             coupling_conductance: true,
             pair_scale: false,
-            type_scale: false,
+            type_scale: (),
             bounds: BoundsScene::default(),
         };
         learn.bounds.threshold_mv = 7.5;

@@ -15,7 +15,7 @@ use crate::network::tables::{PROBABILITIES, Quantity, Split, Tables};
 use crate::network::{CELL_TYPES, CellModel, Network, target_neuron};
 use crate::plan::Plan;
 use crate::scene::{self, CellsScene, NetworkScene, Scene};
-use crate::{Error, Result};
+use crate::{Error, Result, shipped};
 
 /// Factors of a cell model on the weights of its input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +110,7 @@ impl Calibration {
     /// # Errors
     /// A missing or malformed file, or a value outside its range, by file, line, column, value and limit.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file).map_err(|source| match source.kind() {
+        let text = shipped::read_text(file).map_err(|source| match source.kind() {
             std::io::ErrorKind::InvalidData => Error::file(file, "is no calibration: it is not UTF-8 text"),
             _ => Error::Io { file: file.to_path_buf(), source },
         })?;
@@ -138,7 +138,7 @@ impl Calibration {
         cell_models: &[CellModel],
     ) -> Result<Option<(Self, Vec<String>)>> {
         let Some(path) = plan.scene.network.calibration() else { return Ok(None) };
-        let file = plan.scene_file.parent().unwrap_or(Path::new("")).join(path);
+        let file = shipped::resolve(&plan.scene_file, path);
         let calibration = Self::read(&file)?;
         let said = calibration.fit(&file, &plan.scene, tables, cell_models)?;
         Ok(Some((calibration, said)))

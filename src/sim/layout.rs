@@ -250,11 +250,6 @@ impl Layout {
         self.n_source_types * self.n_cell_types
     }
 
-    /// Factors of types: the source types, then the target types.
-    pub(super) fn n_type_scales(&self) -> usize {
-        self.n_source_types + self.n_cell_types
-    }
-
     /// The pairs buffer starts with the factors before and after an update, `[n_pair_types]` each; then comes the largest weight, then
     /// for the structure terms slopes and counts of weights, `[n_pair_types][N_WEIGHT_BINS]` each; then for the like-to-like term which
     /// group a pair type is (0: none, else group + 1), the groups' slopes by direction, and their counts by direction and weight.

@@ -18,8 +18,6 @@ use crate::gpu::{BindGroup, Buffer, Kernel, PassRecord};
 use crate::model::adam::AdamRule;
 use crate::model::membrane::{LEARNABLE, N_CELL_PARAMETERS};
 
-pub use scales::LearnScales;
-
 /// Update rule of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightRule {
@@ -51,7 +49,7 @@ pub struct OptimiserSettings {
     /// How far each cell parameter may go from its measured value, `[n_models]`, >= 0.
     pub cell_bounds: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Which factors are learned.
-    pub learn_scales: LearnScales,
+    pub learn_scales: bool,
     /// How far the logarithm of a pair type's whole factor may go from 0.
     pub log_scale_bound: f64,
     /// Whether the weights are counted by size, and the loss has slopes by their logarithms.
@@ -73,12 +71,10 @@ pub struct Learned {
     pub cell_parameters: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Their moments.
     pub cell_moments: Vec<[[f64; 2]; N_CELL_PARAMETERS]>,
-    /// Logarithms of the pair types' whole factors, `[n_pair_types]`.
+    /// Logarithms of the pair types' factors, `[n_pair_types]`.
     pub log_scales: Vec<f64>,
-    /// Moments of the pair types' own factors, `[n_pair_types]`.
+    /// Their moments, `[n_pair_types]`.
     pub scale_moments: Vec<[f64; 2]>,
-    /// Moments of the factors of source types, then of target types, `[n_source_types + n_cell_types]`.
-    pub type_scale_moments: Vec<[f64; 2]>,
 }
 
 /// How many there are of what training can change.
@@ -92,8 +88,6 @@ pub struct LearnedSizes {
     pub n_models: usize,
     /// Pair types of source and target.
     pub n_pair_types: usize,
-    /// Source types and cell types.
-    pub n_type_scales: usize,
 }
 
 /// What an update returns.
@@ -103,7 +97,7 @@ pub struct UpdateReport {
     pub weight_gradient_norm: f64,
     /// Norm of the gradient of the learned cell parameters.
     pub cell_gradient_norm: f64,
-    /// Norm of the gradient of the logarithms of the factors of pair types and of types.
+    /// Norm of the gradient of the logarithms of the factors of pair types.
     pub scale_gradient_norm: f64,
     /// Wall time, ms.
     pub wall_ms: f64,
@@ -116,7 +110,7 @@ pub struct GradientNorms {
     pub weights: f64,
     /// By the cell parameters, in the units of their steps.
     pub cells: f64,
-    /// By the logarithms of the factors of pair types and of types.
+    /// By the logarithms of the factors of pair types.
     pub scales: f64,
 }
 
@@ -182,7 +176,6 @@ impl Optimiser {
                 cell_moments: vec![[[0.0; 2]; N_CELL_PARAMETERS]; simulation.cell_models.len()],
                 log_scales: vec![0.0; n_pair_types],
                 scale_moments: vec![[0.0; 2]; n_pair_types],
-                type_scale_moments: vec![[0.0; 2]; layout.n_type_scales()],
                 ..Learned::default()
             },
             settings,
@@ -434,8 +427,7 @@ impl Optimiser {
             && learned.cell_parameters.len() == sizes.n_models
             && learned.cell_moments.len() == sizes.n_models
             && learned.log_scales.len() == sizes.n_pair_types
-            && learned.scale_moments.len() == sizes.n_pair_types
-            && learned.type_scale_moments.len() == sizes.n_type_scales;
+            && learned.scale_moments.len() == sizes.n_pair_types;
         if !shapes_fit {
             return Err(Error::Failed(
                 "the checkpoint is of another network or other learned parameters".to_owned(),
@@ -465,7 +457,6 @@ impl Optimiser {
             n_learned: self.rows.iter().map(|rows| rows.n_edges).sum(),
             n_models: simulation.cell_models.len(),
             n_pair_types: self.layout.n_pair_types(),
-            n_type_scales: self.layout.n_type_scales(),
         }
     }
 }

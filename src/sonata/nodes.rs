@@ -145,11 +145,6 @@ impl NodePopulation {
             || self.types.has(name)
     }
 
-    /// Names of the attributes in the HDF5 file.
-    pub fn attribute_names(&self) -> Vec<&str> {
-        self.attributes.keys().map(String::as_str).collect()
-    }
-
     /// An attribute of the HDF5 file, if it has it.
     ///
     /// # Errors

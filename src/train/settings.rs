@@ -8,7 +8,7 @@ use crate::network::CellModel;
 use crate::plan::Plan;
 use crate::scene::{LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
 use crate::setup;
-use crate::sim::optimiser::{LearnScales, OptimiserSettings, WeightRule};
+use crate::sim::optimiser::{OptimiserSettings, WeightRule};
 use crate::sim::{LearnWeights, Settings, VoltagePenalty};
 
 /// Settings of the simulation.
@@ -16,7 +16,7 @@ pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
     let (scene, n_steps) = (&plan.scene, plan.n_steps as usize);
     let learn = &scene.learn;
     // A pair factor's gradient is the sum of its weights' gradients.
-    let scales = learn.pair_scale || learn.type_scale;
+    let scales = learn.pair_scale;
     let weights = LearnWeights {
         recurrent: learn.recurrent_weights || scales,
         lgn: learn.lgn_weights || scales,
@@ -69,7 +69,7 @@ pub(super) fn optimiser_settings(
         clip_norm: optimiser.clip_norm,
         learn_cells: learn_cells(learn),
         cell_bounds: models.iter().map(|model| cell_bounds(model, learn)).collect(),
-        learn_scales: LearnScales { pairs: learn.pair_scale, types: learn.type_scale },
+        learn_scales: learn.pair_scale,
         log_scale_bound: learn.bounds.pair_scale_factor.ln(),
         structure: plan.scene.losses.needs().weights,
         like_pairs,

@@ -11,7 +11,7 @@ use simrun::model::Dynamics;
 use simrun::model::adam::AdamRule;
 use simrun::model::rng::{Stream, uniform};
 use simrun::network::{CELL_TYPES, N_CELL_TYPES, Network, Neurons, Rows, pack_target, v1_unit_types};
-use simrun::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
+use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{ForwardReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
 use super::common;
@@ -219,7 +219,7 @@ pub(crate) fn train(
             clip_norm: None,
             learn_cells: [false; 5],
             cell_bounds: vec![[0.0; 5]; n_models],
-            learn_scales: LearnScales { pairs: learn == Learn::Factors, types: false },
+            learn_scales: learn == Learn::Factors,
             log_scale_bound: 10_f64.ln(),
             structure: false,
             like_pairs: Vec::new(),

@@ -143,6 +143,11 @@ impl Sources {
 
     fn fields(&self, fields: &Fields, all_default: bool) -> Vec<Field> {
         let field = |field: &syn::Field| {
+            // What only earlier versions wrote is hidden.
+            let hidden = |a: &&Attribute| a.parse_args::<syn::Ident>().is_ok_and(|word| word == "hidden");
+            if field.attrs.iter().filter(|a| a.path().is_ident("doc")).any(|a| hidden(&a)) {
+                return None;
+            }
             let name = field.ident.as_ref().map(ToString::to_string)?;
             let (shown, types) = shown(&field.ty);
             let default = match serde_default(&field.attrs) {

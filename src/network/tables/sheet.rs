@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, shipped};
 
 /// A folder of tables, and the bytes read from it so far.
 pub(crate) struct Folder {
@@ -26,12 +26,12 @@ impl Folder {
     pub(crate) fn sheet(&mut self, name: &str, columns: &[&str]) -> Result<Sheet> {
         let recordings = self.recordings.as_ref().filter(|_| super::RECORDED_TABLES.contains(&name));
         let file = recordings.unwrap_or(&self.path).join(name);
-        let bytes = std::fs::read(&file).map_err(|source| match source.kind() {
+        let bytes = shipped::read(&file).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::file(&file, "missing table"),
             _ => Error::Io { file: file.clone(), source },
         })?;
         let sheet = Sheet::parse(file, &bytes, columns)?;
-        self.contents.push((name.to_string(), bytes));
+        self.contents.push((name.to_string(), bytes.into_owned()));
         Ok(sheet)
     }
 }

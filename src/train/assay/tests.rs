@@ -6,7 +6,7 @@ use crate::loss::{Context, LossesScene, Responses, Seen, Terms};
 use crate::model::adam::AdamRule;
 use crate::model::recording::{Synapse, record_pair};
 use crate::sim::AdjointReport;
-use crate::sim::optimiser::{LearnScales, Optimiser, OptimiserSettings, WeightRule};
+use crate::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The scene's own mode.
@@ -220,7 +220,7 @@ fn a_perturbed_pair_is_found_and_undone() {
         clip_norm: None,
         learn_cells: [false; N_CELL_PARAMETERS],
         cell_bounds: vec![[0.0; N_CELL_PARAMETERS]; bench.theta.len()],
-        learn_scales: LearnScales { pairs: true, types: false },
+        learn_scales: true,
         log_scale_bound: 10_f64.ln(),
         structure: false,
         like_pairs: Vec::new(),

@@ -28,10 +28,6 @@ impl Session {
             ("cell_moments", f64s(&[n_models, N_CELL_PARAMETERS, 2], learned.cell_moments.concat().concat())),
             ("log_scales", f64s(&[learned.log_scales.len()], learned.log_scales)),
             ("scale_moments", f64s(&[learned.scale_moments.len(), 2], learned.scale_moments.concat())),
-            (
-                "type_scale_moments",
-                f64s(&[learned.type_scale_moments.len(), 2], learned.type_scale_moments.concat()),
-            ),
         ];
         let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor));
         let factors = self.terms.factors().into_iter();
@@ -83,7 +79,6 @@ impl Session {
             cell_moments: checkpoint.f64s("cell_moments")?.as_chunks().0.as_chunks().0.to_vec(),
             log_scales: checkpoint.f64s("log_scales")?.to_vec(),
             scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
-            type_scale_moments: checkpoint.f64s("type_scale_moments")?.as_chunks().0.to_vec(),
         };
         self.optimiser.restore(&mut self.simulation, learned)?;
         Ok(forgotten)
@@ -92,7 +87,7 @@ impl Session {
     fn refuse_other_shapes(&self, checkpoint: &Checkpoint) -> Result<()> {
         let sizes = self.optimiser.sizes(&self.simulation);
         let models = [sizes.n_models, N_CELL_PARAMETERS];
-        let needed: [(&str, &[usize], &str); 8] = [
+        let needed: [(&str, &[usize], &str); 7] = [
             ("weights", &[sizes.n_edges], "edges"),
             ("weight_moment_1", &[sizes.n_learned], "edges that are learned"),
             ("weight_moment_2", &[sizes.n_learned], "edges that are learned"),
@@ -100,7 +95,6 @@ impl Session {
             ("cell_moments", &[models[0], models[1], 2], "moments of cell models"),
             ("log_scales", &[sizes.n_pair_types], "pair types"),
             ("scale_moments", &[sizes.n_pair_types, 2], "moments of pair types"),
-            ("type_scale_moments", &[sizes.n_type_scales, 2], "moments of types"),
         ];
         for (name, shape, what) in needed {
             checkpoint.require_shape(name, shape, what)?;
@@ -116,7 +110,7 @@ fn refuse_what_cannot_be(checkpoint: &Checkpoint) -> Result<()> {
     if let Some((at, value)) = moments.into_iter().find(|(_, x)| **x < 0.0) {
         return Err(checkpoint.error("weight_moment_2", at, value, "must not be negative"));
     }
-    for name in ["cell_moments", "scale_moments", "type_scale_moments"] {
+    for name in ["cell_moments", "scale_moments"] {
         // Pairs of a first and a second moment.
         let second = checkpoint.f64s(name)?.iter().enumerate().skip(1).step_by(2);
         if let Some((at, value)) = second.into_iter().find(|(_, x)| **x < 0.0) {
