@@ -400,7 +400,10 @@ impl Column {
             return Ok(Vec::new());
         }
         error::catch_panics(&self.path, || {
-            self.dataset.read_strings().map_err(|e| self.error(format!("must hold texts: {e}")))
+            self.dataset.read_strings().map_err(|e| match self.is_text() {
+                true => self.error(format!("must hold texts: {e}")),
+                false => self.error("must hold texts"),
+            })
         })
     }
 

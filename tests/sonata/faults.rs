@@ -62,8 +62,8 @@ const FAULTS: &[Fault] = &[
     ),
     (
         "ids that are no integers",
-        |c| c.set("network/v1_nodes.h5", "nodes/v1/node_type_id", Data::Numbers(vec![10.0; 4])),
-        &["v1_nodes.h5", "node_type_id", "integers"],
+        |c| c.set("network/v1_nodes.h5", "nodes/v1/node_type_id", Data::Numbers(vec![10.5; 4])),
+        &["v1_nodes.h5", "node_type_id", "entry 0 is 10.5", "integer from 0"],
     ),
     (
         "a node type without a row",
