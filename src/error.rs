@@ -10,7 +10,7 @@ mod panics;
 mod text;
 
 pub use panics::{catch_panics, catches_panics};
-pub use text::{clipped, for_terminal, json_for_terminal, one_line};
+pub use text::{clipped, for_terminal, json_for_terminal, one_line, shortened};
 
 /// Result of anything in simrun that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -125,9 +125,9 @@ pub enum Error {
 }
 
 impl fmt::Display for Error {
-    /// One line, whatever names and values hold.
+    /// One line of a bounded length, whatever names and values hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&one_line(&self.words()))
+        f.write_str(&shortened(one_line(&self.words())))
     }
 }
 

@@ -204,6 +204,11 @@ impl Hdf5 {
     }
 }
 
+/// Whether a float is one whole number: beyond 2^53 it stands for several.
+fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0
+}
+
 /// Refuses a dataset that declares more than a file of `n_bytes` bytes can hold.
 ///
 /// # Errors
@@ -248,7 +253,7 @@ impl Column {
         Error::file(&self.path, format!("{}: {reason}", self.name))
     }
 
-    /// Non-negative integers from `first` on.
+    /// Non-negative integers from `first` on, stored as integers or as floats that are whole.
     ///
     /// # Errors
     /// Entries that are none.
@@ -257,9 +262,16 @@ impl Column {
             return Ok(Vec::new());
         }
         error::catch_panics(&self.path, || {
-            self.dataset
-                .read_numeric_slice_as::<u64>(&[first], &[count])
-                .map_err(|e| self.error(format!("must hold integers from 0: {e}")))
+            let integers = self.dataset.read_numeric_slice_as::<u64>(&[first], &[count]);
+            let Err(reason) = integers else { return integers.map_err(|e| self.error(e)) };
+            let Ok(floats) = self.dataset.read_numeric_slice_as::<f64>(&[first], &[count]) else {
+                return Err(self.error(format!("must hold integers from 0: {reason}")));
+            };
+            let whole = |(at, number): (usize, f64)| match is_whole(number) && number >= 0.0 {
+                true => Ok(number as u64),
+                false => Err(self.error(format!("entry {} is {number}, no integer from 0", first + at))),
+            };
+            floats.into_iter().enumerate().map(whole).collect()
         })
     }
 
@@ -349,12 +361,9 @@ impl Column {
             }
             let numbers = self.dataset.read_numeric_as::<f64>();
             let numbers = numbers.map_err(|e| self.error(format!("must hold whole numbers: {e}")))?;
-            // Beyond 2^53 a float is no longer one whole number.
             let whole = |(at, number): (usize, f64)| match number {
                 _ if number.is_nan() => Ok(None),
-                _ if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => {
-                    Ok(Some(number as i64))
-                }
+                _ if is_whole(number) => Ok(Some(number as i64)),
                 _ => Err(self.error(format!("entry {at} is {number}, no whole number"))),
             };
             numbers.into_iter().enumerate().map(whole).collect()
@@ -391,7 +400,10 @@ impl Column {
             return Ok(Vec::new());
         }
         error::catch_panics(&self.path, || {
-            self.dataset.read_strings().map_err(|e| self.error(format!("must hold texts: {e}")))
+            self.dataset.read_strings().map_err(|e| match self.is_text() {
+                true => self.error(format!("must hold texts: {e}")),
+                false => self.error("must hold texts"),
+            })
         })
     }
 
@@ -443,6 +455,24 @@ mod tests {
         packed(&path, 5000, 777);
         let column = Hdf5::open(&path).unwrap().column_of("ids", 5000).unwrap();
         assert_eq!(column.ids(1234, 2000).unwrap(), (1234..3234).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn ids_may_be_floats_that_are_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.h5");
+        let ids = |floats: &[f64]| {
+            let file = H5File::create(&path).unwrap();
+            let created = file.new_dataset::<f64>().shape([floats.len()]).create("ids").unwrap();
+            created.write_raw(floats).unwrap();
+            file.close().unwrap();
+            Hdf5::open(&path).and_then(|h5| h5.column("ids")?.all_ids())
+        };
+        assert_eq!(ids(&[0.0, 8.0, 9_007_199_254_740_991.0]).unwrap(), [0, 8, 9_007_199_254_740_991]);
+        for wrong in [0.5, -1.0, f64::NAN, f64::INFINITY, 9_007_199_254_740_992.0] {
+            let message = ids(&[3.0, wrong]).unwrap_err().to_string();
+            assert!(message.contains("ids: entry 1 is") && message.contains("integer from 0"), "{message}");
+        }
     }
 
     #[test]

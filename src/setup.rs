@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, warning};
 use crate::model::kinetics::{PortCounts, Ports, SynapseKind};
 use crate::model::membrane::CellMode;
 use crate::model::psp::unit_psp_table;
@@ -184,6 +184,9 @@ fn network_from(
             let folder = plan.scene_file.parent().unwrap_or(Path::new(""));
             let em = network::em::read_em(em, folder, v1.radius_um, tables, plan.scene.seed)?;
             say(&em.report.line());
+            if let Some(odd) = &em.report.odd_axis {
+                say(&warning(format_args!("EM tables: {odd}")));
+            }
             network::build_em(&spec, tables, &unit_psps, &em)?
         }
     };

@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-fn simrun(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
-    // Keeps a layer of Mesa from saying on stderr that there is no display server.
-    command.env("NODEVICE_SELECT", "1");
-    command.output().unwrap()
-}
+#[path = "common/program.rs"]
+mod program;
+
+use program::{run_dir, short_run, simrun};
 
 /// Fails unless the program ends with `code`, after one line on stderr that holds every one of `words`.
 #[track_caller]
@@ -167,20 +164,6 @@ fn recordings_refuse_what_they_cannot_do() {
     assert_refused(&cell("475585413", "0.1", "0.5"), 2, &["--stop-ms = 0.5", "1 to 10 ms"]);
     let full = ["pair", "e4", "475585413", "--dt-ms", "0.1", "--trace", "/dev/full"];
     assert_refused(&simrun(&full), 1, &["/dev/full", "No space left"]);
-}
-
-/// Arguments of a run of the smoke scene that takes a fraction of a second.
-fn short_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let short =
-        ["scenes/smoke.ron", "--quiet", "--set", "time.duration_ms=20", "--set", "time.analysis_start_ms=0"];
-    [&short[..], more].concat()
-}
-
-/// A folder for runs, and in it the path of one, which is not there yet.
-fn run_dir() -> (tempfile::TempDir, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run").to_str().unwrap().to_owned();
-    (dir, run)
 }
 
 fn run_of_one_step(run: &str) {

@@ -11,7 +11,8 @@ mod campaign;
 use std::path::Path;
 use std::time::Duration;
 
-use campaign::{Baseline, Bench, EIO, ENOSPC, Fault, SIGHUP, SIGTERM, Subject, in_parallel};
+use campaign::kinds::{EIO, ENOSPC, Fault, SIGHUP, SIGTERM, Subject};
+use campaign::{Baseline, Bench, in_parallel};
 
 const N_THREADS: usize = 2;
 

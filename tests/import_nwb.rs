@@ -205,7 +205,7 @@ fn gratings_are_of_one_contrast_and_grey_ones_are_none() {
     for (first, others, reason) in [
         (0.0, 0.8, "presentations of contrast 0, a grey screen"),
         (0.1, 0.8, "presentations of another contrast than 0.8"),
-        (20.0, 100.0, "presentations of another contrast than 100"),
+        (20.0, 80.0, "presentations of another contrast than 0.8"),
         (f64::NAN, 0.8, "presentations without a contrast"),
     ] {
         let mut session = Session::good("1");
@@ -232,6 +232,39 @@ fn gratings_are_of_one_contrast_and_grey_ones_are_none() {
     refused(place.import(&session), &["contrast", "row 2 is -0.1"]);
     session.remove(&format!("{GRATINGS}/contrast"));
     assert_eq!(place.import(&session).unwrap().n_units, N_UNITS);
+}
+
+#[test]
+fn presentations_that_overlap_count_for_nobody() {
+    let place = Place::new();
+    let of_grey = "presentations of grey, where something else is shown (parts of them)";
+    // Grey from the beginning to the end: what is between the gratings, and the 120 spikes of its last 60 s.
+    let mut session = Session::good("1");
+    session.numbers(&format!("{GREY}/start_time"))[0] = 0.0;
+    let report = place.import(&session).unwrap();
+    let rate_hz = 120.0 / (260.0 - 2.0 * N_GRATINGS as f64);
+    assert_eq!(left_out(&report, of_grey), 1, "{report:?}");
+    assert!((place.median("L4_Exc", "spontaneous_rate_hz").unwrap() - rate_hz).abs() < 1e-5);
+    assert_eq!(place.median("L4_Exc", "evoked_rate_hz"), Some(EVOKED_HZ));
+    // Another stimulus in the second half of the grey.
+    let mut session = Session::good("1");
+    session.set("intervals/natural_movie_one_presentations/start_time", Data::Numbers(vec![230.0]));
+    session.set("intervals/natural_movie_one_presentations/stop_time", Data::Numbers(vec![260.0]));
+    assert_eq!(left_out(&place.import(&session).unwrap(), of_grey), 1);
+    assert_eq!(place.median("L4_Exc", "spontaneous_rate_hz"), Some(SPONTANEOUS_HZ));
+    // A grating that goes on into the next one: nobody knows whose the spikes are. Frames that jitter are no matter.
+    for (late_s, n) in [(1.0, 2), (0.03, 0)] {
+        let mut session = Session::good("1");
+        session.numbers(&format!("{GRATINGS}/stop_time"))[4] = start_s(5) + late_s;
+        let report = place.import(&session).unwrap();
+        assert_eq!(left_out(&report, "presentations that others overlap"), n, "{report:?}");
+    }
+    let mut session = Session::good("1");
+    session.numbers(&format!("{GRATINGS}/start_time"))[7] = start_s(6);
+    session.numbers(&format!("{GRATINGS}/stop_time"))[7] = start_s(6) + 2.0;
+    let report = place.import(&session).unwrap();
+    assert_eq!(left_out(&report, "presentations that others overlap"), 2, "{report:?}");
+    assert_eq!(place.median("L4_Exc", "evoked_rate_hz"), Some(EVOKED_HZ));
 }
 
 #[test]

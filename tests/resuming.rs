@@ -8,15 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("NODEVICE_SELECT", "1");
-    command
-}
+#[path = "common/program.rs"]
+mod program;
 
-fn simrun(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
-}
+use program::{command, run_dir, short_run, simrun};
 
 fn words(output: &Output) -> [String; 2] {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -37,20 +32,6 @@ fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
     let [_, stderr] = words(&output);
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(code), 1), "{stderr}");
     assert!(parts.iter().all(|part| stderr.contains(part)), "{parts:?} are not all in: {stderr}");
-}
-
-/// Arguments of a run of the smoke scene whose steps take a few milliseconds.
-fn short_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let short =
-        ["scenes/smoke.ron", "--quiet", "--set", "time.duration_ms=20", "--set", "time.analysis_start_ms=0"];
-    [&short[..], more].concat()
-}
-
-/// A folder, and the path of a run in it that is not there yet.
-fn run_dir() -> (tempfile::TempDir, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run").to_str().unwrap().to_owned();
-    (dir, run)
 }
 
 /// A long run that was killed once `is_enough` held.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+/// Longest message that is shown whole, bytes.
+const MOST_OF_A_MESSAGE: usize = 3000;
 /// Most characters of a value in a message.
 const MOST_OF_A_VALUE: usize = 120;
 
@@ -69,6 +71,18 @@ pub fn clipped(value: &str) -> String {
     }
 }
 
+/// A message without its middle, where a name or value in it is so long that nobody could read on: its beginning names the file, its end the
+/// reason.
+pub fn shortened(line: Cow<'_, str>) -> Cow<'_, str> {
+    let half = MOST_OF_A_MESSAGE / 2;
+    if line.len() <= MOST_OF_A_MESSAGE {
+        return line;
+    }
+    let head = (0..=half).rev().find(|end| line.is_char_boundary(*end)).unwrap_or_default();
+    let tail = (line.len() - half..=line.len()).find(|start| line.is_char_boundary(*start));
+    Cow::Owned(format!("{} .. {}", &line[..head], &line[tail.unwrap_or(line.len())..]))
+}
+
 fn push(text: &mut String, c: char) {
     if acts(c) {
         // Writing to a text cannot fail.
@@ -115,6 +129,20 @@ mod tests {
         assert!(shown.is_ascii(), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
         assert_eq!(json_for_terminal("{\"é\": 1}\n"), "{\"é\": 1}\n");
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_ends() {
+        assert_eq!(shortened(Cow::Borrowed("a.h5: is damaged")), "a.h5: is damaged");
+        for letter in ["x", "\u{1f9e0}"] {
+            let message =
+                shortened(Cow::Owned(format!("/data/{}.h5: there is no such file", letter.repeat(5000))));
+            assert!(
+                message.starts_with("/data/") && message.ends_with(".h5: there is no such file"),
+                "{message}"
+            );
+            assert!(message.len() <= MOST_OF_A_MESSAGE + 4, "{}", message.len());
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::rng::Stream;
 
 mod cells;
+mod depth;
 mod report;
 mod table;
 mod units;

@@ -144,12 +144,7 @@ pub(super) fn remove_leftovers(dir: &Path) {
 
 /// Whether a file's name is that of one that never became whole.
 fn is_leftover(path: &Path) -> bool {
-    // Checkpoints of earlier versions were written to `.tmpXXXXXX`.
-    let of_safetensors = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-        let random = name.strip_prefix(".tmp");
-        random.is_some_and(|r| r.len() == 6 && r.chars().all(|c| c.is_ascii_alphanumeric()))
-    });
-    of_safetensors || path.extension().is_some_and(|extension| extension == PARTIAL)
+    path.extension().is_some_and(|extension| extension == PARTIAL)
 }
 
 fn is_being_written(path: &Path) -> bool {
@@ -190,7 +185,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path();
         make_folder(&dir.join("reports")).unwrap();
-        for name in ["summary.json.partial", "a.h5.1.partial", ".tmpX9y8z7", "reports/soma.h5.77.partial"] {
+        for name in ["summary.json.partial", "a.h5.1.partial", "reports/soma.h5.77.partial"] {
             fs::write(dir.join(name), "half").unwrap();
         }
         for name in ["summary.json", ".tmp", ".tmp-notes", "partial"] {

@@ -123,14 +123,18 @@ impl Circuit {
         }
         let mut links = Links::new(kinds.kinds.len());
         let mut edges = Edges::default();
+        let mut notices = Vec::new();
         let all_edges = Config::populations(&config.edges, "edges")?;
         for file in &config.edges {
             for mut population in EdgePopulation::open_file(file, &all_edges)? {
                 edges.read(&mut population, config, options, &all, &mut links)?;
+                let unread: Vec<String> = population.unread()?.into_iter().collect();
+                if !unread.is_empty() {
+                    notices.push(format!("not read of edges/{}: {}", population.name, unread.join(", ")));
+                }
             }
         }
         let types = types(&kinds.kinds, &links, options.v1_type, &config.file)?;
-        let mut notices = Vec::new();
         if !types.split.is_empty() {
             notices.push(format!(
                 "edges tell node types apart within {}: each is a cell type of its own",

@@ -271,7 +271,9 @@ pub fn read_raw(file: &Path) -> Result<(Value, impl Fn(&str, &str) -> Result<Pat
 /// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(Error::unreadable(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::file(path, format!("is no JSON: {e}")))
+    // The mark that editors of Windows put before a text.
+    let text = text.trim_start_matches('\u{feff}');
+    serde_json::from_str(text).map_err(|e| Error::file(path, format!("is no JSON: {e}")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Populations of edges, read block by block: a file of any length takes the memory of one block.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::config::PopulationFile;
@@ -21,6 +22,22 @@ const UNITS: [(&str, &str); 2] = [("syn_weight", "pA"), ("delay", "ms")];
 /// Attributes that would change single edges and are not obeyed: the table of types has them.
 const ONLY_OF_TYPES: [&str; 5] =
     ["model_template", "dynamics_params", "weight_function", "receptor_type", "is_gap_junction"];
+
+/// Columns of a table that are obeyed, or say where its edges are from.
+const COLUMNS: [&str; 12] = [
+    "edge_type_id",
+    "population",
+    "source_query",
+    "target_query",
+    "syn_weight",
+    "nsyns",
+    "delay",
+    "model_template",
+    "dynamics_params",
+    "weight_function",
+    "receptor_type",
+    "is_gap_junction",
+];
 
 /// A population of edges of an open file.
 pub struct EdgePopulation {
@@ -157,6 +174,20 @@ impl EdgePopulation {
         self.h5.path().to_path_buf()
     }
 
+    /// Columns of its table and attributes of its groups that are not read.
+    ///
+    /// # Errors
+    /// A group that cannot be read.
+    pub(super) fn unread(&self) -> Result<BTreeSet<String>> {
+        let mut names: BTreeSet<String> =
+            self.types.columns().filter(|c| !COLUMNS.contains(c)).map(str::to_owned).collect();
+        for group in &self.groups {
+            let datasets = self.h5.datasets(&format!("edges/{}/{}", self.name, group.id))?;
+            names.extend(datasets.into_iter().filter(|name| !ATTRIBUTES.contains(&name.as_str())));
+        }
+        Ok(names)
+    }
+
     /// Source and target of every edge, as ids of nodes.
     ///
     /// # Errors
@@ -245,16 +276,7 @@ fn refuse_attributes(h5: &Hdf5, group: &str) -> Result<()> {
 
 /// Refuses columns of a table that are misspelt.
 fn refuse_columns(types: &TypeTable, file: &Path) -> Result<()> {
-    let known = [
-        "syn_weight",
-        "nsyns",
-        "delay",
-        "model_template",
-        "dynamics_params",
-        "weight_function",
-        "receptor_type",
-    ];
-    let misspelt = types.columns().find_map(|column| near(column, &known).map(|known| (column, known)));
+    let misspelt = types.columns().find_map(|column| near(column, &COLUMNS).map(|known| (column, known)));
     match misspelt {
         Some((column, known)) => {
             let reason =

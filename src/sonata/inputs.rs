@@ -383,8 +383,14 @@ fn check_entry(entry: &InputEntry) -> std::result::Result<Asked<'_>, String> {
     if let Some(key) = entry.entry.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("{key} is not obeyed ({}); take it out. {other}", KEYS.join(", ")));
     }
-    if entry.files.is_empty() {
-        return Err("names no input_file".to_owned());
+    match entry.files.len() {
+        0 => return Err("names no input_file".to_owned()),
+        1 => (),
+        n => {
+            return Err(format!(
+                "names {n} files, of which BMTK plays one a run; name one, or merge them. {other}"
+            ));
+        }
     }
     let text = |key: &str| match entry.entry.get(key) {
         None | Some(Value::Null) => Ok(None),

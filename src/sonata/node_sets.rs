@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::config::{Config, read_json};
 use super::nodes::{Attribute, NodePopulation};
-use crate::error::{Error, Result, clipped as shown};
+use crate::error::{Error, Result, clipped};
 
 /// Nodes that may be looked at to find a set, one for each set that it names and each node of the circuit.
 const MAX_LOOKS: usize = 500_000_000;
@@ -92,7 +92,7 @@ impl NodeSets {
     }
 
     fn error(&self, name: &str, reason: &str) -> Error {
-        Error::file(&self.file, format!("'{}' {reason}", shown(name)))
+        Error::file(&self.file, format!("'{}' {reason}", clipped(name)))
     }
 }
 
@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
                 Ok(any)
             }
             Value::Object(attributes) => self.having_all(attributes),
-            other => Err(self.sets.error(&shown(&other.to_string()), "is no node set")),
+            other => Err(self.sets.error(&clipped(&other.to_string()), "is no node set")),
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> Search<'a> {
             if !self.populations.iter().any(|p| holds_text(wanted, &p.name)) {
                 let known: Vec<&str> = self.populations.iter().map(|p| p.name.as_str()).collect();
                 let reason = format!("is no population of the circuit ({})", known.join(", "));
-                return Err(self.sets.error(&shown(&wanted.to_string()), &reason));
+                return Err(self.sets.error(&clipped(&wanted.to_string()), &reason));
             }
         }
         let others = || attributes.iter().filter(|(name, _)| !POPULATION.contains(&name.as_str()));
@@ -248,7 +248,7 @@ impl<'a> Search<'a> {
     }
 
     fn odd(&self, name: &str, wanted: &Value) -> Error {
-        let wanted = shown(&wanted.to_string());
+        let wanted = clipped(&wanted.to_string());
         let reason = format!("{wanted} is none of a value, a list of values, $gt, $lt, $gte, $lte, $regex");
         self.sets.error(&format!("node set attribute '{name}'"), &reason)
     }

@@ -6,17 +6,20 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "kinds.rs"]
+pub(crate) mod kinds;
+#[path = "others.rs"]
+mod others;
 #[path = "tree.rs"]
 mod tree;
 
+use kinds::{Ended, Fault, Ledger, Subject, judge};
 use tree::{Tree, compare, copy_folder, runs, tree};
 
 /// A program that runs for longer hangs.
@@ -43,135 +46,6 @@ const SMALL: [&str; 7] = [
     "trials.n_spontaneous=1",
     "trials.grating.onset_ms=0",
 ];
-
-/// A command that is disturbed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
-    /// `simrun SCENE`, cells without synapses.
-    Training,
-    /// `simrun SCENE` that names an experiment of two models.
-    Experiment,
-    /// `simrun evaluate RUN`.
-    Evaluation,
-    /// `simrun report RUN`.
-    Report,
-    /// `simrun import neuropixels`.
-    Import,
-    /// `simrun SCENE`, a column of V1, disturbed where it keeps the network for the next run.
-    Cache,
-    /// `simrun export RUN --sonata`.
-    Sonata,
-    /// `simrun export RUN --nwb`.
-    Nwb,
-}
-
-impl Subject {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Training,
-        Self::Experiment,
-        Self::Evaluation,
-        Self::Report,
-        Self::Import,
-        Self::Cache,
-        Self::Sonata,
-        Self::Nwb,
-    ];
-
-    /// Name in its folder of what it makes.
-    fn product(self) -> &'static str {
-        match self {
-            Self::Training | Self::Evaluation | Self::Report | Self::Cache => "run",
-            Self::Experiment => "experiment",
-            Self::Import => "recordings",
-            Self::Sonata => "sonata",
-            Self::Nwb => "run.nwb",
-        }
-    }
-
-    /// Name of the finished run that it starts from.
-    fn source(self) -> Option<&'static str> {
-        match self {
-            Self::Evaluation | Self::Report => Some("cells"),
-            Self::Sonata | Self::Nwb => Some("column"),
-            _ => None,
-        }
-    }
-}
-
-/// What happens to a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// SIGKILL before the n-th call that changes a file.
-    Kill(usize),
-    /// A signal before the n-th call.
-    Signal(usize, i32),
-    /// The n-th call fails with an errno; where it stays, so do the later ones that need room.
-    Fails { at: usize, errno: i32, stays: bool },
-    /// There is room for so many bytes.
-    Room(u64),
-}
-
-pub(crate) const SIGHUP: i32 = 1;
-pub(crate) const SIGINT: i32 = 2;
-pub(crate) const SIGTERM: i32 = 15;
-pub(crate) const EIO: i32 = 5;
-pub(crate) const ENOSPC: i32 = 28;
-
-/// What was done, and what was found wrong.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    n_kills: AtomicUsize,
-    n_signals: AtomicUsize,
-    n_errors: AtomicUsize,
-    n_full: AtomicUsize,
-    n_other: AtomicUsize,
-    n_repeats: AtomicUsize,
-    found: Mutex<Vec<String>>,
-}
-
-impl Ledger {
-    fn count(&self, fault: Fault) {
-        let counter = match fault {
-            Fault::Kill(_) => &self.n_kills,
-            Fault::Signal(..) => &self.n_signals,
-            Fault::Fails { .. } => &self.n_errors,
-            Fault::Room(_) => &self.n_full,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_other(&self) {
-        self.n_other.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn report(&self, what: &str, outcome: Result<(), String>) {
-        if let Err(fault) = outcome {
-            self.found.lock().unwrap().push(format!("{what}: {fault}"));
-        }
-    }
-
-    pub(crate) fn found(&self) -> Vec<String> {
-        self.found.lock().unwrap().clone()
-    }
-
-    /// One line of figures.
-    pub(crate) fn line(&self) -> String {
-        let [kills, signals, errors, full, other, repeats] =
-            [&self.n_kills, &self.n_signals, &self.n_errors, &self.n_full, &self.n_other, &self.n_repeats]
-                .map(|n| n.load(Ordering::Relaxed));
-        format!(
-            "{kills} kills, {errors} failed calls, {full} full disks, {signals} signals, {other} others; \
-             {repeats} went on to the same bytes; {} faults found",
-            self.found.lock().unwrap().len()
-        )
-    }
-}
-
-/// How a program ended.
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
-    pub(crate) stderr: String,
-}
 
 /// Where and with what the trials are made.
 pub(crate) struct Bench {
@@ -388,140 +262,26 @@ impl Bench {
         for run in runs(folder) {
             self.succeeds(&["report".into(), run.into()])?;
         }
-        if let Some(arguments) = self.arguments(baseline.subject, folder) {
-            let mut command = self.command(&arguments, folder);
+        let rest = self.arguments(baseline.subject, folder);
+        if let Some(arguments) = &rest {
+            let mut command = self.command(arguments, folder);
             command.env("SIMRUN_CACHE", folder.join("cache"));
             let ended = self.ended(command)?;
             if !ended.status.success() {
                 return Err(format!("does not go on: {}: {}", ended.status, ended.stderr.trim_end()));
             }
         }
-        compare(&tree(folder)?, &baseline.tree)?;
+        let (mut own, mut undisturbed) = (tree(folder)?, baseline.tree.clone());
+        if rest.is_none() {
+            // Nothing more is done there: the lock of a process that was killed when all was in its place stays for the next writer to
+            // take over, and a network that could not be kept is built again by whoever needs it.
+            own.remove(&format!("{}/.lock", baseline.subject.product()));
+            [&mut own, &mut undisturbed].map(|tree| tree.retain(|name, _| !name.starts_with("cache/")));
+        }
+        compare(&own, &undisturbed)?;
         self.ledger.n_repeats.fetch_add(1, Ordering::Relaxed);
         let _ = fs::remove_dir_all(folder);
         Ok(())
-    }
-
-    /// Several processes resume one run at once: one goes on, the others are told by whom it is in use.
-    pub(crate) fn writers(&self, baseline: &Baseline, n_writers: usize) -> Result<(), String> {
-        let folder = self.folder()?;
-        let run = folder.join("run");
-        self.succeeds(
-            &[self.training("smoke.ron", &[], "--out", &run), vec!["--steps".into(), "1".into()]].concat(),
-        )?;
-        let resume = self.training("smoke.ron", &[], "--resume", &run);
-        let ended: Vec<Result<Ended, String>> = thread::scope(|scope| {
-            let writers: Vec<_> =
-                (0..n_writers).map(|_| scope.spawn(|| self.ended(self.command(&resume, &folder)))).collect();
-            writers
-                .into_iter()
-                .map(|w| w.join().unwrap_or_else(|_| Err("a thread ended".to_owned())))
-                .collect()
-        });
-        let ended = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let told = |e: &Ended| e.status.code() == Some(2) && e.stderr.contains("in use by process");
-        if !ended.iter().any(|e| e.status.success()) {
-            return Err("no writer went on".to_owned());
-        }
-        if let Some(other) = ended.iter().find(|e| !e.status.success() && !told(e)) {
-            return Err(format!("a writer ends with {}: {}", other.status, other.stderr.trim_end()));
-        }
-        self.ledger.count_other();
-        self.goes_on(baseline, &folder)
-    }
-
-    /// Ctrl-C twice within some milliseconds, at some moment of a long training: exit code 1 each time, and the run goes on.
-    pub(crate) fn double_interrupt(&self, after: Duration, apart: Duration) -> Result<(), String> {
-        let folder = self.folder()?;
-        let run = folder.join("run");
-        let long = ["--set", "optimiser.training_steps=100000"].map(OsString::from);
-        let arguments = [self.training("smoke.ron", &[], "--out", &run), long.to_vec()].concat();
-        let mut command = self.command(&arguments, &folder);
-        command.env_remove("LD_PRELOAD").stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|e| e.to_string())?;
-        let started = Instant::now();
-        while !run.join("checkpoint.safetensors").exists() && started.elapsed() < LONGEST {
-            thread::sleep(Duration::from_millis(2));
-        }
-        thread::sleep(after);
-        let interrupt =
-            || Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
-        interrupt().map_err(|e| e.to_string())?;
-        thread::sleep(apart);
-        interrupt().map_err(|e| e.to_string())?;
-        let status = child.wait().map_err(|e| e.to_string())?;
-        self.ledger.count_other();
-        if status.code() != Some(1) {
-            return Err(format!("Ctrl-C twice: {status}"));
-        }
-        let more = ["--set", "optimiser.training_steps=100000", "--steps", "1"].map(OsString::from);
-        self.succeeds(&[self.training("smoke.ron", &[], "--resume", &run), more.to_vec()].concat())?;
-        let _ = fs::remove_dir_all(folder);
-        Ok(())
-    }
-
-    /// A training whose words nobody can hear: stderr or stdout is a full device, or a pipe whose reader is gone.
-    pub(crate) fn unheard(&self, baseline: &Baseline) -> Result<(), String> {
-        for (stdout, stderr) in
-            [("full", "full"), ("full", "closed"), ("closed", "full"), ("closed", "closed")]
-        {
-            let folder = self.folder()?;
-            let mut arguments = self.training("smoke.ron", &[], "--out", &folder.join("run"));
-            arguments.retain(|word| word != "--quiet");
-            let mut command = self.command(&arguments, &folder);
-            let end = |kind: &str| -> Result<Stdio, String> {
-                if kind == "full" {
-                    return Ok(File::options()
-                        .write(true)
-                        .open("/dev/full")
-                        .map_err(|e| e.to_string())?
-                        .into());
-                }
-                let (reader, writer) = std::io::pipe().map_err(|e| e.to_string())?;
-                drop(reader);
-                Ok(writer.into())
-            };
-            command.stdout(end(stdout)?).stderr(end(stderr)?);
-            let status = command.status().map_err(|e| e.to_string())?;
-            self.ledger.count_other();
-            if status.code() != Some(0) {
-                return Err(format!("stdout {stdout}, stderr {stderr}: {status}"));
-            }
-            compare(&tree(&folder)?, &baseline.tree)?;
-            let _ = fs::remove_dir_all(folder);
-        }
-        Ok(())
-    }
-
-    /// A training on a disk that may be too small, and its end elsewhere.
-    pub(crate) fn on_disk(&self, baseline: &Baseline, disk: &Path) -> Result<(), String> {
-        let folder = disk.join("trial");
-        fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        let arguments = self.arguments(baseline.subject, &folder).ok_or("nothing to do")?;
-        let mut command = self.command(&arguments, &folder);
-        command.env("SIMRUN_CACHE", "");
-        let ended = self.ended(command)?;
-        let fault = Fault::Room(0);
-        self.ledger.count(fault);
-        judge(&ended, fault, baseline.subject)?;
-        let elsewhere = self.folder()?;
-        copy_folder(&folder, &elsewhere).map_err(|e| e.to_string())?;
-        self.goes_on(baseline, &elsewhere)
-    }
-
-    /// A clock that shows years that no date can be written in.
-    pub(crate) fn odd_clock(&self, seconds: i64) -> Result<(), String> {
-        let folder = self.folder()?;
-        let arguments =
-            self.training("smoke.ron", &["optimiser.training_steps=1"], "--out", &folder.join("run"));
-        let mut command = self.command(&arguments, &folder);
-        command.env("FAULT_NOW", seconds.to_string());
-        let ended = self.ended(command)?;
-        self.ledger.count_other();
-        if !ended.status.success() {
-            return Err(format!("a clock at {seconds} s: {}: {}", ended.status, ended.stderr.trim_end()));
-        }
-        self.succeeds(&["report".into(), folder.join("run").into()])
     }
 }
 
@@ -533,27 +293,6 @@ pub(crate) struct Baseline {
     /// Of all files at the end.
     pub(crate) n_bytes: u64,
     tree: Tree,
-}
-
-/// Whether a disturbed program ended as it should: never by a signal of its own making, and where it failed with one line that says why.
-fn judge(ended: &Ended, fault: Fault, subject: Subject) -> Result<(), String> {
-    let Ended { status, stderr } = ended;
-    let told = || format!("ends with {status}: {}", stderr.trim_end());
-    if stderr.contains("at fault") || stderr.contains("panicked") {
-        return Err(told());
-    }
-    let may_end = match (fault, status.code(), status.signal()) {
-        (Fault::Kill(_), None, Some(9)) | (_, Some(0), _) => return Ok(()),
-        // Commands that write only at their end do not listen for signals.
-        (Fault::Signal(_, signal), None, Some(by)) => {
-            let listens = matches!(subject, Subject::Training | Subject::Experiment | Subject::Cache);
-            return (!listens && by == signal).then_some(()).ok_or_else(told);
-        }
-        (Fault::Kill(_), ..) => false,
-        (_, code, _) => code == Some(1),
-    };
-    let n_errors = stderr.lines().filter(|line| line.starts_with("error: ")).count();
-    (may_end && n_errors == 1).then_some(()).ok_or_else(told)
 }
 
 /// Runs `work` on every item, `n_threads` at a time.

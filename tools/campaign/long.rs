@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::campaign::{Baseline, Bench, EIO, ENOSPC, Fault, SIGHUP, SIGINT, SIGTERM, Subject, in_parallel};
+use crate::campaign::kinds::{EIO, ENOSPC, Fault, SIGHUP, SIGINT, SIGTERM, Subject};
+use crate::campaign::{Baseline, Bench, in_parallel};
 
 const N_THREADS: usize = 2;
 /// Kills and failed calls of a subject at most; of one with more calls every second or third is taken.

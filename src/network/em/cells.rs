@@ -7,7 +7,7 @@ use super::super::random::{Draws, Owner};
 use super::super::tables::Tables;
 use super::super::{CELL_TYPES, N_CELL_TYPES};
 use super::table::{Kind, Sheet, Table, Wanted, is_missing};
-use super::{EmReport, Index, NO_SEGMENT, VALID, units};
+use super::{EmReport, Index, NO_SEGMENT, VALID, depth, units};
 use crate::error::Result;
 use crate::model::rng::Stream;
 use crate::network::scene::{EmColumnsScene, EmScene};
@@ -91,6 +91,7 @@ pub(super) fn read_cells(
     if !scale.is_said {
         units::refuse_what_cannot_be_nm(file, &table, &at_nm)?;
     }
+    report.odd_axis = depth::odd_axis(found.iter().map(|cell| (cell.cell_type_ix, cell.at)));
     let n = found.len().max(1) as f64;
     // The axis of the column is the mean of the cells in the sheet (x, z); depth counts from the uppermost cell.
     let at_um: Vec<[f64; 3]> = at_nm.iter().map(|at| at.map(|nm| 1e-3 * nm)).collect();

@@ -47,6 +47,8 @@ pub struct EmReport {
     pub n_edges: usize,
     /// Some of the unknown types.
     pub unknown_names: Vec<String>,
+    /// That layers lie along another direction than y, which is taken for depth; none where they do not.
+    pub odd_axis: Option<String>,
 }
 
 impl EmReport {

@@ -27,6 +27,8 @@ const KNOWN: [&str; 20] = [
     "end_frame",
 ];
 const INVALID: &str = "intervals/invalid_times";
+/// Presentations may share so much with the next one, s: times of frames jitter.
+const MOST_SHARED_S: f64 = 0.05;
 
 /// A time span, s.
 pub(super) type Span = [f64; 2];
@@ -92,7 +94,7 @@ struct Row {
 pub(super) fn shown(nwb: &Nwb) -> Result<Shown> {
     let names = nwb.groups("intervals")?;
     let mut shown = Shown::default();
-    let mut rows = Vec::new();
+    let (mut rows, mut others) = (Vec::new(), Vec::new());
     for name in &names {
         let table = format!("intervals/{name}");
         if name.starts_with("spontaneous") {
@@ -101,8 +103,12 @@ pub(super) fn shown(nwb: &Nwb) -> Result<Shown> {
             shown.grey.extend(spans.into_iter().flatten());
         } else if name.starts_with("drifting_gratings") && !name.contains("contrast") {
             rows.extend(gratings(nwb, &table, &mut shown)?);
+        } else if name.ends_with("_presentations") {
+            // Of a table that is not read only its times matter, where it has them.
+            others.extend(spans(nwb, &table).unwrap_or_default().into_iter().flatten());
         }
     }
+    apart(&mut rows, &others, &mut shown);
     of_one_contrast(rows, &mut shown);
     if shown.gratings.is_empty() && shown.grey.is_empty() {
         let reason = format!(
@@ -143,7 +149,7 @@ fn gratings(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<Vec<Row>> {
     let spatial = nwb.numbers_if_there(&path("spatial_frequency"))?.unwrap_or_else(|| vec![0.0; n]);
     let contrasts = nwb.numbers_if_there(&path("contrast"))?;
     let tells_contrast = contrasts.as_ref().is_some_and(|all| all.iter().any(|c| c.is_finite()));
-    let contrasts = contrasts.unwrap_or_else(|| vec![f64::NAN; n]);
+    let mut contrasts = contrasts.unwrap_or_else(|| vec![f64::NAN; n]);
     if [&directions, &frequencies, &spatial, &contrasts].iter().any(|column| column.len() != n) {
         return Err(nwb.wrong(table, "has columns of different lengths"));
     }
@@ -151,6 +157,9 @@ fn gratings(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<Vec<Row>> {
     if let Some(row) = contrasts.iter().position(|c| *c < 0.0 || *c > 100.0) {
         let what = format!("row {row} is {}, no contrast from 0 to 1 or 0 to 100 %", contrasts[row]);
         return Err(nwb.wrong(&path("contrast"), what));
+    }
+    if contrasts.iter().any(|c| *c > 1.0) {
+        contrasts.iter_mut().for_each(|percent| *percent /= 100.0);
     }
     let (mut rows, mut without_time, mut grey, mut without_contrast) = (Vec::new(), 0, 0, 0);
     for (row, span) in spans.into_iter().enumerate() {
@@ -205,6 +214,29 @@ fn name_what_varies(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<()> {
         shown.notes.push(format!("'{table}': not looked at, though they vary: {}", varying.join(", ")));
     }
     Ok(())
+}
+
+/// Leaves out gratings that another presentation overlaps, and cuts grey where something else is shown.
+fn apart(rows: &mut Vec<Row>, others: &[Span], shown: &mut Shown) {
+    let mut all: Vec<Span> = rows.iter().map(|row| row.span).chain(others.iter().copied()).collect();
+    all.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    // Of each presentation in the order of their starts: the latest stop of those before it.
+    let before: Vec<f64> = all
+        .iter()
+        .scan(f64::NEG_INFINITY, |latest, span| Some(std::mem::replace(latest, latest.max(span[1]))))
+        .collect();
+    let shares = |span: &Span| {
+        let first = all.partition_point(|other| other[0] < span[0]);
+        let same = all[first..].iter().take_while(|other| *other == span).count();
+        let next = all.get(first + 1).map_or(f64::INFINITY, |next| next[0]);
+        same > 1 || before[first] > span[0] + MOST_SHARED_S || next < span[1] - MOST_SHARED_S
+    };
+    let n = rows.len();
+    rows.retain(|row| !shares(&row.span));
+    shown.leave_out("that others overlap", n - rows.len());
+    let n = shown.grey.iter().filter(|grey| all.iter().any(|span| overlap(**grey, *span))).count();
+    shown.leave_out("of grey, where something else is shown (parts of them)", n);
+    shown.grey = without(&shown.grey, &all);
 }
 
 /// Keeps the gratings of the highest contrast: a rate is one at one contrast.

@@ -1,0 +1,34 @@
+//! The built program and short runs of it.
+
+// Each test binary uses a part of it.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+/// The program in the project's folder.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // Keeps a layer of Mesa from saying on stderr that there is no display server.
+    command.env("NODEVICE_SELECT", "1");
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn simrun(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// Arguments of a run of the smoke scene whose steps take a few milliseconds.
+pub(crate) fn short_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let short =
+        ["scenes/smoke.ron", "--quiet", "--set", "time.duration_ms=20", "--set", "time.analysis_start_ms=0"];
+    [&short[..], more].concat()
+}
+
+/// A folder for runs, and in it the path of one, which is not there yet.
+pub(crate) fn run_dir() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run").to_str().unwrap().to_owned();
+    (dir, run)
+}
