@@ -276,7 +276,9 @@ impl Bench {
             // Nothing more is done there: the lock of a process that was killed when all was in its place stays for the next writer to
             // take over, and a network that could not be kept is built again by whoever needs it.
             own.remove(&format!("{}/.lock", baseline.subject.product()));
-            [&mut own, &mut undisturbed].map(|tree| tree.retain(|name, _| !name.starts_with("cache/")));
+            for tree in [&mut own, &mut undisturbed] {
+                tree.retain(|name, _| !name.starts_with("cache/"));
+            }
         }
         compare(&own, &undisturbed)?;
         self.ledger.n_repeats.fetch_add(1, Ordering::Relaxed);
