@@ -1,31 +1,50 @@
 // Adjoint of the transmission (A9): adj_spike[source] = sum over the row of w * adj_arrivals[n + delay][class][target], all trials of
-// an edge at once: they are a record of RECORD vec4. Rows whose psi is 0 in every trial are left out. LANES threads share a row and
-// join their sums in a tree of fixed order; they hold them in registers. Pair: spread_forward.wgsl.
+// an edge at once: they are a record of RECORD vec4. Rows whose psi is 0 in every trial are left out. LANES threads share a row; each
+// holds its sums in registers, and they are joined in the order of the threads. Pair: spread_forward.wgsl.
 // Hazards: slots of steps after the last must be zero; adj_spike of a row that was left out is stale.
 //!include shared/step.wgsl
 //!include shared/tables.wgsl
 //!include shared/rows.wgsl
-@group(0) @binding(2) var<storage, read> adj_arrivals: array<vec4<f32>>; // [slot][class][neuron][RECORD] loss per nS (pA)
+//!include shared/records.wgsl
+@group(0) @binding(2) var<storage, read> adj_arrivals: array<vec4<u32>>; // [slot][class][neuron][RECORD] loss per nS (pA)
 @group(0) @binding(5) var<storage, read> weights: array<f32>;  // [edge of the shard] nS (pA in point mode)
 @group(0) @binding(6) var<storage, read> spikes: array<u32>;   // counts, masks and lists of the step
-@group(0) @binding(7) var<storage, read_write> adj_spike: array<vec4<f32>>; // [neuron][RECORD] loss per spike
+@group(0) @binding(7) var<storage, read_write> adj_spike: array<f32>; // [neuron][trial] loss per spike
+@group(0) @binding(8) var<storage, read> order: array<u32>;    // [row] source and, above, class; rows of a length are neighbours
 override WORKGROUP_SIZE: u32 = 64u;
 override LANES: u32 = 1u;
-var<workgroup> partial: array<vec4<f32>, WORKGROUP_SIZE * RECORD>;
+var<workgroup> partial: array<f32, WORKGROUP_SIZE * N_TRIALS>; // [trial][thread]
 
-// Whether nearly all rows are listed. They are then walked in their order, neighbours together, and the others passed over.
+const NO_ROW: u32 = 0xffffffffu;
+
+// Whether nearly all rows are listed. They are then walked by class and length, and the others passed over: threads that walk rows
+// together end together, and read records of one class.
 fn is_dense(n_listed: u32) -> bool { return 4u * n_listed > 3u * N_NEURONS; }
 
-// The row at a place of the walk, if it has a psi that is not 0 and lies in the shard; else N_SOURCES.
+// Source and class of the row at a place of the walk, if it has a psi that is not 0 and lies in the shard; else NO_ROW.
 fn row_at(i: u32, n_listed: u32) -> u32 {
     if (is_dense(n_listed)) {
-        let source = first_source() + i;
-        if (i < n_rows() && spikes[SPIKES_NEAR + source] != 0u) { return source; }
-        return N_SOURCES;
+        if (i >= n_rows()) { return NO_ROW; }
+        let row = order[i];
+        return select(NO_ROW, row, spikes[SPIKES_NEAR + target_neuron(row)] != 0u);
     }
-    if (i >= n_listed) { return N_SOURCES; }
+    if (i >= n_listed) { return NO_ROW; }
     let source = spikes[SPIKES_ACTIVE + i];
-    return select(N_SOURCES, source, holds_source(source));
+    if (!holds_source(source)) { return NO_ROW; }
+    return source | (class_of_source_type(source_type(source)) << TARGET_NEURON_BITS);
+}
+
+// Place of a thread's sum; neighbours that read the same thread's sums of different trials find them in different banks.
+fn place(trial: u32, lane: u32) -> u32 { return trial * WORKGROUP_SIZE + (lane + trial) % WORKGROUP_SIZE; }
+
+// Hands on what a thread has added up for a trial of a row.
+fn hand_on(source: u32, trial: u32, lane: u32, sum: f32) {
+    if (trial >= N_TRIALS) { return; }
+    if (LANES == 1u) {
+        adj_spike[source * N_TRIALS + trial] = sum;
+    } else {
+        partial[place(trial, lane)] = sum;
+    }
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -38,42 +57,47 @@ fn main(
     let n_walked = select(n_listed, n_rows(), is_dense(n_listed));
     let rows_at_once = WORKGROUP_SIZE / LANES;
     for (var first = group.x * rows_at_once; first < n_walked; first += groups.x * rows_at_once) {
-        let source = row_at(first + lane / LANES, n_listed);
-        var edge = 0u;
-        var last = 0u;
-        var class_ix = 0u;
-        if (source < N_SOURCES) {
-            edge = row_first(source) + lane % LANES;
-            last = row_last(source);
-            class_ix = class_of_source_type(source_type(source));
+        let row = row_at(first + lane / LANES, n_listed);
+        let source = target_neuron(row);
+        let class_ix = row >> TARGET_NEURON_BITS;
+        if (row != NO_ROW) {
+            let last = row_last(source);
+//!for r in RECORD
+            var sum_#r = vec4<f32>();
+//!end
+//!for r in PACKS
+            var rest_#r = 0.0;
+//!end
+            for (var edge = row_first(source) + lane % LANES; edge < last; edge += LANES) {
+                let word = targets[edge];
+                let weight = weights[edge];
+                let at = record_index(slot_after(step.slot, target_delay(word)), class_ix, target_neuron(word));
+//!for r in RECORD
+                let piece_#r = adj_arrivals[at + #ru];
+                sum_#r += weight * upper_trials(piece_#r);
+//!end
+//!for r in PACKS
+                rest_#r += weight * fifth_trial(piece_#r);
+//!end
+            }
+//!for r in RECORD
+//!for k in VEC4
+            hand_on(source, #ru * PIECE_TRIALS + #ku, lane, sum_#r[#k]);
+//!end
+//!end
+//!for r in PACKS
+            hand_on(source, #ru * PIECE_TRIALS + 4u, lane, rest_#r);
+//!end
         }
-//!for r in RECORD
-        var sum_#r = vec4<f32>();
-//!end
-        for (; edge < last; edge += LANES) {
-            let word = targets[edge];
-            let weight = weights[edge];
-            let at = record_index(slot_after(step.slot, target_delay(word)), class_ix, target_neuron(word));
-//!for r in RECORD
-            sum_#r += weight * adj_arrivals[at + #ru];
-//!end
-        }
-        for (var half = LANES / 2u; half > 0u; half /= 2u) {
-//!for r in RECORD
-            partial[#ru * WORKGROUP_SIZE + lane] = sum_#r;
-//!end
+        if (LANES > 1u) {
             workgroupBarrier();
-            // The upper half of the threads of a row adds what is of no further use.
-            let other = (lane + half) % WORKGROUP_SIZE;
-//!for r in RECORD
-            sum_#r += partial[#ru * WORKGROUP_SIZE + other];
-//!end
+            for (var trial = lane % LANES; trial < N_TRIALS && row != NO_ROW; trial += LANES) {
+                let of_row = lane - lane % LANES;
+                var sum = 0.0;
+                for (var i = 0u; i < LANES; i++) { sum += partial[place(trial, of_row + i)]; }
+                adj_spike[source * N_TRIALS + trial] = sum;
+            }
             workgroupBarrier();
-        }
-        if (source < N_SOURCES && lane % LANES == 0u) {
-//!for r in RECORD
-            adj_spike[source * RECORD + #ru] = sum_#r;
-//!end
         }
     }
 }

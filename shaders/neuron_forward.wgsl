@@ -17,23 +17,13 @@ override WORKGROUP_SIZE: u32 = 64u;
 override TRIAL_THREADS: u32 = 1u;
 override WRITE_TAPE: bool = false;
 var<workgroup> masks_of_threads: array<vec3<u32>, WORKGROUP_SIZE>;
+var<workgroup> n_active: atomic<u32>;
+var<workgroup> first_active: u32;
 //!include shared/list_source.wgsl
 
 fn injected_current(neuron: u32, trial: u32) -> f32 {
     if (HAS_CURRENT) { return step.current_gate * state[plane_index(STATE_CURRENT, neuron, trial)]; }
     return 0.0;
-}
-
-// E8: what arrived of a class in this step. Clears its place for the next use. A sum that has reached the uppermost bit is beyond
-// the room that the scale leaves.
-fn take_arrivals(class_ix: u32, neuron: u32, trial: u32) -> f32 {
-    let at = arrival_index(step.slot, class_ix, neuron, trial);
-    let fixed = arrivals[at];
-    if (fixed != 0u) {
-        arrivals[at] = 0u;
-        if (fixed >= 0x80000000u) { raise(STATUS_OVERFLOW, KERNEL_NEURON_FORWARD, neuron, step.step); }
-    }
-    return f32(fixed) * step.arrival_unit;
 }
 
 // Advances every TRIAL_THREADS-th trial of a neuron from the first on: masks of those that spiked, were held, have psi not 0.
@@ -65,10 +55,19 @@ fn advance_trials(neuron: u32, first_trial: u32) -> vec3<u32> {
     var held_trials = 0u;
     var near = 0u;
     for (var trial = first_trial; trial < N_TRIALS; trial += TRIAL_THREADS) {
+        // All that is read stands before all that is written: a load after a store would wait for it.
         let u_s = state[plane_index(STATE_U_S, neuron, trial)];
         let refractory = state[plane_index(STATE_REFRACTORY, neuron, trial)];
         var asc_1 = state[plane_index(STATE_ASC_1, neuron, trial)];
         var asc_2 = state[plane_index(STATE_ASC_2, neuron, trial)];
+//!for p in PORTS
+        let rise_#p = state[plane_index(STATE_PORTS + 2u * #pu, neuron, trial)];
+        let g_#p = state[plane_index(STATE_PORTS + 2u * #pu + 1u, neuron, trial)];
+//!end
+//!for c in CLASSES
+        let fixed_#c = arrivals[arrival_index(step.slot, #cu, neuron, trial)];
+//!end
+//!membrane state
         let held = refractory > 0.0;
 
         // E1: after-spike currents, frozen while held.
@@ -79,19 +78,22 @@ fn advance_trials(neuron: u32, first_trial: u32) -> vec3<u32> {
             asc_2 *= asc_decay_2;
         }
 
-        // E7, E8: ports.
+        // E7, E8: ports. What has arrived is taken away, so that its place is free for later steps. A sum that has reached the
+        // uppermost bit is beyond the room that the scale leaves.
+        var all_fixed = 0u;
 //!for p in PORTS
-        let rise_#p = state[plane_index(STATE_PORTS + 2u * #pu, neuron, trial)];
-        let g_#p = state[plane_index(STATE_PORTS + 2u * #pu + 1u, neuron, trial)];
         let g_next_#p = decay_#p * (g_#p + DT_MS * rise_#p);
         var input_#p = 0.0;
 //!end
 //!for c in CLASSES
-        let arrived_#c = take_arrivals(#cu, neuron, trial);
+        if (fixed_#c != 0u) { arrivals[arrival_index(step.slot, #cu, neuron, trial)] = 0u; }
+        all_fixed |= fixed_#c;
+        let arrived_#c = f32(fixed_#c) * step.arrival_unit;
 //!for p in PORTS of c
         input_#p += gain_#c_#p * arrived_#c;
 //!end
 //!end
+        if (all_fixed >= 0x80000000u) { raise(STATUS_OVERFLOW, KERNEL_NEURON_FORWARD, neuron, step.step); }
 //!for p in PORTS
         state[plane_index(STATE_PORTS + 2u * #pu, neuron, trial)] = decay_#p * rise_#p + input_#p;
         state[plane_index(STATE_PORTS + 2u * #pu + 1u, neuron, trial)] = g_next_#p;
@@ -130,19 +132,18 @@ fn count_groups(neuron: u32, spiked: u32) {
     }
 }
 
-// Hands on the masks of all trials of a neuron, and lists its row for the kernels that walk edges.
+// Hands on the masks of all trials of a neuron.
 fn hand_on(neuron: u32, masks: vec3<u32>) {
     count_groups(neuron, masks.x);
     list_source(neuron, masks.x);
     if (WRITE_TAPE) {
         atomicStore(&spikes[SPIKES_HELD + neuron], masks.y);
         atomicStore(&spikes[SPIKES_NEAR + neuron], masks.z);
-        if (masks.z != 0u) {
-            let at = atomicAdd(&spikes[SPIKES_COUNTS + LIST_ACTIVE], 1u);
-            atomicStore(&spikes[SPIKES_ACTIVE + at], neuron);
-        }
     }
 }
+
+// Puts a neuron at a place of the list of those with psi not 0.
+fn list_active(at: u32, neuron: u32) { atomicStore(&spikes[SPIKES_ACTIVE + at], neuron); }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -155,12 +156,27 @@ fn main(
     let neuron = first_neuron + lane / TRIAL_THREADS;
     var masks = vec3<u32>();
     if (neuron < N_NEURONS) { masks = advance_trials(neuron, lane % TRIAL_THREADS); }
-    if (TRIAL_THREADS > 1u) {
+    if (TRIAL_THREADS == 1u) {
+        if (neuron < N_NEURONS) { hand_on(neuron, masks); }
+        if (masks.z != 0u) { list_active(atomicAdd(&spikes[SPIKES_COUNTS + LIST_ACTIVE], 1u), neuron); }
+    } else {
         masks_of_threads[lane] = masks;
+        if (lane == 0u) { atomicStore(&n_active, 0u); }
         workgroupBarrier();
-        // The first thread of a neuron joins the masks of all.
-        if (lane % TRIAL_THREADS != 0u) { return; }
-        for (var i = 1u; i < TRIAL_THREADS; i++) { masks |= masks_of_threads[lane + i]; }
+        // The first thread of a neuron joins the masks of all, and the first of a workgroup takes places in the list for all:
+        // nearly all neurons may be listed, and additions to one word wait for each other.
+        var place = 0u;
+        let is_first = lane % TRIAL_THREADS == 0u && neuron < N_NEURONS;
+        if (is_first) {
+            for (var i = 1u; i < TRIAL_THREADS; i++) { masks |= masks_of_threads[lane + i]; }
+            hand_on(neuron, masks);
+            if (masks.z != 0u) { place = atomicAdd(&n_active, 1u); }
+        }
+        if (WRITE_TAPE) {
+            workgroupBarrier();
+            if (lane == 0u) { first_active = atomicAdd(&spikes[SPIKES_COUNTS + LIST_ACTIVE], atomicLoad(&n_active)); }
+            workgroupBarrier();
+            if (is_first && masks.z != 0u) { list_active(first_active + place, neuron); }
+        }
     }
-    if (neuron < N_NEURONS) { hand_on(neuron, masks); }
 }

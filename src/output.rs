@@ -288,7 +288,7 @@ mod tests {
             mean_rate_evoked_hz: 4.0,
             mean_rate_spontaneous_hz: 2.0,
             gradient_norm: 1.0,
-            ms: PhaseMs { stimulus: 1.0, forward: 2.0, adjoint: 3.0, pairs: 0.0, update: 4.0 },
+            ms: PhaseMs { stimulus: 1.0, forward: 2.0, adjoint: 3.0, update: 4.0, ..PhaseMs::default() },
             device_bytes: 5,
         }
     }

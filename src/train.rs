@@ -9,10 +9,12 @@ use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::gpu::Gpu;
 use crate::network::tables::Tables;
+use crate::network::{self, Network};
 use crate::output::{Adapter, EarlierRun, NewFolder, Progress, Provenance, RunFolder, say};
 use crate::plan::Plan;
 use crate::results::{NetworkSize, PopulationSize, Summary};
-use crate::setup;
+use crate::scene::NetworkScene;
+use crate::{setup, sim};
 
 mod assay;
 mod dry_run;
@@ -145,6 +147,7 @@ struct Prepared {
 fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Prepared> {
     let gpu = Gpu::open_tested(adapter)?;
     let tables = setup::tables(plan)?;
+    check_room(plan, &gpu, &tables)?;
     let phase = progress.phase("network");
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
@@ -157,6 +160,18 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
         progress.say(&notice);
     }
     Ok(Prepared { gpu, session, size, tables })
+}
+
+/// Refuses a network that the adapter cannot hold before it is built, where its neurons are known by then.
+fn check_room(plan: &Plan, gpu: &Gpu, tables: &Tables) -> Result<()> {
+    match &plan.scene.network {
+        NetworkScene::V1(v1) if v1.em.is_none() => {
+            let neurons = network::place_neurons(tables, v1.radius_um, plan.scene.seed);
+            let network = Network { cell_models: tables.cell_models(), neurons, ..Network::default() };
+            sim::check_room(gpu, &network, &setup::dynamics(plan, tables), plan.n_trials as usize)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a run that takes more device memory than its scene allows.

@@ -18,8 +18,8 @@ use simrun::network::{pack_target, v1_unit_types};
 use simrun::reference::{self, Parameters, Problem};
 use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{
-    AdjointReport, LearnWeights, NeuronThreads, PotentialAdjoint, PotentialSeeds, Settings, Simulation,
-    SourceSpikes, VoltagePenalty,
+    AdjointReport, LearnWeights, PotentialAdjoint, PotentialSeeds, Settings, Simulation, SourceSpikes,
+    Threads, VoltagePenalty,
 };
 
 /// How far two vectors are apart.
@@ -64,13 +64,13 @@ fn theta(n_models: usize, seed: u64) -> Vec<[f64; N_CELL_PARAMETERS]> {
 /// gradient of the weights.
 fn compare(
     mode: Mode,
-    seed: u64,
+    (seed, n_trials): (u64, u32),
     n_steps: usize,
-    neuron_threads: NeuronThreads,
+    threads: Threads,
     damping: Damping,
 ) -> (f64, Vec<f64>) {
     let gpu = Arc::new(Gpu::open(None).unwrap());
-    let mut circuit = Circuit::random(mode, seed);
+    let mut circuit = Circuit::of_trials(mode, seed, n_trials);
     circuit.dynamics.damping = damping;
     // Three groups; some neurons are in none, some in several.
     let masks: Vec<u32> = (0..circuit.network.neurons.len() as u32).map(|i| (i * 5) % 8).collect();
@@ -82,7 +82,7 @@ fn compare(
         learn_cells: true,
         current: Some(5..n_steps),
         groups: masks.clone(),
-        neuron_threads,
+        threads,
         ..Settings::new(n_steps, circuit.n_trials)
     };
     let n_cells = circuit.network.neurons.len() * circuit.n_trials;
@@ -231,17 +231,21 @@ fn optimiser_settings(n_models: usize) -> OptimiserSettings {
     }
 }
 
+/// Seeds, trials and forms of the kernels. Records of ten trials are packed where threads are many.
+const FORMS: [(u64, u32, Threads); 4] =
+    [(11, 3, Threads::Few), (12, 3, Threads::Many), (13, 10, Threads::Few), (13, 10, Threads::Many)];
+
 #[test]
 fn whole_gradient_point() {
-    for (seed, threads) in [(11, NeuronThreads::One), (12, NeuronThreads::Trials)] {
-        compare(Mode::Point, seed, 100, threads, Damping::default());
+    for (seed, n_trials, threads) in FORMS {
+        compare(Mode::Point, (seed, n_trials), 100, threads, Damping::default());
     }
 }
 
 #[test]
 fn whole_gradient_two_compartment() {
-    for (seed, threads) in [(11, NeuronThreads::One), (12, NeuronThreads::Trials)] {
-        compare(Mode::TwoCompartment, seed, 100, threads, Damping::default());
+    for (seed, n_trials, threads) in FORMS {
+        compare(Mode::TwoCompartment, (seed, n_trials), 100, threads, Damping::default());
     }
 }
 
@@ -250,7 +254,7 @@ fn whole_gradient_two_compartment() {
 fn damped_gradients() {
     for mode in [Mode::Point, Mode::TwoCompartment] {
         let of = |recurrent, membrane| {
-            compare(mode, 11, 60, NeuronThreads::default(), Damping { recurrent, membrane }).1
+            compare(mode, (11, 3), 60, Threads::default(), Damping { recurrent, membrane }).1
         };
         let exact = of(1.0, 1.0);
         for damped in [of(0.1, 1.0), of(1.0, 0.5), of(0.3, 0.6)] {

@@ -141,16 +141,17 @@ fn planes_and_tables_of_the_prelude_follow_one_another() {
         assert_eq!(plane, number("N_NEURONS") * number("N_TRIALS"));
         assert_eq!(layout.state_plane("CURRENT").unwrap(), number("STATE_CURRENT") * plane);
         assert_eq!(layout.state_words(), (number("STATE_PORTS") + 2 * number("N_PORTS")) * plane);
-        assert_eq!(layout.tape_words(), number("TAPE_PORTS") * plane);
-        assert_eq!(layout.adjoint_words(), (number("ADJ_PORTS") + 2 * number("N_PORTS")) * plane);
-        assert_eq!(layout.voltage_loss_plane(), number("ADJ_VOLTAGE_LOSS") * plane);
-        assert_eq!(layout.gradient_planes(), number("ADJ_LOG_LEAK") * plane);
+        let last = if mode == Mode::Point { "TAPE_DU_DLOG_G" } else { "TAPE_A_D" };
+        assert_eq!(layout.tape_words(), (number(last) + 1) * plane);
+        assert_eq!(layout.adjoint_sums_start(), (number("ADJ_PORTS") + 2 * number("N_PORTS")) * plane);
+        assert_eq!(layout.adjoint_sums_start(), number("ADJ_SUMS"));
+        assert_eq!([number("SUM_VOLTAGE_LOSS"), number("SUM_LOG_COUPLING"), number("N_ADJ_SUMS")], [0, 5, 6]);
+        assert_eq!(layout.adjoint_words(), number("ADJ_SUMS") + 6 * number("N_NEURONS"));
         assert_eq!(layout.ring_words(), number("N_SLOTS") * number("N_CLASSES") * plane);
         assert_eq!(
             layout.adj_ring_words(),
-            number("N_SLOTS") * number("N_CLASSES") * layout.adj_spike_words()
+            number("N_SLOTS") * number("N_CLASSES") * 4 * number("RECORD") * number("N_NEURONS")
         );
-        assert_eq!(layout.adj_spike_words(), 4 * number("RECORD") * number("N_NEURONS"));
         assert!((number("N_TRIALS")..number("N_TRIALS") + 4).contains(&(4 * number("RECORD"))));
         assert_eq!(layout.seeds_words(7), number("SEEDS_POPULATION") + layout.population_words(7));
         // The list of chunks, of at most all, and the active list, of at most every neuron, end the spikes of a step.

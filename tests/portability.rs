@@ -19,7 +19,7 @@ use simrun::plan::Plan;
 use simrun::setup;
 use simrun::sim::layout::Layout;
 use simrun::sim::shaders::{
-    EDGE_WORKGROUPS, GATHER_LANES, INCLUDES, KERNELS, NEURON_WORKGROUP, assemble, neuron_workgroup,
+    EDGE_WORKGROUPS, GATHER_LANES, INCLUDES, KERNELS, NEURON_WORKGROUP, SUM_LANES, assemble, neuron_workgroup,
 };
 
 /// Limits of the least adapter that wgpu supports (`wgpu::Limits::default()`).
@@ -28,7 +28,7 @@ const MAX_BINDING_BYTES: usize = 128 << 20;
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
 const MAX_INVOCATIONS: u32 = 256;
 
-/// Cell modes x ports x (injected current, potential seeds) x trials.
+/// Cell modes x ports x (injected current, potential seeds) x trials, with packed records too where they save traffic (10 trials).
 fn layouts() -> Vec<Layout> {
     let circuit = circuit::Circuit::random(Mode::Point, 1);
     let mut layouts = Vec::new();
@@ -44,6 +44,10 @@ fn layouts() -> Vec<Layout> {
                     layout.has_potential_seeds = has_potential_seeds;
                     // Networks have groups or none; a rig has none.
                     layout.n_groups = if has_current && !has_potential_seeds { 16 } else { 0 };
+                    let packed = layout.clone().with_packed_records();
+                    if packed != layout {
+                        layouts.push(packed);
+                    }
                     layouts.push(layout);
                 }
             }
@@ -64,9 +68,11 @@ fn overrides_in_use(kernel: &str, module: &Module, n_trials: usize) -> Vec<Pipel
                 BTreeSet::from([neuron_workgroup(n_trials as u32)])
             }
             "WORKGROUP_SIZE" => BTreeSet::from([NEURON_WORKGROUP, EDGE_WORKGROUPS[0], EDGE_WORKGROUPS[1]]),
+            "LANES" if kernel == "gradient_sums" => BTreeSet::from(SUM_LANES),
             "LANES" => BTreeSet::from(GATHER_LANES),
             "TRIAL_THREADS" => BTreeSet::from([1, n_trials as u32]),
             "WRITE_TAPE" | "CELL_GRADIENT" | "STRUCTURE" => BTreeSet::from([0, 1]),
+            "LEARNED" => BTreeSet::from([0b001, 0b111]),
             "STEPS" => BTreeSet::from([1, 500]),
             other => panic!("say here which values of the override {other} are in use"),
         };
@@ -110,9 +116,9 @@ fn for_each_form(mut visit: impl FnMut(&str, &Module, &ModuleInfo)) {
             }
         }
     }
-    // 36 layouts x 3 sizes of a workgroup x (2 kernels of the optimiser and 2 of drawn sources of 2 forms, the gather of 3, the others of 1), and 2
-    // neuron kernels of 2 forms, twice as many where there is more than one trial (24 of the layouts).
-    assert_eq!(n_forms, 36 * 3 * (4 * 2 + 3 + KERNELS.len() - 7) + 2 * 2 * (12 + 2 * 24));
+    // 48 layouts x 3 sizes of a workgroup x (the sums of gradients of 4 forms, the gather of 3, the update, 2 kernels of drawn sources and the weight
+    // gradient of 2, the others of 1), and 2 neuron kernels of 2 forms, twice as many where there is more than one trial (36 of the layouts).
+    assert_eq!(n_forms, 48 * 3 * (4 + 3 + 4 * 2 + KERNELS.len() - 8) + 2 * 2 * (12 + 2 * 36));
 }
 
 #[test]

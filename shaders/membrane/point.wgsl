@@ -11,6 +11,7 @@
     let dp_ur_#p = port(model, #pu, PORT_DP_UR);
     let dp_ug_#p = port(model, #pu, PORT_DP_UG);
 //!end
+//!part state
 //!part advance
         // E2p.
         var u_free = p_uu * u_s + p_ui * drive_pa;
@@ -26,6 +27,8 @@
 //!end
             tape[plane_index(TAPE_DU_DLOG_G, neuron, trial)] = du_dlog_g;
         }
+//!part adjoint
+        let du_dlog_g = tape[plane_index(TAPE_DU_DLOG_G, neuron, trial)];
 //!part undo
         // A2p: while held out_s is 0, and so is all that comes of it.
         adj_state[u_s_at] = step.membrane_damping * p_uu * out_s;
@@ -36,8 +39,8 @@
         adj_state[plane_index(ADJ_PORTS + 2u * #pu, neuron, trial)] = decay_#p * (adj_rise_#p + DT_MS * adj_g_#p) + p_ur_#p * out_s;
         adj_state[plane_index(ADJ_PORTS + 2u * #pu + 1u, neuron, trial)] = decay_#p * adj_g_#p + p_ug_#p * out_s;
 //!end
-        if (CELL_GRADIENT) { sum_log_leak += out_s * tape[plane_index(TAPE_DU_DLOG_G, neuron, trial)]; }
+        if (CELL_GRADIENT) { sum_log_leak += out_s * du_dlog_g; }
 //!part sums
     var sum_log_leak = 0.0;
 //!part gradients
-        adj_state[plane_index(ADJ_LOG_LEAK, neuron, first_trial)] += sum_log_leak;
+        hand_on(SUM_LOG_LEAK, neuron, lane, sum_log_leak);

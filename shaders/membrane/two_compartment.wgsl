@@ -9,10 +9,11 @@
 //!for p in PORTS
     let drive_mv_#p = port(model, #pu, PORT_DRIVE);
 //!end
+//!part state
+        let u_d = state[plane_index(STATE_U_D, neuron, trial)];
 //!part advance
         // E2c: the mean conductance of each port over the step, then the midpoint, solved for its distance from the start of the step:
         // f32 would lose cap u in b.
-        let u_d = state[plane_index(STATE_U_D, neuron, trial)];
         var a_s = cap_s + leak_s_ns + coupling_ns;
         var a_d = cap_d + leak_d_ns + coupling_ns;
         var rest_s = drive_pa - leak_s_ns * u_s + coupling_ns * (u_d - u_s);
@@ -44,14 +45,15 @@
             tape[plane_index(TAPE_A_S, neuron, trial)] = a_s;
             tape[plane_index(TAPE_A_D, neuron, trial)] = a_d;
         }
-//!part undo
-        // A2c: the membrane system is symmetric, so its transpose is itself.
+//!part adjoint
         let mid_s = tape[plane_index(TAPE_MID_S, neuron, trial)];
         let mid_d = tape[plane_index(TAPE_MID_D, neuron, trial)];
         let a_s = tape[plane_index(TAPE_A_S, neuron, trial)];
         let a_d = tape[plane_index(TAPE_A_D, neuron, trial)];
         let u_d_at = plane_index(ADJ_U_D, neuron, trial);
         let out_d = adj_state[u_d_at];
+//!part undo
+        // A2c: the membrane system is symmetric, so its transpose is itself.
         var lam_s = 0.0;
         var lam_d = 2.0 * out_d / a_d;
         if (!held) {
@@ -83,5 +85,5 @@
     var sum_log_leak = 0.0;
     var sum_log_coupling = 0.0;
 //!part gradients
-        adj_state[plane_index(ADJ_LOG_LEAK, neuron, first_trial)] += sum_log_leak;
-        adj_state[plane_index(ADJ_LOG_COUPLING, neuron, first_trial)] += sum_log_coupling;
+        hand_on(SUM_LOG_LEAK, neuron, lane, sum_log_leak);
+        hand_on(SUM_LOG_COUPLING, neuron, lane, sum_log_coupling);

@@ -9,6 +9,13 @@ fn source_type(source: u32) -> u32 {
     if (source < N_NEURONS) { return tables[TABLE_NEURONS + source] >> 24u; }
     return tables[TABLE_UNITS + source - N_NEURONS];
 }
+// Kind of a source (ROWS_OF_*), and the first source of a kind.
+fn kind_of_source(source: u32) -> u32 {
+    return select(select(ROWS_OF_BACKGROUND, ROWS_OF_LGN, source < N_NEURONS + N_LGN), ROWS_OF_NEURONS, source < N_NEURONS);
+}
+fn first_of_kind(kind: u32) -> u32 {
+    return select(select(N_NEURONS + N_LGN, N_NEURONS, kind == ROWS_OF_LGN), 0u, kind == ROWS_OF_NEURONS);
+}
 fn class_of_source_type(source_type_ix: u32) -> u32 { return tables[TABLE_CLASSES + source_type_ix]; }
 fn cell(model: u32, field: u32) -> f32 {
     return bitcast<f32>(tables[TABLE_CELLS + model * CELL_STRIDE + field]);

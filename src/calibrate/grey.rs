@@ -190,13 +190,8 @@ fn recorded(
 }
 
 fn settings(dynamics: &Dynamics, n_trials: usize, window: Range<usize>) -> Settings {
-    let n_steps = window.end;
-    let steps_between = (n_steps as f64).sqrt().ceil() as usize;
-    Settings {
-        window,
-        steps_between_checkpoints: steps_between.max(dynamics.max_delay_steps as usize).min(n_steps),
-        ..Settings::new(n_steps, n_trials)
-    }
+    let of_window = Settings::new(window.end, n_trials).with_short_segments(dynamics);
+    Settings { window, ..of_window }
 }
 
 /// The neurons that stand for each cell model: those of the core, which losses and evaluation read too; of a model that has few there, the

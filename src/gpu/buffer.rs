@@ -26,6 +26,16 @@ impl Buffer {
     /// # Errors
     /// [`Error::AdapterTooSmall`] if it exceeds the adapter's buffer or binding limit.
     pub fn storage(gpu: &Arc<Gpu>, label: &str, n_words: usize) -> Result<Self> {
+        let bytes = Self::check_size(gpu, label, n_words)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        Self::raw(gpu, label, bytes, usage)
+    }
+
+    /// Size in bytes of a storage buffer of `n_words` words, if the adapter can bind it.
+    ///
+    /// # Errors
+    /// [`Error::AdapterTooSmall`] if it exceeds the adapter's buffer or binding limit.
+    pub fn check_size(gpu: &Gpu, label: &str, n_words: usize) -> Result<u64> {
         let bytes = (n_words.max(1) * 4) as u64;
         let limits = [
             ("largest storage binding", gpu.adapter().max_binding_bytes),
@@ -42,8 +52,7 @@ impl Buffer {
                 });
             }
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        Self::raw(gpu, label, bytes, usage)
+        Ok(bytes)
     }
 
     /// A storage buffer that holds `data`.

@@ -25,9 +25,9 @@ const PROFILE_SECONDS: f64 = 30.0;
 
 /// Head of the rows that [`measure`] writes.
 pub(super) const STEPS_HEAD: &str = "\
-| scene | neurons | edges, M | trials x steps | on the tape | device memory, MiB | network, s | training step | stimulus, ms | forward, ms | \
-adjoint, ms | update, ms | all, ms |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+| scene | neurons | edges, M | trials x steps | on the tape | device memory, MiB | network, s | training step | stimulus, ms | settling, ms | \
+forward, ms | adjoint, ms | pairs, ms | update, ms | all, ms |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 /// One kernel of one scene.
 pub(super) struct Measured {
@@ -63,7 +63,7 @@ pub(super) fn measure(gpu: &Arc<Gpu>, report: &Report, scene: &str) -> Result<Ve
     let settings: Vec<String> = words.map(ToOwned::to_owned).collect();
     let plan = Plan::read(Path::new(file), &settings)?;
     if report.seconds_left() <= 0.0 {
-        report.say(&format!("| {scene} | no time left | | | | | | | | | | | |"))?;
+        report.say(&format!("| {scene} | no time left | | | | | | | | | | | | | |"))?;
         return Ok(Vec::new());
     }
     let started = Instant::now();
@@ -73,7 +73,7 @@ pub(super) fn measure(gpu: &Arc<Gpu>, report: &Report, scene: &str) -> Result<Ve
     let mut session = match Session::new(&plan, gpu, &tables, built) {
         Ok(session) => session,
         Err(error @ (Error::AdapterTooSmall { .. } | Error::NoMemory { .. })) => {
-            report.say(&format!("| {scene} | {n_neurons} | {error} | | | | | | | | | | |"))?;
+            report.say(&format!("| {scene} | {n_neurons} | {error} | | | | | | | | | | | | |"))?;
             return Ok(Vec::new());
         }
         Err(error) => return Err(error),
@@ -83,14 +83,16 @@ pub(super) fn measure(gpu: &Arc<Gpu>, report: &Report, scene: &str) -> Result<Ve
     for step in 1..=N_STEPS {
         let ms = session.step(step)?.ms;
         report.say(&format!(
-            "| {scene} | {n_neurons} | {:.1} | {} x {} | {n_taped} | {} | {network_s:.1} | {step} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            "| {scene} | {n_neurons} | {:.1} | {} x {} | {n_taped} | {} | {network_s:.1} | {step} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
             n_edges as f64 * 1e-6,
             plan.n_trials,
             plan.n_steps,
             gpu.allocated_bytes() >> 20,
             ms.stimulus,
+            ms.settling,
             ms.forward,
             ms.adjoint,
+            ms.pairs,
             ms.update,
             ms.total(),
         ))?;
@@ -146,8 +148,11 @@ fn work(layout: &Layout, time: &KernelTime, n_steps: usize) -> Work {
     match time.name {
         // State read and written; arrivals; tape.
         "neuron" => words(n * plane * (2 * state + layout.n_classes as u64) + tape),
-        // The state's adjoint, with the penalty in place of the counter, read and written; adj_arrivals written; tape.
-        "neuron adjoint" => words(n * plane * (2 * state + layout.n_classes as u64) + tape),
+        // The state's adjoint without the counter read and written; records of adj_arrivals written; tape; seeds and what was gathered.
+        "neuron adjoint" => {
+            let records = (layout.n_classes * layout.records_words()) as u64;
+            words(n * (plane * (2 * (state - 1) + 2) + records) + tape)
+        }
         // Two taps of a unit's filter in each step, and its mask.
         "draw sources" => words(3 * n_steps as u64 * n_units),
         // Masks, from the draw to the step.

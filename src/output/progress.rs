@@ -131,7 +131,7 @@ fn describe(metrics: &StepMetrics) -> String {
         terms.join(", "),
         metrics.mean_rate_evoked_hz,
         metrics.mean_rate_spontaneous_hz,
-        ms.stimulus + ms.forward,
+        ms.stimulus + ms.settling + ms.forward,
         ms.adjoint + ms.pairs,
         ms.update,
     )

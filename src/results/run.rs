@@ -13,8 +13,10 @@ use crate::network::{NamedNodes, Network, NodeNames};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PhaseMs {
-    /// Rates of the LGN units.
+    /// What the LGN units see, as far as it is not worked out beside the adjoint pass before.
     pub stimulus: f64,
+    /// Grey before the trials, where they start settled: a forward pass of its own.
+    pub settling: f64,
     /// Forward pass.
     pub forward: f64,
     /// Losses and adjoint pass, with recomputation.
@@ -28,7 +30,7 @@ pub struct PhaseMs {
 impl PhaseMs {
     /// Of the whole step.
     pub fn total(&self) -> f64 {
-        self.stimulus + self.forward + self.adjoint + self.pairs + self.update
+        self.stimulus + self.settling + self.forward + self.adjoint + self.pairs + self.update
     }
 }
 

@@ -1,14 +1,11 @@
 //! The adjoint pass: segments from the last to the first, each run again onto the tape and walked backwards.
 
-use std::sync::Arc;
 use std::time::Instant;
 
+use super::Simulation;
 use super::forward::SLICE_STEPS;
-use super::layout::{Layout, UNIFORM_STRIDE};
-use super::shaders::{NEURON_WORKGROUP, assemble};
-use super::{Settings, Simulation};
+use super::layout::UNIFORM_STRIDE;
 use crate::error::{Error, Result};
-use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::model::membrane::N_CELL_PARAMETERS;
 
 /// What an adjoint pass returns; the gradients of the weights stay on the device.
@@ -20,42 +17,6 @@ pub struct AdjointReport {
     pub cell_gradient: Vec<[f64; N_CELL_PARAMETERS]>,
     /// Wall time, ms.
     pub wall_ms: f64,
-}
-
-/// What the adjoint pass adds up for each neuron and trial, summed over the trials on the device.
-#[derive(Debug)]
-pub(super) struct TrialSums {
-    kernel: Kernel,
-    group: BindGroup,
-    sums: Buffer,
-}
-
-impl TrialSums {
-    /// `adj_state` as in `shaders/trial_sums.wgsl`.
-    pub(super) fn new(
-        gpu: &Arc<Gpu>,
-        layout: &Layout,
-        settings: &Settings,
-        tables: &Buffer,
-        adj_state: &Buffer,
-    ) -> Result<Self> {
-        let name = "trial_sums";
-        let size = [("WORKGROUP_SIZE", f64::from(NEURON_WORKGROUP))];
-        let kernel = Kernel::new(gpu, name, &assemble(name, layout)?, &size)?;
-        let n_sums = if settings.learn_cells { 1 + N_CELL_PARAMETERS } else { 1 };
-        let sums = Buffer::storage(gpu, "sums over trials", n_sums * layout.n_neurons)?;
-        let group = kernel.bind(&[("tables", tables), ("adj_state", adj_state), ("sums", &sums)])?;
-        Ok(Self { kernel, group, sums })
-    }
-
-    /// The sums, `[sum][n_neurons]`.
-    fn read(&self, gpu: &Gpu) -> Result<Vec<f32>> {
-        let n_words = self.sums.bytes() as usize / 4;
-        gpu.submit("sums over trials", |pass| {
-            self.kernel.dispatch(pass, &self.group, 0, self.kernel.workgroups_for(n_words));
-        })?;
-        self.sums.read(0, n_words)
-    }
 }
 
 /// A loss that is linear in one somatic potential of each neuron and trial.
@@ -211,7 +172,9 @@ impl Simulation {
     /// Adds up, in f64 and in a fixed order, what each neuron has of the penalty and the cell gradients.
     fn report(&self, start: Instant) -> Result<AdjointReport> {
         let n_neurons = self.layout.n_neurons;
-        let sums = self.device.trial_sums.read(&self.gpu)?;
+        let n_sums = if self.settings.learn_cells { 1 + N_CELL_PARAMETERS } else { 1 };
+        let sums: Vec<f32> =
+            self.device.adj_state.read(self.layout.adjoint_sums_start(), n_sums * n_neurons)?;
         let (losses, gradients) = sums.split_at(n_neurons);
         let mut cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; self.cell_models.len()];
         for (parameter, of_neurons) in gradients.chunks_exact(n_neurons).enumerate() {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::adjoint::TrialSums;
 use super::edges::{Edges, RowSet, Shard};
 use super::layout::{Layout, RowKind, UNIFORM_STRIDE};
-use super::rows::{edge_workgroup_size, gather_lanes};
+use super::rows::Grid;
 use super::shaders::{assemble, neuron_workgroup};
 use super::sources::{SourceKernel, SourceSpikes};
 use super::tape::Checkpoint;
-use super::{NeuronThreads, Settings};
+use super::{LearnWeights, Settings};
 use crate::error::Result;
 use crate::gpu::{BindGroup, Buffer, Gpu, Kernel};
 use crate::network::Network;
@@ -52,12 +51,13 @@ pub(super) struct Device {
     pub(super) adj_state: Buffer,
     pub(super) adj_arrivals: Buffer,
     pub(super) adj_spike: Buffer,
-    pub(super) trial_sums: TrialSums,
     /// Derivatives of the loss by what it looks at itself.
     pub(super) seeds: Buffer,
     /// Spikes of each group, `[n_steps][n_groups][n_trials]`; one word where there is none.
     pub(super) population: Buffer,
     pub(super) edges: Edges,
+    /// In place of the gradients of kinds of source that a shard has none of.
+    no_gradients: [Buffer; 3],
     pub(super) slots: Vec<Slot>,
     /// Of each segment but the first.
     pub(super) checkpoints: Vec<Checkpoint>,
@@ -80,20 +80,22 @@ impl Device {
         sources: SourceSpikes<'_>,
     ) -> Result<Self> {
         let kernels = compile(gpu, layout, settings)?;
-        let neuron_workgroups =
-            kernels.neuron.workgroups_for(layout.n_neurons * trial_threads(gpu, settings));
+        let neuron_workgroups = kernels.neuron.workgroups_for(
+            layout.n_neurons * Grid::new(gpu, settings.threads).trial_threads(settings.n_trials),
+        );
         let tables = Buffer::storage_of(gpu, "tables", tables)?;
         let status = Buffer::storage(gpu, "status", 5)?;
         let state = Buffer::storage(gpu, "state", layout.state_words())?;
         let arrivals = Buffer::storage(gpu, "arrivals ring", layout.ring_words())?;
         let adj_state = Buffer::storage(gpu, "adjoint state", layout.adjoint_words())?;
         let adj_arrivals = Buffer::storage(gpu, "adjoint arrivals ring", layout.adj_ring_words())?;
-        let adj_spike = Buffer::storage(gpu, "adjoint spikes", layout.adj_spike_words())?;
+        let adj_spike = Buffer::storage(gpu, "adjoint spikes", layout.plane_words())?;
         let seeds = Buffer::storage(gpu, "seeds", layout.seeds_words(settings.n_steps))?;
-        let trial_sums = TrialSums::new(gpu, layout, settings, &tables, &adj_state)?;
         let n_population = layout.population_words(settings.n_steps).max(1);
         let population = Buffer::storage(gpu, "population counts", n_population)?;
-        let edges = Edges::new(gpu, network, layout, settings.learn_weights)?;
+        let edges = Edges::new(gpu, network, layout, settings)?;
+        let no_gradient = || Buffer::storage(gpu, "no weight gradients", 1);
+        let no_gradients = [no_gradient()?, no_gradient()?, no_gradient()?];
 
         let sources = SourceKernel::new(gpu, layout, network, settings, &sources)?;
         let mut device = Self {
@@ -109,10 +111,10 @@ impl Device {
             adj_state,
             adj_arrivals,
             adj_spike,
-            trial_sums,
             seeds,
             population,
             edges,
+            no_gradients,
             slots: Vec::new(),
             checkpoints: Vec::new(),
             history: Vec::new(),
@@ -152,19 +154,32 @@ impl Device {
             ("weights", &shard.weights),
             ("spikes", spikes),
             ("adj_spike", &self.adj_spike),
+            ("order", &rows.order),
         ])
     }
 
-    fn bind_weight_gradient(&self, rows: &RowSet, grad: &Buffer, spikes: &Buffer) -> Result<BindGroup> {
-        self.kernels.weight_gradient.bind(&[
+    /// The weight gradient of all learned rows of a shard; none where it has none.
+    fn bind_weight_gradient(&self, shard_ix: usize, spikes: &Buffer) -> Result<Option<BindGroup>> {
+        let shard = &self.edges.shards[shard_ix];
+        let grad_of = |kind| self.edges.row_set(shard_ix, kind).and_then(|rows| rows.grad.as_ref());
+        let grads = [RowKind::Neurons, RowKind::Lgn, RowKind::Background].map(grad_of);
+        if grads.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let [neurons, lgn, background] =
+            std::array::from_fn(|kind| grads[kind].unwrap_or(&self.no_gradients[kind]));
+        let group = self.kernels.weight_gradient.bind(&[
             ("step", &self.uniform),
             ("tables", &self.tables),
             ("adj_arrivals", &self.adj_arrivals),
-            ("rows", &rows.rows),
-            ("targets", &self.edges.shard(rows).targets),
-            ("grad", grad),
+            ("rows", &shard.rows),
+            ("targets", &shard.targets),
             ("spikes", spikes),
-        ])
+            ("grad_neurons", neurons),
+            ("grad_lgn", lgn),
+            ("grad_background", background),
+        ])?;
+        Ok(Some(group))
     }
 
     pub(super) fn make_slot(&self, gpu: &Arc<Gpu>, layout: &Layout) -> Result<Slot> {
@@ -205,36 +220,33 @@ impl Device {
         let gather = of_neurons
             .map(|rows| Ok((self.bind_gather(rows, &spikes)?, rows.gather_workgroups)))
             .collect::<Result<_>>()?;
-        let weight_gradient = self
-            .edges
-            .learned()
-            .map(|(rows, grad)| Ok((self.bind_weight_gradient(rows, grad, &spikes)?, rows.chunk_workgroups)))
-            .collect::<Result<_>>()?;
+        let mut weight_gradient = Vec::new();
+        for (shard_ix, shard) in self.edges.shards.iter().enumerate() {
+            let group = self.bind_weight_gradient(shard_ix, &spikes)?;
+            weight_gradient.extend(group.map(|group| (group, shard.chunk_workgroups)));
+        }
         Ok(Slot { spikes, neuron, spread, gather, weight_gradient, neuron_adjoint, tape })
     }
 }
 
-/// Threads that share a neuron in its kernels. Hardware wants threads: one a trial, which also read side by side. Software Vulkan has
-/// two cores to fill and reads a cell's constants once for all trials of a thread.
-fn trial_threads(gpu: &Gpu, settings: &Settings) -> usize {
-    match settings.neuron_threads {
-        NeuronThreads::One => 1,
-        NeuronThreads::Trials => settings.n_trials,
-        NeuronThreads::ByAdapter if gpu.is_software() => 1,
-        NeuronThreads::ByAdapter => settings.n_trials,
-    }
+/// Bits of the kinds of source whose weights are learned, by [`RowKind`].
+fn learned_kinds(learn: LearnWeights) -> u32 {
+    let kinds = [RowKind::Neurons, RowKind::Lgn, RowKind::Background];
+    kinds.into_iter().filter(|kind| kind.learned(learn)).fold(0, |bits, kind| bits | 1 << kind as u32)
 }
 
 fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kernels> {
     let kernel =
         |name: &str, constants: &[(&str, f64)]| Kernel::new(gpu, name, &assemble(name, layout)?, constants);
-    let trial_threads = trial_threads(gpu, settings);
+    let grid = Grid::new(gpu, settings.threads);
+    let trial_threads = grid.trial_threads(settings.n_trials);
     let per_neuron = [
         ("WORKGROUP_SIZE", f64::from(neuron_workgroup(trial_threads as u32))),
         ("TRIAL_THREADS", trial_threads as f64),
     ];
-    let per_edge = ("WORKGROUP_SIZE", f64::from(edge_workgroup_size(gpu)));
-    let lanes = ("LANES", f64::from(gather_lanes(gpu, layout.n_neurons)));
+    let per_edge = ("WORKGROUP_SIZE", f64::from(grid.edge_workgroup_size()));
+    let lanes = ("LANES", f64::from(grid.gather_lanes(layout.n_neurons)));
+    let learned = ("LEARNED", f64::from(learned_kinds(settings.learn_weights)));
     let cell_gradient = ("CELL_GRADIENT", f64::from(u8::from(settings.learn_cells)));
     Ok(Kernels {
         neuron: kernel("neuron_forward", &per_neuron)?,
@@ -242,6 +254,6 @@ fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kerne
         neuron_adjoint: kernel("neuron_adjoint", &[&per_neuron[..], &[cell_gradient]].concat())?,
         spread: kernel("spread_forward", &[per_edge])?,
         gather: kernel("gather_adjoint", &[per_edge, lanes])?,
-        weight_gradient: kernel("weight_gradient", &[per_edge])?,
+        weight_gradient: kernel("weight_gradient", &[per_edge, learned])?,
     })
 }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::layout::{Layout, RowKind, rows_header};
-use super::rows::{RowWalk, chunk_workgroups, gather_lanes};
-use super::{LearnWeights, Simulation};
+use super::rows::{Grid, RowWalk, chunk_workgroups, gather_order};
+use super::{Settings, Simulation};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
 use crate::network::{Network, target_neuron};
@@ -44,8 +44,8 @@ pub(super) struct RowSet {
     pub(super) row_workgroups: u32,
     /// Workgroups whose threads share rows in the gather.
     pub(super) gather_workgroups: u32,
-    /// Workgroups that walk the chunks of these rows.
-    pub(super) chunk_workgroups: u32,
+    /// Order in which the gather walks the rows of neurons (`gather_order`); one word for others.
+    pub(super) order: Buffer,
 }
 
 /// All synapses.
@@ -60,7 +60,7 @@ impl Edges {
         gpu: &Arc<Gpu>,
         network: &Network,
         layout: &Layout,
-        learn: LearnWeights,
+        settings: &Settings,
     ) -> Result<Self> {
         let max_edges = (gpu.adapter().max_binding_bytes.min(gpu.adapter().max_buffer_bytes) / 4) as usize;
         let offsets = &network.rows.offsets;
@@ -72,7 +72,7 @@ impl Edges {
             let fits = offsets[first..=end].partition_point(|o| *o <= limit) - 1;
             let sources = first..first + fits.max(1);
             first = sources.end;
-            edges.add_shard(gpu, network, layout, sources, learn)?;
+            edges.add_shard(gpu, network, layout, sources, settings)?;
         }
         Ok(edges)
     }
@@ -83,9 +83,10 @@ impl Edges {
         network: &Network,
         layout: &Layout,
         sources: Range<usize>,
-        learn: LearnWeights,
+        settings: &Settings,
     ) -> Result<()> {
         let rows = &network.rows;
+        let grid = Grid::new(gpu, settings.threads);
         let range =
             |sources: &Range<usize>| rows.offsets[sources.start] as usize..rows.offsets[sources.end] as usize;
         let edges = range(&sources);
@@ -96,9 +97,16 @@ impl Edges {
             }
             let n_edges = range(&own).len();
             let label = format!("{} weight gradients", kind.name());
-            let grad = kind.learned(learn).then(|| Buffer::storage(gpu, &label, n_edges)).transpose()?;
+            let grad = kind
+                .learned(settings.learn_weights)
+                .then(|| Buffer::storage(gpu, &label, n_edges))
+                .transpose()?;
             let offsets = &rows.offsets[own.start..=own.end];
-            let walk = RowWalk::new(gpu, offsets);
+            let walk = RowWalk::new(grid, offsets);
+            let class_of =
+                |source: usize| network.vocabulary.class_of_source_type[network.source_type(source)];
+            let order =
+                if kind == RowKind::Neurons { gather_order(own.start, offsets, class_of) } else { vec![0] };
             self.row_sets.push(RowSet {
                 kind,
                 shard_ix: self.shards.len(),
@@ -109,8 +117,8 @@ impl Edges {
                 rows: row_table(gpu, network, layout, kind, &own, edges.start)?,
                 grad,
                 row_workgroups: walk.row_workgroups(layout),
-                gather_workgroups: walk.gather_workgroups(gpu, gather_lanes(gpu, layout.n_neurons)),
-                chunk_workgroups: chunk_workgroups(gpu, offsets, layout),
+                gather_workgroups: walk.gather_workgroups(grid, layout),
+                order: Buffer::storage_of(gpu, "order of rows", &order)?,
             });
         }
         self.shards.push(Shard {
@@ -119,7 +127,7 @@ impl Edges {
             rows: row_table(gpu, network, layout, RowKind::Neurons, &sources, edges.start)?,
             targets: Buffer::storage_of(gpu, "edge targets", &rows.targets[edges.clone()])?,
             weights: Buffer::storage(gpu, "edge weights", edges.len())?,
-            chunk_workgroups: chunk_workgroups(gpu, &rows.offsets[sources.start..=sources.end], layout),
+            chunk_workgroups: chunk_workgroups(grid, &rows.offsets[sources.start..=sources.end], layout),
         });
         Ok(())
     }
@@ -132,6 +140,11 @@ impl Edges {
     /// The row sets whose weights have a gradient, with it.
     pub(super) fn learned(&self) -> impl Iterator<Item = (&RowSet, &Buffer)> {
         self.row_sets.iter().filter_map(|rows| Some((rows, rows.grad.as_ref()?)))
+    }
+
+    /// The row set of a kind of source in a shard, if it has one.
+    pub(super) fn row_set(&self, shard_ix: usize, kind: RowKind) -> Option<&RowSet> {
+        self.row_sets.iter().find(|rows| rows.shard_ix == shard_ix && rows.kind == kind)
     }
 
     /// Words of a buffer of the shard that belong to a row set: the first, and how many.

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod optimiser;
 mod profile;
 mod record;
+mod room;
 mod rows;
 mod settle;
 pub mod shaders;
@@ -35,6 +36,8 @@ pub use forward::ForwardReport;
 use layout::Layout;
 pub use profile::KernelTime;
 pub use record::{Probe, Recording, Spike};
+pub use room::check_room;
+use rows::Grid;
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes, SpikeList};
 pub use tape::TapeFit;
 
@@ -90,8 +93,8 @@ pub struct Settings {
     /// Groups of neurons whose spikes are counted in every step: bit g of a neuron's mask for group g, `[n_neurons]`; empty for
     /// none.
     pub groups: Vec<u32>,
-    /// How many threads share a neuron.
-    pub neuron_threads: NeuronThreads,
+    /// How many threads share the work of the kernels.
+    pub threads: Threads,
 }
 
 impl Settings {
@@ -108,22 +111,31 @@ impl Settings {
             current: None,
             potential_seeds: false,
             groups: Vec::new(),
-            neuron_threads: NeuronThreads::default(),
+            threads: Threads::default(),
         }
+    }
+
+    /// The same for passes that are not walked back: as many steps in their slots at once as there are segments, so that little memory is
+    /// taken.
+    #[must_use]
+    pub fn with_short_segments(self, dynamics: &Dynamics) -> Self {
+        let steps = (self.n_steps as f64).sqrt().ceil() as usize;
+        let steps_between_checkpoints = steps.max(dynamics.max_delay_steps as usize).min(self.n_steps);
+        Self { steps_between_checkpoints, ..self }
     }
 }
 
-/// How many threads share a neuron in its kernels. It changes the order in which cell gradients and the voltage penalty are summed over trials,
-/// and nothing else.
+/// How many threads share the work of the kernels: of a neuron's trials, and of a row in the gather. With many the adjoints of arrivals are
+/// packed where that saves memory traffic ([`Layout::with_packed_records`]). Spikes do not depend on it; gradients are rounded otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NeuronThreads {
-    /// One on software adapters, else one a trial.
+pub enum Threads {
+    /// Few on software adapters, else many.
     #[default]
     ByAdapter,
-    /// One, which loops over the trials.
-    One,
-    /// One a trial.
-    Trials,
+    /// One a neuron, which loops over its trials, and one a row.
+    Few,
+    /// One a trial of a neuron, and several a row.
+    Many,
 }
 
 /// A network on the device.
@@ -173,6 +185,9 @@ impl Simulation {
         }
         let n_groups = 32 - settings.groups.iter().fold(0, |all, mask| all | mask).leading_zeros() as usize;
         layout = layout.with_groups(n_groups);
+        if Grid::new(gpu, settings.threads) == Grid::Many {
+            layout = layout.with_packed_records();
+        }
         let theta = vec![[0.0; N_CELL_PARAMETERS]; network.cell_models.len()];
         let mut tables = layout.tables(network, dynamics, &theta);
         if n_groups > 0 {

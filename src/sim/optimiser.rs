@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::edges::RowSet;
 use super::layout::{Layout, UNIFORM_STRIDE, UpdateUniform};
 use super::profile::{KernelTime, Timed};
-use super::rows::edge_workgroup_size;
+use super::rows::Grid;
 use super::shaders::assemble;
 use super::{AdjointReport, LearnWeights, Simulation};
 use crate::error::{Error, Result};
@@ -160,15 +160,19 @@ impl Optimiser {
     pub fn new(simulation: &Simulation, settings: OptimiserSettings) -> Result<Self> {
         let gpu = &simulation.gpu;
         let structure = f64::from(u8::from(settings.structure));
-        let per_row = [("WORKGROUP_SIZE", f64::from(edge_workgroup_size(gpu))), ("STRUCTURE", structure)];
+        let grid = Grid::new(gpu, simulation.settings.threads);
+        let per_row = [("WORKGROUP_SIZE", f64::from(grid.edge_workgroup_size())), ("STRUCTURE", structure)];
         let layout = &simulation.layout;
         let n_words = if settings.structure { layout.pairs_words() } else { layout.pairs_slopes() };
         let n_pair_types = layout.n_pair_types();
-        let kernel = |name: &str| Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, &per_row);
+        let kernel = |name: &str, constants: &[(&str, f64)]| {
+            Kernel::new(gpu, name, &assemble(name, &simulation.layout)?, constants)
+        };
+        let shared_rows = [&per_row[..], &[("LANES", f64::from(grid.sum_lanes()))]].concat();
         let mut optimiser = Self {
             rows: Vec::new(),
-            update: kernel("update_weights")?,
-            sums: kernel("gradient_sums")?,
+            update: kernel("update_weights", &per_row)?,
+            sums: kernel("gradient_sums", &shared_rows)?,
             uniform: Buffer::uniform(gpu, "update uniforms", 2 * UNIFORM_STRIDE)?,
             pairs: Buffer::storage(gpu, "pair factors", n_words)?,
             learned: Learned {

@@ -1,8 +1,10 @@
 //! How rows and chunks of edges are shared out among workgroups.
 
+use super::Threads;
 use super::layout::{CHUNK_EDGES, Layout, n_chunks};
-use super::shaders::{EDGE_WORKGROUPS, GATHER_LANES};
+use super::shaders::{EDGE_WORKGROUPS, GATHER_LANES, SUM_LANES};
 use crate::gpu::{Gpu, MAX_LOOP_ITERATIONS};
+use crate::network::TARGET_NEURON_BITS;
 
 /// Workgroups of a kernel that walks edges, unless its loops would be too long: enough to fill the adapter.
 const USUAL_WORKGROUPS: [usize; 2] = [256, 4096];
@@ -13,19 +15,71 @@ const MAX_WORKGROUPS: usize = 65_535;
 /// Networks with fewer neurons have more threads share a row in the gather on hardware, to fill it.
 const FEW_ROWS: usize = 10_000;
 
-/// Threads of a workgroup that walks edges.
-pub(super) fn edge_workgroup_size(gpu: &Gpu) -> u32 {
-    EDGE_WORKGROUPS[usize::from(!gpu.is_software())]
+/// How many threads there are to share work out among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grid {
+    /// Few, as on software Vulkan.
+    Few,
+    /// Many, as on hardware.
+    Many,
 }
 
-/// Threads that share a row in the gather.
-pub(super) fn gather_lanes(gpu: &Gpu, n_neurons: usize) -> u32 {
-    let [software, many_rows, few_rows] = GATHER_LANES;
-    match gpu.is_software() {
-        true => software,
-        false if n_neurons < FEW_ROWS => few_rows,
-        false => many_rows,
+impl Grid {
+    pub(super) fn new(gpu: &Gpu, threads: Threads) -> Self {
+        match threads {
+            Threads::Few => Self::Few,
+            Threads::Many => Self::Many,
+            Threads::ByAdapter if gpu.is_software() => Self::Few,
+            Threads::ByAdapter => Self::Many,
+        }
     }
+
+    /// Threads that share a neuron in its kernels. Many of them read side by side; a single one reads a cell's constants once for all trials.
+    pub(super) fn trial_threads(self, n_trials: usize) -> usize {
+        if self == Self::Few { 1 } else { n_trials }
+    }
+
+    /// Threads of a workgroup that walks edges.
+    pub(super) fn edge_workgroup_size(self) -> u32 {
+        EDGE_WORKGROUPS[self as usize]
+    }
+
+    /// Threads that share a row in the gather.
+    pub(super) fn gather_lanes(self, n_neurons: usize) -> u32 {
+        let [few, many_rows, few_rows] = GATHER_LANES;
+        match self {
+            Self::Few => few,
+            Self::Many if n_neurons < FEW_ROWS => few_rows,
+            Self::Many => many_rows,
+        }
+    }
+
+    /// Threads that share a row where it is added up by type.
+    pub(super) fn sum_lanes(self) -> u32 {
+        SUM_LANES[self as usize]
+    }
+
+    fn usual_workgroups(self) -> usize {
+        USUAL_WORKGROUPS[self as usize]
+    }
+}
+
+/// The rows of some sources whose first edges and last end are `offsets`, by class and then the longest first: threads that walk rows
+/// together then end together. A word has the source and, above it, the class.
+pub(super) fn gather_order(
+    first_source: usize,
+    offsets: &[u64],
+    class_of: impl Fn(usize) -> usize,
+) -> Vec<u32> {
+    let mut rows: Vec<(usize, u64, usize)> = offsets
+        .windows(2)
+        .enumerate()
+        .map(|(row, ends)| (class_of(first_source + row), u64::MAX - (ends[1] - ends[0]), first_source + row))
+        .collect();
+    rows.sort_unstable();
+    rows.into_iter()
+        .map(|(class_ix, _, source)| (class_ix as u32) << TARGET_NEURON_BITS | source as u32)
+        .collect()
 }
 
 /// Rows of edges, for kernels that walk rows.
@@ -39,9 +93,8 @@ pub(super) struct RowWalk {
 
 impl RowWalk {
     /// Rows whose first edges and last end are `offsets`.
-    pub(super) fn new(gpu: &Gpu, offsets: &[u64]) -> Self {
-        let usual = USUAL_WORKGROUPS[usize::from(!gpu.is_software())];
-        Self::of(offsets, u64::from(edge_workgroup_size(gpu)), usual)
+    pub(super) fn new(grid: Grid, offsets: &[u64]) -> Self {
+        Self::of(offsets, u64::from(grid.edge_workgroup_size()), grid.usual_workgroups())
     }
 
     fn of(offsets: &[u64], size: u64, usual: usize) -> Self {
@@ -56,10 +109,12 @@ impl RowWalk {
     }
 
     /// Workgroups whose threads share rows, `lanes` to a row (`gather_adjoint.wgsl`). Where threads are scarce none walks two rows.
-    pub(super) fn gather_workgroups(&self, gpu: &Gpu, lanes: u32) -> u32 {
+    pub(super) fn gather_workgroups(&self, grid: Grid, layout: &Layout) -> u32 {
+        let lanes = grid.gather_lanes(layout.n_neurons);
         let rows_at_once = (self.size / u64::from(lanes)) as usize;
-        let at_least = self.workgroups(rows_at_once, |length| gather_iterations(length, u64::from(lanes)));
-        if gpu.is_software() {
+        let iterations = |length| gather_iterations(length, u64::from(lanes), layout.n_trials as u64);
+        let at_least = self.workgroups(rows_at_once, iterations);
+        if grid == Grid::Few {
             return at_least;
         }
         at_least.max(self.lengths.len().div_ceil(rows_at_once).min(MAX_WORKGROUPS) as u32)
@@ -79,10 +134,10 @@ impl RowWalk {
 
 /// Workgroups that walk the chunks of some rows, whose first edges and last end are `offsets`, in a list of all chunks of the
 /// network.
-pub(super) fn chunk_workgroups(gpu: &Gpu, offsets: &[u64], layout: &Layout) -> u32 {
+pub(super) fn chunk_workgroups(grid: Grid, offsets: &[u64], layout: &Layout) -> u32 {
     let own = offsets.windows(2).map(|row| n_chunks(row[1] - row[0])).sum();
-    let usual = USUAL_WORKGROUPS[usize::from(!gpu.is_software())];
-    chunk_walk([own, layout.n_chunks], layout.n_trials as u64, u64::from(edge_workgroup_size(gpu)), usual)
+    let size = u64::from(grid.edge_workgroup_size());
+    chunk_walk([own, layout.n_chunks], layout.n_trials as u64, size, grid.usual_workgroups())
 }
 
 fn chunk_walk([own, all]: [usize; 2], n_trials: u64, size: u64, usual: usize) -> u32 {
@@ -110,8 +165,9 @@ fn row_iterations(n_edges: u64, n_cell_types: u64, size: u64) -> u64 {
 }
 
 /// The same of `gather_adjoint.wgsl`, with `lanes` threads to a row.
-fn gather_iterations(n_edges: u64, lanes: u64) -> u64 {
-    1 + n_edges.div_ceil(lanes) + 1 + u64::from(lanes.ilog2()) + 1
+fn gather_iterations(n_edges: u64, lanes: u64, n_trials: u64) -> u64 {
+    let sums = if lanes == 1 { 0 } else { n_trials.div_ceil(lanes) * (1 + lanes + 1) + 1 };
+    1 + n_edges.div_ceil(lanes) + 1 + sums
 }
 
 #[cfg(test)]
@@ -147,11 +203,10 @@ mod tests {
                 let worst: u64 = longest(&rows, n, 1).map(|length| row_iterations(length, 19, size)).sum();
                 assert!(worst < LIMIT);
                 let at_once = (size / lanes) as usize;
-                let n = rows.workgroups(at_once, |length| gather_iterations(length, lanes));
-                assert!(
-                    longest(&rows, n, at_once).map(|length| gather_iterations(length, lanes)).sum::<u64>()
-                        < LIMIT
-                );
+                let n = rows.workgroups(at_once, |length| gather_iterations(length, lanes, 32));
+                let worst: u64 =
+                    longest(&rows, n, at_once).map(|length| gather_iterations(length, lanes, 32)).sum();
+                assert!(worst < LIMIT);
                 let chunks: usize = offsets.windows(2).map(|row| n_chunks(row[1] - row[0])).sum();
                 for n_trials in [1, 10, 32] {
                     let n = chunk_walk([chunks, 2 * chunks], n_trials, size, usual) as usize;
@@ -167,13 +222,20 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_gathered_by_class_and_the_longest_first() {
+        let order = gather_order(10, &offsets([3, 7, 5, 7].into_iter()), |source| [1, 0, 1, 1][source - 10]);
+        let at = |class_ix: u32, source: u32| class_ix << 22 | source;
+        assert_eq!(order, [at(0, 11), at(1, 13), at(1, 12), at(1, 10)]);
+    }
+
+    #[test]
     fn few_rows_get_a_workgroup_each_and_none_gets_one() {
         let rows = |lengths: &[u64]| RowWalk::of(&offsets(lengths.iter().copied()), 8, 256);
         let each = |rows: RowWalk| rows.workgroups(1, |length| row_iterations(length, 19, 8));
         assert_eq!(each(rows(&[3, 0, 5])), 3);
         assert_eq!(each(rows(&[])), 1);
         assert_eq!(each(rows(&[9; 1000])), 256);
-        assert_eq!(rows(&[9; 1000]).workgroups(8, |length| gather_iterations(length, 1)), 125);
+        assert_eq!(rows(&[9; 1000]).workgroups(8, |length| gather_iterations(length, 1, 10)), 125);
         assert_eq!(chunk_walk([0, 0], 10, 8, 256), 1);
     }
 }

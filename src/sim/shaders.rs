@@ -25,7 +25,6 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "source_replay_forward",
     "sample_weights_forward",
     "sample_weights_adjoint",
-    "trial_sums",
     "gradient_sums",
     "update_weights",
 ];
@@ -46,6 +45,9 @@ pub const EDGE_WORKGROUPS: [u32; 2] = [8, 128];
 /// threads, which takes software longer than the edges do.
 pub const GATHER_LANES: [u32; 3] = [1, 8, 32];
 
+/// Threads that share a row where it is added up by type: on software and on hardware.
+pub const SUM_LANES: [u32; 2] = [8, 32];
+
 /// Every include.
 pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/step",
@@ -54,6 +56,7 @@ pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/rng",
     "shared/psi",
     "shared/rows",
+    "shared/records",
     "shared/chunks",
     "shared/list_source",
     "shared/structure",

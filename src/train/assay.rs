@@ -47,6 +47,15 @@ struct Recorded {
     target: usize,
 }
 
+/// Edges that the rig is set up to record.
+struct Prepared {
+    recorded: Vec<Recorded>,
+    /// Learned offsets of the rig's cell models.
+    theta: Vec<[f64; N_CELL_PARAMETERS]>,
+    /// Potential above E_L at which each cell of the rig is held in each trial, mV.
+    hold_u_mv: Vec<f64>,
+}
+
 /// What a recording of all chosen edges found, and what its adjoint pass needs.
 struct Recording {
     /// Largest deflection of each, signed, mV.
@@ -74,6 +83,8 @@ pub(super) struct Assay {
     delays_ms: Vec<[f64; N_CELL_TYPES]>,
     rig: Simulation,
     sample: EdgeSample,
+    /// The edges of the training step in hand, until they are recorded.
+    prepared: Option<Prepared>,
     /// The recordings of the training step in hand.
     recording: Option<Recording>,
 }
@@ -118,22 +129,34 @@ impl Assay {
                 .collect(),
             rig,
             sample,
+            prepared: None,
             recording: None,
         }))
     }
 
-    /// Records the sample of edges of a training step from the network as it is: the largest deflection of each, signed, mV.
+    /// Sets the rig up for the sample of edges of a training step. Host work alone: the device may be busy with the network.
     ///
     /// # Errors
-    /// Those of the rig's forward pass.
-    pub(super) fn record_step(
+    /// A rig of another shape.
+    pub(super) fn prepare_step(
         &mut self,
-        simulation: &Simulation,
         theta: &[[f64; N_CELL_PARAMETERS]],
         training_step: u32,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<()> {
         let edges = self.choose(self.seed, training_step);
-        let recording = self.record(simulation, theta, &edges)?;
+        self.prepared = Some(self.prepare(theta, edges)?);
+        Ok(())
+    }
+
+    /// Records the edges of the last [`Self::prepare_step`] from the network as it is: the largest deflection of each, signed, mV.
+    ///
+    /// # Errors
+    /// Those of the rig's forward pass; [`Error::Failed`] if nothing was prepared.
+    pub(super) fn record_step(&mut self, simulation: &Simulation) -> Result<Vec<f64>> {
+        let Some(prepared) = self.prepared.take() else {
+            return Err(Error::Failed("no paired recordings were prepared".to_owned()));
+        };
+        let recording = self.record(simulation, prepared)?;
         let peaks_mv = recording.peaks_mv.clone();
         self.recording = Some(recording);
         Ok(peaks_mv)
@@ -194,7 +217,8 @@ impl Assay {
         let mut measured_ms = vec![Vec::new(); self.pairs.len()];
         for sample in 0..n_samples {
             let recorded = self.choose(seed, sample);
-            let Recording { peaks_mv: peaks, steps, .. } = self.record(simulation, theta, &recorded)?;
+            let prepared = self.prepare(theta, recorded.clone())?;
+            let Recording { peaks_mv: peaks, steps, .. } = self.record(simulation, prepared)?;
             for (k, pair) in self.pairs.iter().enumerate() {
                 for i in pair.places.clone() {
                     peaks_mv[k].push(peaks[i]);
@@ -256,15 +280,10 @@ impl Assay {
         recorded
     }
 
-    /// Records the given edges.
-    fn record(
-        &mut self,
-        simulation: &Simulation,
-        theta: &[[f64; N_CELL_PARAMETERS]],
-        recorded: &[Recorded],
-    ) -> Result<Recording> {
+    /// Sets the rig up for the given edges, but for their weights.
+    fn prepare(&mut self, theta: &[[f64; N_CELL_PARAMETERS]], recorded: Vec<Recorded>) -> Result<Prepared> {
         let n_pairs = recorded.len();
-        let neurons = self.rig_neurons(recorded);
+        let neurons = self.rig_neurons(&recorded);
         let targets: Vec<u32> = recorded
             .iter()
             .enumerate()
@@ -285,11 +304,18 @@ impl Assay {
             hold_u_mv[at..at + N_TRIALS].fill(hold_mv.map_or(0.0, |v| v - cell.e_l_mv));
         }
         self.rig.set_held(&rig_theta, &hold_u_mv, &extra_pa)?;
+        Ok(Prepared { recorded, theta: rig_theta, hold_u_mv })
+    }
+
+    /// Records the edges that the rig is set up for.
+    fn record(&mut self, simulation: &Simulation, prepared: Prepared) -> Result<Recording> {
+        let Prepared { recorded, theta, hold_u_mv } = prepared;
+        let n_pairs = recorded.len();
         let edges: Vec<u32> = recorded.iter().map(|r| r.edge_ix as u32).collect();
         self.sample.fetch_weights(simulation, &mut self.rig, &edges)?;
         let (_, recording) = self.rig.forward_recorded(0, 0, &Probe::potentials(n_pairs..2 * n_pairs))?;
         let (peaks_mv, steps) = peaks(&recording.u_s_mv, n_pairs);
-        Ok(Recording { peaks_mv, steps, theta: rig_theta, hold_u_mv })
+        Ok(Recording { peaks_mv, steps, theta, hold_u_mv })
     }
 
     /// Stimulators with the sources' cell types, then copies of the targets.

@@ -15,7 +15,7 @@ use super::assay::Assay;
 use super::recorded::Recorded;
 use super::reports::Reports;
 use super::schedule;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::FanoFactors;
 use crate::gpu::Gpu;
 use crate::loss::groups::PopulationCounts;
@@ -28,7 +28,7 @@ use crate::plan::Plan;
 use crate::results::{Gradients, PhaseMs, StepMetrics, TermGradient};
 use crate::sim::layout::Layout;
 use crate::sim::optimiser::Optimiser;
-use crate::sim::{AdjointReport, KernelTime, Simulation, TapeFit};
+use crate::sim::{AdjointReport, ForwardReport, KernelTime, Simulation, TapeFit};
 use stimulus::{Shown, Stimulus};
 
 pub use evaluation::TrialRecording;
@@ -236,20 +236,39 @@ impl Session {
             };
             let seed = self.plan.scene.seed;
             self.settle(seed, training_step)?;
+            looked.ms.settling = ms_since(start);
+            let start = Instant::now();
             looked.trials = self.show(&shown)?;
-            let forward = self.simulation.forward(seed, training_step)?;
+            looked.ms.stimulus = ms_since(start);
+            let forward = self.forward_beside_pairs(seed, training_step)?;
             looked.ms.forward = forward.wall_ms;
-            looked.ms.stimulus = ms_since(start) - forward.wall_ms;
             looked.counts = forward.spike_counts.iter().map(|count| f64::from(*count)).collect();
             looked.population_counts = forward.population_counts;
         }
         if let (true, Some(assay)) = (self.needs.pairs, &mut self.assay) {
             let start = Instant::now();
-            let offsets = self.optimiser.cell_parameters();
-            looked.peaks_mv = assay.record_step(&self.simulation, offsets, training_step)?;
+            if !self.needs.network() {
+                assay.prepare_step(self.optimiser.cell_parameters(), training_step)?;
+            }
+            looked.peaks_mv = assay.record_step(&self.simulation)?;
             looked.ms.pairs = ms_since(start);
         }
         Ok(looked)
+    }
+
+    /// Runs the forward pass; meanwhile the host chooses and prepares the paired recordings.
+    fn forward_beside_pairs(&mut self, seed: u64, training_step: u32) -> Result<ForwardReport> {
+        let (simulation, offsets) = (&mut self.simulation, self.optimiser.cell_parameters());
+        let Some(assay) = self.assay.as_mut().filter(|_| self.needs.pairs) else {
+            return simulation.forward(seed, training_step);
+        };
+        let (forward, prepared) = std::thread::scope(|scope| {
+            let prepared = scope.spawn(|| assay.prepare_step(offsets, training_step));
+            (simulation.forward(seed, training_step), prepared.join())
+        });
+        prepared
+            .unwrap_or_else(|_| Err(Error::Failed("preparing the paired recordings failed".to_owned())))?;
+        forward
     }
 
     /// Goes back from what was last seen: the gradients of the weights lie on the device, those of

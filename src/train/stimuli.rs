@@ -248,12 +248,8 @@ impl<'a> Stage<'a> {
     }
 
     fn settings(&self, n_trials: usize, n_steps: usize, first_counted: usize) -> Settings {
-        let steps_between = (n_steps as f64).sqrt().ceil() as usize;
-        Settings {
-            window: first_counted..n_steps,
-            steps_between_checkpoints: steps_between.max(self.dynamics.max_delay_steps as usize).min(n_steps),
-            ..Settings::new(n_steps, n_trials)
-        }
+        let of_trials = Settings::new(n_steps, n_trials).with_short_segments(&self.dynamics);
+        Settings { window: first_counted..n_steps, ..of_trials }
     }
 }
 

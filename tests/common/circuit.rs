@@ -39,7 +39,11 @@ const N_BACKGROUND: usize = 9;
 
 impl Circuit {
     pub(crate) fn random(mode: Mode, seed: u64) -> Self {
-        let (n_trials, n_steps) = (3, 100);
+        Self::of_trials(mode, seed, 3)
+    }
+
+    pub(crate) fn of_trials(mode: Mode, seed: u64, n_trials: u32) -> Self {
+        let n_steps = 100;
         let dynamics = dynamics(mode);
         let network = network(mode, seed);
         let source_masks = (0..n_steps as u32)

@@ -20,26 +20,26 @@ pub const LOG_COUPLING: usize = 4;
 pub const LEARNABLE: [Learnable; N_CELL_PARAMETERS] = [
     Learnable {
         name: "log_leak_conductance",
-        plane: "LOG_LEAK",
+        sum: "LOG_LEAK",
         switch: "leak_conductance",
         bound: Bound::Factor,
     },
-    Learnable { name: "threshold_mv", plane: "THRESHOLD", switch: "threshold", bound: Bound::Offset },
+    Learnable { name: "threshold_mv", sum: "THRESHOLD", switch: "threshold", bound: Bound::Offset },
     Learnable {
         name: "after_spike_amplitude_1_pa",
-        plane: "AMP_1",
+        sum: "AMP_1",
         switch: "after_spike_amplitudes",
         bound: Bound::Share(|cell| cell.asc_amp_pa[0]),
     },
     Learnable {
         name: "after_spike_amplitude_2_pa",
-        plane: "AMP_2",
+        sum: "AMP_2",
         switch: "after_spike_amplitudes",
         bound: Bound::Share(|cell| cell.asc_amp_pa[1]),
     },
     Learnable {
         name: "log_coupling_conductance",
-        plane: "LOG_COUPLING",
+        sum: "LOG_COUPLING",
         switch: "coupling_conductance",
         bound: Bound::Factor,
     },
@@ -50,8 +50,8 @@ pub const LEARNABLE: [Learnable; N_CELL_PARAMETERS] = [
 pub struct Learnable {
     /// Name, with the form and the unit in which it is learned.
     pub name: &'static str,
-    /// Plane of its gradient on the device (`ADJ_*` in the kernels).
-    pub plane: &'static str,
+    /// Sum of its gradient on the device (`SUM_*` in the kernels).
+    pub sum: &'static str,
     /// Field of the scene's `learn` that switches it on.
     pub switch: &'static str,
     /// What the scene's bound means for it, and with that the form in which it is learned.

@@ -72,7 +72,8 @@ impl Bench {
     /// Value of the term, and the gradients of weights and cell parameters.
     fn step(&mut self, training_step: u32) -> (f64, Vec<f32>, Vec<[f64; N_CELL_PARAMETERS]>) {
         self.simulation.clear_weight_gradient();
-        let peaks_mv = self.assay.record_step(&self.simulation, &self.theta, training_step).unwrap();
+        self.assay.prepare_step(&self.theta, training_step).unwrap();
+        let peaks_mv = self.assay.record_step(&self.simulation).unwrap();
         let of_network = Responses { counts: &[], trials: &[], window_ms: 20.0 };
         let loss = self.terms.evaluate(&Seen { peaks_mv: &peaks_mv, ..Seen::of_responses(of_network) });
         let cell_gradient = self.assay.adjoint(&self.simulation, &loss.seeds.peaks).unwrap();
@@ -111,7 +112,8 @@ fn peaks_are_those_of_the_cell_model_in_f64() {
     for mode in ["cells.mode=Point", TWO_COMPARTMENTS] {
         let mut bench = Bench::new(&[mode], |_, _| ());
         let recorded = bench.assay.choose(1, 0);
-        let peaks = bench.assay.record(&bench.simulation, &bench.theta, &recorded).unwrap();
+        let prepared = bench.assay.prepare(&bench.theta, recorded.clone()).unwrap();
+        let peaks = bench.assay.record(&bench.simulation, prepared).unwrap();
         let mut worst: f64 = 0.0;
         for (i, r) in recorded.iter().enumerate() {
             let cell = &bench.network.cell_models[usize::from(bench.network.neurons.model_ix[r.target])];

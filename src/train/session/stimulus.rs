@@ -20,6 +20,8 @@ pub(super) struct Stimulus {
     pub(super) filters: Filters,
     /// Whether each LGN unit has a synapse.
     pub(super) has_synapses: Vec<bool>,
+    /// What they see of grey in all trials, once it was needed.
+    pub(super) grey: Option<Drive>,
     /// What the units see under the conditions that are shown next, made while the device was at work.
     pub(super) prepared: Option<(Vec<TrialCondition>, Drive)>,
 }
@@ -67,7 +69,14 @@ impl Session {
         if n_steps == 0 {
             return Ok(());
         }
-        self.set_stimulus(&vec![TrialCondition::Grey; self.plan.n_trials as usize])?;
+        if let Some(stimulus) = &mut self.stimulus {
+            let grey = match stimulus.grey.take() {
+                Some(grey) => grey,
+                None => stimulus.drive(&self.plan, &vec![TrialCondition::Grey; self.plan.n_trials as usize]),
+            };
+            self.simulation.set_stimulus(&source_drive(&grey))?;
+            stimulus.grey = Some(grey);
+        }
         self.simulation.settle(schedule::settling_seed(seed), presentation, n_steps)
     }
 
@@ -77,12 +86,13 @@ impl Session {
             Some((_, drive)) => drive,
             None => stimulus.drive(&self.plan, conditions),
         };
-        self.simulation.set_stimulus(&SourceDrive {
-            amplitude: &drive.amplitude,
-            group_trials: &drive.group_trials,
-            frames: &drive.frames,
-        })
+        self.simulation.set_stimulus(&source_drive(&drive))
     }
+}
+
+/// The same as the device takes it.
+fn source_drive(drive: &Drive) -> SourceDrive<'_> {
+    SourceDrive { amplitude: &drive.amplitude, group_trials: &drive.group_trials, frames: &drive.frames }
 }
 
 /// What the trials are to the losses; `contrast` is that of the trials that the recordings are compared with.
@@ -108,7 +118,7 @@ pub(super) fn stimulus(plan: &Plan, tables: &Tables, network: &Network) -> Resul
     let filters = drive::filters(&lgn_units, n_background, v1.background.rate_hz);
     let ends = &network.rows.offsets[network.neurons.len()..];
     let has_synapses = ends.windows(2).take(lgn_units.len()).map(|row| row[1] > row[0]).collect();
-    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses, prepared: None }))
+    Ok(Some(Stimulus { lgn_units, n_background, filters, has_synapses, grey: None, prepared: None }))
 }
 
 /// How they fire.
