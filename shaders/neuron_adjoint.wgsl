@@ -19,7 +19,7 @@ override WORKGROUP_SIZE: u32 = 64u;
 override TRIAL_THREADS: u32 = 1u;
 override CELL_GRADIENT: bool = false;
 var<workgroup> sums_of_threads: array<f32, WORKGROUP_SIZE * N_ADJ_SUMS>; // [sum][thread]
-var<workgroup> arrivals_of_threads: array<u32, WORKGROUP_SIZE * N_PACKED_CLASSES>; // [class][thread] upper bits, to be packed
+//!include shared/packing.wgsl
 
 // L8: the loss's derivative by the counts of the neuron's groups in this step.
 fn population_seed(neuron: u32, trial: u32) -> f32 {
@@ -51,30 +51,6 @@ fn voltage_penalty(u_mv: f32, scale_mv: f32) -> vec2<f32> {
     let above = max(0.0, x - step.x_high);
     let below = max(0.0, step.x_low - x);
     return step.voltage_weight * vec2<f32>(2.0 * (above - below) / scale_mv, above * above + below * below);
-}
-
-// Hands on the adjoint of what arrived of a class.
-fn hand_on_arrivals(class_ix: u32, record: u32, trial: u32, lane: u32, adj_arrived: f32) {
-    if (PACKED) {
-        arrivals_of_threads[class_ix * WORKGROUP_SIZE + lane] = upper_bits(adj_arrived);
-    } else {
-        adj_arrivals[record + trial] = bitcast<u32>(adj_arrived);
-    }
-}
-
-// Writes the word of a trial in the packed record of each class.
-fn pack(neuron: u32, lane: u32) {
-    let trial = lane % TRIAL_THREADS;
-    let k = trial % PIECE_TRIALS;
-    if (k == 4u) { return; }
-    let has_fifth = trial - k + 4u < N_TRIALS;
-    for (var class_ix = 0u; class_ix < N_CLASSES; class_ix++) {
-        let at = class_ix * WORKGROUP_SIZE + lane;
-        var of_fifth = 0u;
-        if (has_fifth) { of_fifth = arrivals_of_threads[at - k + 4u]; }
-        let record = 4u * (record_index(step.slot, class_ix, neuron) + trial / PIECE_TRIALS);
-        adj_arrivals[record + k] = packed_word(k, arrivals_of_threads[at], of_fifth);
-    }
 }
 
 // Hands on what a thread has added up over its trials.

@@ -32,7 +32,7 @@ fn every_kernel_stands_beside_its_own_bound() {
     assert_eq!(rows("| scattered atomicAdd").len(), 2, "{text}");
     assert_eq!(rows("| f24").len(), 5, "{text}");
     let of_scene = rows(&format!("| {TINY}"));
-    let steps: Vec<_> = of_scene.iter().filter(|row| row.len() == 13).collect();
+    let steps: Vec<_> = of_scene.iter().filter(|row| row.len() == 15).collect();
     assert_eq!(steps.len(), 3, "{text}");
     assert_eq!((steps[0][3], steps[0][4]), ("10 x 4", "4"), "{text}");
     let kernels: Vec<_> = of_scene.iter().filter(|row| row.len() == 9).collect();

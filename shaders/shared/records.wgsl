@@ -17,4 +17,6 @@ fn upper_bits(x: f32) -> u32 {
 }
 
 // Word `k` of a packed piece, from the upper bits of trials k and 4.
-fn packed_word(k: u32, of_trial: u32, of_fifth: u32) -> u32 { return (of_trial << 8u) | ((of_fifth >> (8u * k)) & select(0u, 0xffu, k < 3u)); }
+fn packed_word(k: u32, of_trial: u32, of_fifth: u32) -> u32 {
+    return (of_trial << 8u) | ((of_fifth >> (8u * k)) & select(0u, 0xffu, k < 3u));
+}

@@ -57,6 +57,7 @@ pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/psi",
     "shared/rows",
     "shared/records",
+    "shared/packing",
     "shared/chunks",
     "shared/list_source",
     "shared/structure",

@@ -1,0 +1,27 @@
+// Writes the records of this step's adjoints of arrivals: whole ones at once, packed ones (records.wgsl) when all threads of a neuron, one a
+// trial, have left what they know in workgroup memory.
+var<workgroup> arrivals_of_threads: array<u32, WORKGROUP_SIZE * N_PACKED_CLASSES>; // [class][thread] upper bits, to be packed
+
+// Hands on the adjoint of what arrived of a class.
+fn hand_on_arrivals(class_ix: u32, record: u32, trial: u32, lane: u32, adj_arrived: f32) {
+    if (PACKED) {
+        arrivals_of_threads[class_ix * WORKGROUP_SIZE + lane] = upper_bits(adj_arrived);
+    } else {
+        adj_arrivals[record + trial] = bitcast<u32>(adj_arrived);
+    }
+}
+
+// Writes the word of a trial in the packed record of each class.
+fn pack(neuron: u32, lane: u32) {
+    let trial = lane % TRIAL_THREADS;
+    let k = trial % PIECE_TRIALS;
+    if (k == 4u) { return; }
+    let has_fifth = trial - k + 4u < N_TRIALS;
+    for (var class_ix = 0u; class_ix < N_CLASSES; class_ix++) {
+        let at = class_ix * WORKGROUP_SIZE + lane;
+        var of_fifth = 0u;
+        if (has_fifth) { of_fifth = arrivals_of_threads[at - k + 4u]; }
+        let record = 4u * (record_index(step.slot, class_ix, neuron) + trial / PIECE_TRIALS);
+        adj_arrivals[record + k] = packed_word(k, arrivals_of_threads[at], of_fifth);
+    }
+}
