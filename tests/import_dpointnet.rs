@@ -257,6 +257,17 @@ fn what_no_scene_can_obey_is_refused_by_name() {
         &["training.optimizer.name = lion", "exp_adam or sgd"],
     );
     refused("\"warmup_cosine\"", "\"cosine\"", &["learning_rate.schedule = cosine", "warmup_cosine"]);
-    refused("\"n_epochs\": 2,", "", &["training.n_epochs", "must be a number"]);
+    refused("\"n_epochs\": 2,", "", &["training.n_epochs", "must be a whole number"]);
+    for (key, to, value) in [
+        ("\"n_epochs\": 2", "\"n_epochs\": 2.5", "training.n_epochs = 2.5"),
+        ("\"steps_per_epoch\": 3", "\"steps_per_epoch\": -3", "training.steps_per_epoch = -3"),
+        ("\"batch_size\": 3", "\"batch_size\": 0", "run.batch_size = 0"),
+        ("\"seq_len\": 40", "\"seq_len\": 40.5", "run.seq_len = 40.5"),
+        ("\"default_seed\": 7", "\"default_seed\": -7", "run.default_seed = -7"),
+        ("\"warmup_steps\": 2", "\"warmup_steps\": 0.5", "training.learning_rate.warmup_steps = 0.5"),
+    ] {
+        refused(key, to, &["training.json", value, "must be a whole number from"]);
+    }
+    refused(cell, "\"cell_model\": \"GLIF1Cell\"", &["cell_model = GLIF1Cell", "must be GLIF3Cell"]);
     refused("\"enabled\": false}}}", "\"enabled\": \"no\"}}}", &["off.enabled", "true or false"]);
 }

@@ -158,7 +158,7 @@ impl Import<'_> {
         let dt_ms = self.config.number("run.dt")?.unwrap_or(1.0);
         let either = |key: &str| -> Result<Option<f64>> {
             let [training, run] = [format!("training.{key}"), format!("run.{key}")];
-            Ok(self.config.number(&training)?.or(self.config.number(&run)?))
+            Ok(self.config.whole(&training, 1.0)?.or(self.config.whole(&run, 1.0)?))
         };
         let seq_len = either("seq_len")?.unwrap_or(500.0);
         let batch = either("batch_size")?.unwrap_or(1.0);
@@ -166,7 +166,7 @@ impl Import<'_> {
         if n_trials < batch {
             self.not_carried.push(format!("batch_size {batch}: a batch has at most {MAX_TRIALS} trials"));
         }
-        let seed = self.config.number("run.default_seed")?.unwrap_or(1.0);
+        let seed = self.config.whole("run.default_seed", 0.0)?.unwrap_or(1.0);
         self.carried.push(format!("{seq_len} steps of {dt_ms} ms, {n_trials} trials, seed {seed}"));
         let inputs = self.inputs()?;
         let start_ms = self.start()? * dt_ms;
@@ -176,7 +176,12 @@ impl Import<'_> {
         if self.config.flag("rnn_cell_params.pseudo_gauss")?.unwrap_or(false) {
             self.not_carried.push("rnn_cell_params.pseudo_gauss: the surrogate is a triangle".to_owned());
         }
-        self.config.text("rnn_cell_params.cell_model")?;
+        const CELL: &str = "GLIF3Cell";
+        let cell = self.config.text("rnn_cell_params.cell_model")?.unwrap_or(CELL);
+        if cell != CELL {
+            let limit = format!("must be {CELL}, the one cell of BMTK's dpointnet");
+            return Err(self.config.error("rnn_cell_params.cell_model", cell, limit));
+        }
         let optimiser = self.optimiser()?;
         let recurrent = self.recurrent()?;
         let [lgn, of_background] = inputs.learned;
@@ -260,8 +265,8 @@ impl Import<'_> {
         }
         let name = config.text("training.optimizer.name")?.unwrap_or_default().to_owned();
         let epsilon = config.number("training.optimizer.epsilon")?.unwrap_or(1e-11);
-        let n_epochs = config.needed_number("training.n_epochs")?;
-        let n_steps = n_epochs * config.needed_number("training.steps_per_epoch")?;
+        let n_epochs = config.needed_whole("training.n_epochs", 0.0)?;
+        let n_steps = n_epochs * config.needed_whole("training.steps_per_epoch", 0.0)?;
         let kind = match name.as_str() {
             "exp_adam" => "ExponentiatedAdam",
             "adam" => "Adam",
@@ -302,8 +307,8 @@ impl Import<'_> {
             "warmup_cosine" => {
                 let rate = config.number(&at("warmup_target_lr"))?.unwrap_or(0.05);
                 let least = config.number(&at("min_lr"))?.unwrap_or(0.001);
-                let warmup = config.number(&at("warmup_steps"))?.unwrap_or(100.0);
-                let cosine = config.number(&at("cosine_steps"))?.unwrap_or(900.0);
+                let warmup = config.whole(&at("warmup_steps"), 0.0)?.unwrap_or(100.0);
+                let cosine = config.whole(&at("cosine_steps"), 0.0)?.unwrap_or(900.0);
                 if warmup + cosine != n_steps {
                     self.not_carried.push(format!(
                         "training.learning_rate.cosine_steps {cosine}: the decay ends with the last of the {n_steps} training steps"

@@ -412,8 +412,8 @@ fn all_terms() -> LossesScene {
     ron::Options::default()
         .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
         .from_str(
-            "(rates: (weight: 1, huber_hz: 2), rate_correlation: (weight: 1), selectivity: (weight: 1), tuning: (weight: 1), contrast: (weight: 1), \
-             voltage: (weight: 1), electrophysiology: (weight: 1), fano: (weight: 1), \
+            "(rates: (weight: 1, huber_hz: 2), rate_correlation: (weight: 1), selectivity: (weight: 1), \
+             neuron_selectivity: (weight: 1), tuning: (weight: 1), contrast: (weight: 1), voltage: (weight: 1), electrophysiology: (weight: 1), fano: (weight: 1), \
              pairwise_correlation: (weight: 1, target: 0), structure: (weight_distribution: (weight: 1), \
              like_to_like: (weight: 1), scale_prior: (weight: 1)))",
         )

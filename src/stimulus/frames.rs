@@ -1,9 +1,10 @@
 //! Images and movies as files: an image (PNG, NPY), a movie (NPY) or a folder of frames (PNG).
 //!
 //! A pixel's luminance L in 0..1 becomes the contrast `2 L - 1` in -1..1 around mean grey. PNG: 8 or 16 bits, black 0 to white 255
-//! or 65535, colours by their luma, transparency ignored; the values are taken as linear in luminance. NPY: `u1`, black 0 to white 255,
+//! or 65535, colours by their luma; the values are taken as linear in luminance. NPY: `u1`, black 0 to white 255,
 //! `f2`, `f4` or `f8`, black 0 to white 1, or `b1`; shape `[height, width]` is an image, `[n_frames, height, width]` a movie, and a last dimension
-//! of 1, 3 or 4 beside them holds channels: grey, red green blue, the same with transparency. Row 0 is the top of the picture.
+//! of 1, 3 or 4 beside them holds channels: grey, red green blue, the same with opacity. Pixels must be opaque: what would be seen through them is
+//! not told. Row 0 is the top of the picture.
 //!
 //! Frames are read one at a time, so that a movie need not fit into memory.
 
@@ -20,6 +21,8 @@ use crate::{Error, Result};
 
 mod npy;
 
+/// Why pixels that are not opaque are refused.
+const OPAQUE: &str = "must be opaque: what is seen through it is not told; put the picture on a background";
 /// Most pixels of a frame.
 const MAX_PIXELS: u64 = 1 << 24;
 /// Memory that a picture may take while it is read, bytes: 16 bits in four channels, twice.
@@ -128,8 +131,21 @@ impl Footage {
             let picture = DynamicImage::from_decoder(decoder(file)?);
             picture.map_err(|e| Error::file(file, format!("is no whole PNG image: {e}")))
         })?;
+        if let Some(at) = transparent(&picture) {
+            let place = format!("row {}, column {}", at / columns, at % columns);
+            return Err(Error::file(file, format!("{place} is transparent; {OPAQUE}")));
+        }
         Ok(Frame { n_columns: columns, contrast: contrasts(&picture) })
     }
+}
+
+/// The first pixel that is not opaque.
+fn transparent(picture: &DynamicImage) -> Option<usize> {
+    let opaque = u16::MAX;
+    if !picture.color().has_alpha() {
+        return None;
+    }
+    picture.to_rgba16().pixels().position(|pixel| pixel.0[3] < opaque)
 }
 
 /// Contrast of every pixel.
@@ -167,6 +183,12 @@ fn frames_of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     files.sort_by(|a, b| natural_order(&name(a), &name(b)).then_with(|| a.cmp(b)));
     if files.is_empty() {
         return Err(Error::file(folder, "is a folder without .png frames"));
+    }
+    let twice = files.windows(2).find(|pair| natural_order(&name(&pair[0]), &name(&pair[1])).is_eq());
+    if let Some(pair) = twice {
+        let [first, second] = [name(&pair[0]), name(&pair[1])];
+        let reason = format!("'{first}' and '{second}' are of one number: which comes first is not told");
+        return Err(Error::file(folder, reason));
     }
     Ok(files)
 }
@@ -398,6 +420,9 @@ mod tests {
             fs::write(folder.path().join(format!("._frame_{frame}.png")), "companion").unwrap();
         }
         let shown = read(folder.path()).unwrap();
+        fs::copy(folder.path().join("frame_3.png"), folder.path().join("frame_03.png")).unwrap();
+        let message = read(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("'frame_03.png' and 'frame_3.png' are of one number"), "{message}");
         assert_eq!(shown.len(), 12);
         assert!(shown.is_sorted_by_key(|frame| frame.contrast[0]));
     }
@@ -409,7 +434,7 @@ mod tests {
         let pixels: Vec<[u8; 3]> = (0..30_u8).map(|k| [8 * k, 200 - k, 3 * k]).collect();
         write_npy(&path("image.npy"), &[5, 6, 3], Order::C, pixels.as_flattened());
         RgbImage::from_fn(6, 5, |x, y| Rgb(pixels[(6 * y + x) as usize])).save(path("image.png")).unwrap();
-        let opaque: Vec<u8> = pixels.iter().flat_map(|p| [p[0], p[1], p[2], 7]).collect();
+        let opaque: Vec<u8> = pixels.iter().flat_map(|p| [p[0], p[1], p[2], 255]).collect();
         write_npy(&path("opaque.npy"), &[5, 6, 4], Order::C, &opaque);
         write_npy(
             &path("movie.npy"),
@@ -417,7 +442,17 @@ mod tests {
             Order::C,
             &[pixels.as_flattened(), pixels.as_flattened()].concat(),
         );
+        let mut glass = opaque.clone();
+        glass[4 * 20 + 3] = 254;
+        write_npy(&path("glass.npy"), &[5, 6, 4], Order::C, &glass);
+        image::RgbaImage::from_vec(6, 5, glass).unwrap().save(path("glass.png")).unwrap();
+        for name in ["glass.npy", "glass.png"] {
+            let message = read(&path(name)).unwrap_err().to_string();
+            assert!(message.contains("row 3, column 2") && message.contains("must be opaque"), "{message}");
+        }
+        image::RgbaImage::from_vec(6, 5, opaque).unwrap().save(path("opaque.png")).unwrap();
         let expected = &read(&path("image.png")).unwrap()[0];
+        assert_eq!(&read(&path("opaque.png")).unwrap()[0], expected);
         for (name, n_frames) in [("image.npy", 1), ("opaque.npy", 1), ("movie.npy", 2)] {
             let footage = Footage::open(&path(name)).unwrap();
             assert_eq!(

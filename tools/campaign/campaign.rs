@@ -42,7 +42,7 @@ const SMALL: [&str; 7] = [
     "trials.start=Rest",
     "network.radius_um=20",
     "network.core_radius_um=20",
-    "trials.n_evoked=1",
+    "trials.n_evoked=2",
     "trials.n_spontaneous=1",
     "trials.grating.onset_ms=0",
 ];

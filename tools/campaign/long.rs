@@ -24,7 +24,10 @@ pub(crate) fn run() -> ExitCode {
     let scratch = tempfile::tempdir().expect("a folder for the trials");
     let bench = Bench::new(&simrun, root, scratch.path(), true).expect("the bench is made");
     let started = Instant::now();
-    for subject in Subject::ALL {
+    let wanted: Vec<String> = std::env::args().skip(2).collect();
+    let is_wanted =
+        |subject: &Subject| wanted.is_empty() || wanted.iter().any(|name| *name == format!("{subject:?}"));
+    for subject in Subject::ALL.into_iter().filter(is_wanted) {
         let baseline = bench.baseline(subject).expect("an undisturbed run");
         let trials = trials(&baseline);
         eprintln!("{subject:?}: {} calls, {} trials", baseline.n_calls, trials.len());

@@ -1,5 +1,6 @@
-//! The long campaign of faults, by hand: `cargo run --release --example campaign [SIMRUN]` (Linux, with a C compiler; half an hour of
-//! two cores). The short one is `tests/campaign.rs`. Full disks are also real ones, of tmpfs, where the user may mount.
+//! The long campaign of faults, by hand: `cargo run --release --example campaign [SIMRUN [SUBJECT ..]]` (Linux, with a C
+//! compiler; half an hour of two cores; SUBJECT: Training, Experiment, .. for those alone). The short one is
+//! `tests/campaign.rs`. Full disks are also real ones, of tmpfs, where the user may mount.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

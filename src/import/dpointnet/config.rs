@@ -70,6 +70,20 @@ impl<'a> Config<'a> {
         self.number(place)?.ok_or_else(|| self.error(place, "nothing", "must be a number"))
     }
 
+    /// A whole number from `least` on.
+    pub(super) fn whole(&self, place: &str, least: f64) -> Result<Option<f64>> {
+        let number = self.number(place)?;
+        if let Some(wrong) = number.filter(|n| n.fract() != 0.0 || *n < least) {
+            return Err(self.error(place, wrong, format!("must be a whole number from {least}")));
+        }
+        Ok(number)
+    }
+
+    pub(super) fn needed_whole(&self, place: &str, least: f64) -> Result<f64> {
+        let nothing = || self.error(place, "nothing", format!("must be a whole number from {least}"));
+        self.whole(place, least)?.ok_or_else(nothing)
+    }
+
     pub(super) fn text(&self, place: &str) -> Result<Option<&str>> {
         match self.get(place) {
             None => Ok(None),

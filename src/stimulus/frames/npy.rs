@@ -6,7 +6,7 @@ use std::path::Path;
 
 use npyz::{DType, Deserialize, NpyFile, NpyReader, Order};
 
-use super::{Footage, Frame};
+use super::{Footage, Frame, OPAQUE};
 use crate::error::{catch_panics, clipped};
 use crate::{Error, Result};
 
@@ -217,6 +217,11 @@ fn stream<T: Deserialize, R: Read>(
                     let limit = "luminance must be from 0 (black) to 1 (white); for contrasts of -1 to 1 save (1 + c)/2, for 0 to 255 divide by 255";
                     return Err(Error::field(path, field, *value, limit));
                 }
+            }
+            if n_channels == 4 && channels[3] < 1.0 {
+                let (row, column) = (pixel_ix / columns, pixel_ix % columns);
+                let field = format!("frame {frame_ix}, row {row}, column {column}");
+                return Err(Error::field(path, field, channels[3], OPAQUE));
             }
             let value = match n_channels {
                 1 => channels[0],
