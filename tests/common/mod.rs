@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
 pub(crate) mod circuit;
+pub(crate) mod program;
 pub(crate) mod small_network;
 
 use std::path::{Path, PathBuf};
