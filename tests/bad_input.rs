@@ -3,27 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-#[path = "common/program.rs"]
-mod program;
-
-use program::{run_dir, short_run, simrun};
-
-/// Fails unless the program ends with `code`, after one line on stderr that holds every one of `words`.
-#[track_caller]
-fn assert_refused(output: &Output, code: i32, words: &[&str]) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "more than one line:\n{stderr}");
-    assert!(stderr.starts_with("error: "), "{stderr}");
-    for word in words {
-        assert!(stderr.contains(word), "'{word}' is not in: {stderr}");
-    }
-}
+use common::program::{assert_refused, run_dir, short_run, simrun};
 
 /// The smoke scene with `from` replaced by `to`, in a folder of its own beside a copy of the tables.
 fn edited_scene(dir: &Path, from: &str, to: &str) -> PathBuf {

@@ -12,9 +12,10 @@ mod sonata_circuit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
+use common::program::{assert_refused, simrun};
 use simrun::evaluate::rate_misses;
 use simrun::gpu::Gpu;
 use simrun::network::CELL_TYPES;
@@ -23,25 +24,9 @@ use simrun::setup;
 use simrun::setup::{Calibration, InputFactors, recorded_grey_hz};
 use simrun::train::Session;
 
-fn simrun(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("NODEVICE_SELECT", "1");
-    command.output().unwrap()
-}
-
 fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-fn refused(output: &Output, words: &[&str]) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "more than one line:\n{stderr}");
-    for word in words {
-        assert!(stderr.contains(word), "'{word}' is not in: {stderr}");
-    }
 }
 
 fn plan(scene: &str, settings: &[&str]) -> Plan {
@@ -138,7 +123,7 @@ fn a_network_is_calibrated_and_its_table_is_applied_and_mended() {
     let excitatory = table.models.iter().filter(|m| m.cell_type == "L4_Exc" && m.target_hz.is_some());
     assert!(excitatory.clone().count() > 5 && excitatory.clone().all(|m| m.background_alone > 1.0));
     // Nothing is overwritten, and a calibration that goes on gets nearer.
-    refused(&run(&["--out", &first]), &["--out", "exists"]);
+    assert_refused(&run(&["--out", &first]), 2, &["--out", "exists"]);
     succeeded(&run(&["--from", &first, "--out", &mended, "--rounds", "6"]));
     let later = rms_error(Path::new(&mended));
     assert!(later < after, "{after} became {later}");
@@ -227,12 +212,12 @@ fn a_circuit_whose_types_stand_for_v1_is_calibrated_under_its_own_spikes() {
     let run =
         |more: &[&str]| simrun(&[&["calibrate", &scene, "--out", table.to_str().unwrap()], more].concat());
     let other_types = run(&["--quiet"]);
-    refused(&other_types, &["scene.ron", "network.cell_types", "exc, inh"]);
+    assert_refused(&other_types, 2, &["scene.ron", "network.cell_types", "exc, inh"]);
     let types = ["--set", r#"network.cell_types={"exc": "L4_Exc", "inh": "L4_PV"}"#];
     let gratings = ["--set", "network.inputs=[(direction_deg: 45)]", "--set", "trials.n_evoked=1"];
     let no_grey = ["--set", "trials.n_spontaneous=0"];
     let directed = run(&[&["--quiet"], &types[..], &gratings, &no_grey].concat());
-    refused(&directed, &["network.inputs", "direction_deg"]);
+    assert_refused(&directed, 2, &["network.inputs", "direction_deg"]);
     succeeded(&run(&[&types[..], &["--rounds", "4"]].concat()));
     let models = Calibration::read(&table).unwrap().models;
     assert_eq!(models.iter().map(|m| m.cell_type.as_str()).collect::<Vec<_>>(), ["L4_Exc", "L4_PV"]);
@@ -247,7 +232,7 @@ fn a_circuit_whose_types_stand_for_v1_is_calibrated_under_its_own_spikes() {
     let elsewhere = simrun(&["evaluate", output.to_str().unwrap(), "--quiet", "--trials", "1"]);
     succeeded(&elsewhere);
     let other = simrun(&["check", "scenes/v1_4k.ron", "--set", &calibration, "--set", "cells.mode=Point"]);
-    refused(&other, &["table.csv", "another kind of network"]);
+    assert_refused(&other, 2, &["table.csv", "another kind of network"]);
 }
 
 /// A copy of the shipped table with `from` replaced by `to`, and the setting that names it.
@@ -269,18 +254,26 @@ fn tables_that_do_not_fit_are_refused_by_name() {
     };
     let shipped = "network.calibration=\"calibration/v1_4k.csv\"";
     assert!(check(shipped, &[]).status.success());
-    refused(&check("network.calibration=\"v1/none.csv\"", &[]), &["network.calibration", "no such file"]);
-    refused(&check("network.calibration=\"v1/cells.csv\"", &[]), &["cells.csv", "simrun calibrate"]);
+    assert_refused(
+        &check("network.calibration=\"v1/none.csv\"", &[]),
+        2,
+        &["network.calibration", "no such file"],
+    );
+    assert_refused(
+        &check("network.calibration=\"v1/cells.csv\"", &[]),
+        2,
+        &["cells.csv", "simrun calibrate"],
+    );
     let words = [
         "calibration/v1_4k.csv",
         "made for cells.mode = TwoCompartment",
         "has Point",
         "network.calibration=None",
     ];
-    refused(&check(shipped, &["--set", "cells.mode=Point"]), &words);
+    assert_refused(&check(shipped, &["--set", "cells.mode=Point"]), 2, &words);
     let refused_edit = |edit: &dyn Fn(&str) -> String, words: &[&str]| {
         let (_, setting) = edited(dir.path(), edit);
-        refused(&check(&setting, &[]), &[&["edited.csv"], words].concat());
+        assert_refused(&check(&setting, &[]), 2, &[&["edited.csv"], words].concat());
     };
     let rows = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
     let first_row = |text: &str| text.lines().position(|line| line.starts_with("model_id")).unwrap() + 1;
@@ -320,7 +313,7 @@ fn what_cannot_be_calibrated_is_refused() {
     let out = dir.path().join("table.csv");
     let out = ["--out", out.to_str().unwrap()];
     let cells = simrun(&[&["calibrate", "scenes/smoke.ron"], &out[..]].concat());
-    refused(&cells, &["smoke.ron", "neither LGN nor background"]);
+    assert_refused(&cells, 2, &["smoke.ron", "neither LGN nor background"]);
     // Recordings in which half of a type's units are silent.
     let recordings = dir.path().join("recordings");
     fs::create_dir(&recordings).unwrap();
@@ -343,7 +336,7 @@ fn what_cannot_be_calibrated_is_refused() {
     let setting = format!("recordings={recordings:?}");
     let output =
         simrun(&[&["calibrate", "scenes/v1_4k.ron", "--set", &setting], &SMALL[..], &out[..]].concat());
-    refused(&output, &["neuropixels_targets.csv", "L4_Exc", "q050 = 0"]);
+    assert_refused(&output, 2, &["neuropixels_targets.csv", "L4_Exc", "q050 = 0"]);
 }
 
 #[test]

@@ -7,9 +7,10 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
+use common::program::{simrun, succeeded};
 use serde_json::Value;
 use simrun::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, Network, class_is_inhibitory, lgn_units, target_neuron,
@@ -101,16 +102,6 @@ fn clients() -> PathBuf {
         CLIENTS.join(" ")
     );
     PathBuf::from(String::from_utf8(made.stdout).unwrap().trim())
-}
-
-fn simrun(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(common::root()).output().unwrap()
-}
-
-fn succeeded(arguments: &[&str]) -> String {
-    let output = simrun(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Some training steps of V1 within 40 um, driven so that it spikes.

@@ -7,12 +7,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-fn simrun(arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    let output = command.args(arguments).current_dir(common::root()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use common::program::succeeded;
 
 #[test]
 fn a_cell_prints_the_spike_times_of_nest() {
@@ -22,10 +17,10 @@ fn a_cell_prints_the_spike_times_of_nest() {
     let (start, stop) = (common::STEP_START_MS.to_string(), common::STEP_STOP_MS.to_string());
     let step = ["--current-pa", &current, "--start-ms", &start, "--stop-ms", &stop];
     let time = ["--duration-ms", "1000", "--dt-ms", "0.25", "--mode", "point"];
-    let text = simrun(&[&["cell", &id], &step[..], &time[..]].concat());
+    let text = succeeded(&[&["cell", &id], &step[..], &time[..]].concat());
     let printed: Vec<f64> = text.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(printed, golden.spikes_ms);
-    let json = simrun(&[&["cell", &id, "--json"], &step[..], &time[..]].concat());
+    let json = succeeded(&[&["cell", &id, "--json"], &step[..], &time[..]].concat());
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["spikes_ms"].as_array().unwrap().len(), golden.spikes_ms.len());
 }
@@ -35,7 +30,7 @@ fn a_pair_prints_its_psp_and_writes_its_trace() {
     let dir = tempfile::tempdir().unwrap();
     let trace = dir.path().join("trace.csv");
     let trace = trace.to_str().unwrap();
-    let json = simrun(&["pair", "pv", "475585413", "--dt-ms", "0.1", "--json", "--trace", trace]);
+    let json = succeeded(&["pair", "pv", "475585413", "--dt-ms", "0.1", "--json", "--trace", trace]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["hold_mv"], -55.0);
     let peak_mv = json["peak_mv"].as_f64().unwrap();
@@ -55,13 +50,13 @@ fn the_device_records_what_the_host_records() {
     };
     for mode in ["point", "two-compartment"] {
         let pair = ["pair", "pv", "475585413", "--dt-ms", "0.25", "--json", "--mode", mode];
-        let [host, device] = [simrun(&pair), simrun(&[&pair[..], &["--device"]].concat())];
+        let [host, device] = [succeeded(&pair), succeeded(&[&pair[..], &["--device"]].concat())];
         let [host_mv, device_mv] = [&host, &device].map(|text| number(text, "peak_mv"));
         assert!((device_mv / host_mv - 1.0).abs() < 0.005, "{mode}: {device_mv} and {host_mv} mV");
         let step = ["cell", "475585413", "--current-pa", "150", "--start-ms", "10", "--stop-ms", "150"];
         let time = ["--duration-ms", "160", "--dt-ms", "0.25", "--mode", mode];
         let cell = [&step[..], &time[..]].concat();
-        let [host, device] = [simrun(&cell), simrun(&[&cell[..], &["--device"]].concat())];
+        let [host, device] = [succeeded(&cell), succeeded(&[&cell[..], &["--device"]].concat())];
         assert!(host.lines().count() > 2, "{mode}: {host}");
         assert_eq!(host.lines().count(), device.lines().count(), "{mode}");
         for (a, b) in host.lines().zip(device.lines()) {
@@ -73,17 +68,17 @@ fn the_device_records_what_the_host_records() {
 
 #[test]
 fn the_adapters_are_listed() {
-    let json: serde_json::Value = serde_json::from_str(&simrun(&["adapters", "--json"])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&succeeded(&["adapters", "--json"])).unwrap();
     let adapters = json["adapters"].as_array().unwrap();
     assert!(adapters.iter().all(|a| !a["name"].as_str().unwrap().is_empty()));
-    assert_eq!(simrun(&["adapters"]).lines().count(), adapters.len());
+    assert_eq!(succeeded(&["adapters"]).lines().count(), adapters.len());
 }
 
 #[test]
 fn a_dry_run_tells_sizes_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let text = simrun(&["scenes/smoke.ron", "--dry-run", "--out", run.to_str().unwrap()]);
+    let text = succeeded(&["scenes/smoke.ron", "--dry-run", "--out", run.to_str().unwrap()]);
     assert!(!run.exists());
     for words in
         ["neurons 201", "edges 0 recurrent", "500 steps of 1 ms", "kept every 500 steps", "arrivals ring"]
@@ -99,12 +94,13 @@ fn a_dry_run_tells_sizes_and_writes_nothing() {
 
 #[test]
 fn every_adapter_is_tested_by_name() {
-    let json: serde_json::Value = serde_json::from_str(&simrun(&["adapters", "--test", "--json"])).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&succeeded(&["adapters", "--test", "--json"])).unwrap();
     for adapter in json["adapters"].as_array().unwrap() {
         let passed = adapter["tests_passed"].as_array().unwrap();
         assert!(passed.len() > 10 && passed.contains(&"loop length".into()), "{adapter}");
     }
-    assert!(simrun(&["adapters", "--test"]).contains("computes rightly: loop length, integer atomics"));
+    assert!(succeeded(&["adapters", "--test"]).contains("computes rightly: loop length, integer atomics"));
 }
 
 #[test]
@@ -113,9 +109,9 @@ fn a_new_scene_passes_the_check_and_overwrites_nothing() {
     for template in ["column", "smoke"] {
         let name = dir.path().join(template);
         let name = name.to_str().unwrap();
-        assert!(simrun(&["new", name, "--template", template]).contains("simrun check"));
+        assert!(succeeded(&["new", name, "--template", template]).contains("simrun check"));
         let scene = format!("{name}.ron");
-        assert!(simrun(&["check", &scene]).contains("ok ("));
+        assert!(succeeded(&["check", &scene]).contains("ok ("));
         let before = fs::read(&scene).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_simrun"))
             .args(["new", &scene])
@@ -149,27 +145,27 @@ fn a_new_scene_names_its_tables_in_full_or_says_that_there_are_none() {
 #[test]
 fn the_program_needs_no_source_tree() {
     let dir = tempfile::tempdir().unwrap();
-    let simrun = |arguments: &[&str]| {
+    let within = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
         let output = command.args(arguments).current_dir(dir.path()).output().unwrap();
         (output.status.code(), [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()))
     };
-    let (code, [listed, _]) = simrun(&["new"]);
+    let (code, [listed, _]) = within(&["new"]);
     assert!(code == Some(0) && listed.contains("column") && listed.contains("v1_67k"), "{listed}");
-    let (code, [_, refused]) = simrun(&["smoke.ron"]);
+    let (code, [_, refused]) = within(&["smoke.ron"]);
     assert!(code == Some(2) && refused.contains("simrun new smoke --template smoke"), "{refused}");
-    assert_eq!(simrun(&["new", "smoke", "--template", "smoke"]).0, Some(0));
-    let (code, [fields, _]) = simrun(&["new", "--fields"]);
+    assert_eq!(within(&["new", "smoke", "--template", "smoke"]).0, Some(0));
+    let (code, [fields, _]) = within(&["new", "--fields"]);
     assert!(code == Some(0) && fields.contains("`memory_budget_mib`"));
     let (code, said) =
-        simrun(&["smoke.ron", "--quiet", "--steps", "1", "--set", "time.duration_ms=100", "--out", "run"]);
+        within(&["smoke.ron", "--quiet", "--steps", "1", "--set", "time.duration_ms=100", "--out", "run"]);
     assert_eq!(code, Some(0), "{said:?}");
     let provenance = fs::read_to_string(dir.path().join("run/provenance.json")).unwrap();
     let provenance: serde_json::Value = serde_json::from_str(&provenance).unwrap();
     assert_eq!(provenance["tables"].as_object().unwrap().len(), 18, "{}", provenance["tables"]);
-    let (code, said) = simrun(&["evaluate", "run"]);
+    let (code, said) = within(&["evaluate", "run"]);
     assert_eq!(code, Some(0), "{said:?}");
-    let (code, [spikes, _]) = simrun(&[
+    let (code, [spikes, _]) = within(&[
         "cell",
         "475585413",
         "--current-pa",
@@ -185,22 +181,22 @@ fn the_program_needs_no_source_tree() {
     ]);
     assert!(code == Some(0) && spikes.lines().count() > 1, "{spikes}");
     // A folder of the user's own goes before what is within.
-    let (code, [_, refused]) = simrun(&["smoke.ron", "--tables", "run"]);
+    let (code, [_, refused]) = within(&["smoke.ron", "--tables", "run"]);
     assert!(code == Some(2) && refused.contains("missing table"), "{refused}");
 }
 
 #[test]
 fn the_shell_and_man_know_every_command() {
-    let script = simrun(&["completions", "bash"]);
+    let script = succeeded(&["completions", "bash"]);
     let dir = tempfile::tempdir().unwrap();
-    simrun(&["man", dir.path().to_str().unwrap()]);
+    succeeded(&["man", dir.path().to_str().unwrap()]);
     let page = fs::read_to_string(dir.path().join("simrun.1")).unwrap();
     for command in ["check", "evaluate", "report", "new", "adapters", "cell", "pair", "completions", "man"] {
         assert!(script.contains(command), "{command} is not completed");
         assert!(page.contains(&format!("simrun\\-{command}(1)")), "{command} is not in simrun.1");
         let own = fs::read_to_string(dir.path().join(format!("simrun-{command}.1"))).unwrap();
         assert!(own.contains(".TH"), "simrun-{command}.1 is no manual page");
-        assert!(simrun(&[command, "--help"]).contains("Usage:"));
+        assert!(succeeded(&[command, "--help"]).contains("Usage:"));
     }
-    assert!(simrun(&["--help"]).contains("Examples:"));
+    assert!(succeeded(&["--help"]).contains("Examples:"));
 }

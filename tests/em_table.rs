@@ -10,8 +10,8 @@ mod em_table;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::program::simrun;
 use em_table::{CellRow, SynapseRow, make, write_csv, write_parquet};
 use simrun::network::em::{EmNetwork, read_em};
 use simrun::network::scene::EmScene;
@@ -160,10 +160,6 @@ fn every_fault_is_counted() {
             assert!(r.line().contains(words), "'{words}' is not in {}", r.line());
         }
     }
-}
-
-fn simrun(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(common::root()).output().unwrap()
 }
 
 fn em_setting(dir: &Path, extension: &str, more: &str) -> String {

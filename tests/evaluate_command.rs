@@ -6,21 +6,11 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::program::{simrun, succeeded};
 use image::{GrayImage, Luma};
 use npyz::WriterBuilder;
 use serde_json::Value;
-
-fn simrun(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(common::root()).output().unwrap()
-}
-
-fn succeeded(arguments: &[&str]) -> String {
-    let output = simrun(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn small_run(run: &Path, scene: &str) {
     let settings = [

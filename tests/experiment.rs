@@ -6,8 +6,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::program::simrun;
 use serde_json::Value;
 
 const TINY: [&str; 16] = [
@@ -29,11 +29,6 @@ const TINY: [&str; 16] = [
     "--set=evaluate.n_trials=1",
 ];
 
-fn simrun(scene: &str, more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.arg(scene).args(more).current_dir(common::root()).output().unwrap()
-}
-
 fn results(dir: &Path) -> Vec<Value> {
     let text = fs::read_to_string(dir.join("results.json")).unwrap();
     serde_json::from_str::<Value>(&text).unwrap()["runs"].as_array().unwrap().clone()
@@ -45,7 +40,7 @@ fn four_models_are_trained_from_one_start_and_a_lost_run_is_taken_again() {
     let dir = temporary.path().join("out");
     let out = dir.to_str().unwrap();
     let run = |more: &[&str]| {
-        let output = simrun("scenes/joint_vs_single.ron", &[&TINY[..], more].concat());
+        let output = simrun(&[&["scenes/joint_vs_single.ron"], &TINY[..], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -90,7 +85,7 @@ fn an_experiment_says_what_does_not_fit() {
     let base = common::root().join("tests/scenes/v1_4k.ron");
     let refused = |text: &str, words: &[&str]| {
         fs::write(&file, text.replace("BASE", base.to_str().unwrap())).unwrap();
-        let output = simrun(file.to_str().unwrap(), &["--dry-run"]);
+        let output = simrun(&[file.to_str().unwrap(), "--dry-run"]);
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{message}");
         for word in words {
@@ -108,9 +103,9 @@ fn an_experiment_says_what_does_not_fit() {
     refused("(base: \"BASE\", seeds: [1],\nmodels: [])", &["models", "at least one"]);
     refused("(base: \"BASE\", seeds: [1], steps: 3,\nmodels: [])", &["experiment.ron", "steps"]);
     refused("(base: \"nowhere.ron\", seeds: [1],\nmodels: [(name: \"a\")])", &["nowhere.ron"]);
-    let output = simrun("scenes/joint_vs_single.ron", &["--steps", "3"]);
+    let output = simrun(&["scenes/joint_vs_single.ron", "--steps", "3"]);
     assert_eq!(output.status.code(), Some(2));
-    let output = simrun("scenes/joint_vs_single.ron", &["--set", "experiment.models=[]"]);
+    let output = simrun(&["scenes/joint_vs_single.ron", "--set", "experiment.models=[]"]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && message.contains("experiment.seeds"), "{message}");
 }

@@ -9,8 +9,8 @@ mod sonata_circuit;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::program::{simrun, succeeded};
 use simrun::loss::SharesScene;
 use simrun::scene::{NetworkScene, OptimiserKind, Scene};
 use sonata_circuit::SonataCircuit;
@@ -33,17 +33,6 @@ const TRAINING: &str = r#", "run": {"dt": 0.5, "seq_len": 40, "batch_size": 3, "
        "osi": {"module": "OrientationSelectivityLoss", "osi_cost": 20.0},
        "weights": {"module": "EMDWeightRegularization", "cost": 10.0},
        "voltage": {"module": "VoltageRegularization", "voltage_cost": 0.25}}}]}}"#;
-
-fn simrun(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.args(arguments).current_dir(common::root()).env("NODEVICE_SELECT", "1").output().unwrap()
-}
-
-fn succeeded(arguments: &[&str]) -> String {
-    let output = simrun(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// Writes circuit and configuration; the configuration's path.
 fn written(folder: &Path, change: impl Fn(String) -> String) -> String {

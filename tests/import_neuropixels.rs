@@ -7,23 +7,13 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
+use common::program::{simrun, succeeded};
 use simrun::network::CELL_TYPES;
 use simrun::network::tables::{Quantity, RECORDED_TABLES, Split, Tables, Target};
 use simrun::plan::Plan;
-
-fn simrun(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.args(arguments).current_dir(common::root()).env("NODEVICE_SELECT", "1").output().unwrap()
-}
-
-fn succeeded(arguments: &[&str]) -> String {
-    let output = simrun(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn refused(arguments: &[&str], words: &[&str]) {
     let output = simrun(arguments);

@@ -15,6 +15,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use common::program::{simrun_in, stdout_of};
 use simrun::hdf5::Hdf5;
 use simrun::model::rng::{Stream, uniform};
 use sonata_circuit::{Data, SonataCircuit};
@@ -59,9 +60,7 @@ fn driven(id: impl Fn(usize) -> u64) -> SonataCircuit {
 }
 
 fn simrun(arguments: &[&str], folder: &Path) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    stdout_of(&simrun_in(folder, arguments));
 }
 
 /// Runs a circuit as it is; its folder.

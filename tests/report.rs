@@ -7,19 +7,10 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::program::{simrun, succeeded};
 use serde_json::Value;
-
-fn simrun(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(common::root()).output().unwrap()
-}
-
-fn succeeded(arguments: &[&str]) -> String {
-    let output = simrun(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// A run of V1 within 40 um, with every term that has a figure.
 fn small_run(run: &Path, more: &[&str]) {

@@ -8,10 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-#[path = "common/program.rs"]
-mod program;
+mod common;
 
-use program::{command, run_dir, short_run, simrun};
+use common::program::{command, run_dir, short_run, simrun};
 
 fn words(output: &Output) -> [String; 2] {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -37,7 +36,7 @@ fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
 /// A long run that was killed once `is_enough` held.
 fn killed(run: &str, more: &[&str], is_enough: impl Fn(&Path) -> bool) {
     let long = ["--out", run, "--set", "optimiser.training_steps=100000"];
-    let mut child: Child = command(&short_run(&[&long, more].concat()))
+    let mut child: Child = command(common::root(), &short_run(&[&long, more].concat()))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -6,10 +6,9 @@ mod common;
 #[path = "common/sonata_circuit.rs"]
 mod sonata_circuit;
 
-use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::Arc;
 
+use common::program::{simrun_in, stdout_of};
 use simrun::gpu::Gpu;
 use simrun::model::rng::{Stream, uniform};
 use simrun::output::spikes::RecordedTrials;
@@ -124,21 +123,12 @@ fn the_gradient_under_a_circuits_own_types_is_that_of_the_specification() {
     assert!(weights < 2e-5 && cells < 2e-5, "relative distance: weights {weights}, cells {cells}");
 }
 
-fn simrun(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(folder).output().unwrap()
-}
-
-fn succeeded(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 #[test]
 fn a_circuit_trains_resumes_and_is_evaluated() {
     let folder = tempfile::tempdir().unwrap();
     dense().write(folder.path());
-    succeeded(&simrun(&["scene.ron", "--quiet", "--steps", "1", "--out", "run"], folder.path()));
-    let table = succeeded(&simrun(&["--resume", "run", "scene.ron", "--quiet"], folder.path()));
+    stdout_of(&simrun_in(folder.path(), &["scene.ron", "--quiet", "--steps", "1", "--out", "run"]));
+    let table = stdout_of(&simrun_in(folder.path(), &["--resume", "run", "scene.ron", "--quiet"]));
     assert!(table.contains("exc") && table.contains("inh"), "{table}");
     let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 2, "{metrics}");
@@ -151,7 +141,7 @@ fn a_circuit_trains_resumes_and_is_evaluated() {
     // The run's own copy of the scene names the circuit in full.
     let elsewhere = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    succeeded(&simrun(&["evaluate", run.to_str().unwrap(), "--quiet", "--trials", "1"], elsewhere.path()));
+    stdout_of(&simrun_in(elsewhere.path(), &["evaluate", run.to_str().unwrap(), "--quiet", "--trials", "1"]));
 }
 
 #[test]
@@ -159,7 +149,7 @@ fn rates_are_trained_where_the_cell_types_are_those_of_v1() {
     let folder = tempfile::tempdir().unwrap();
     dense().write(folder.path());
     let rates = "losses.rates=(weight: 1, huber_hz: 2)";
-    let refused = simrun(&["scene.ron", "--quiet", "--set", rates], folder.path());
+    let refused = simrun_in(folder.path(), &["scene.ron", "--quiet", "--set", rates]);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{message}");
     assert!(
@@ -182,7 +172,7 @@ fn rates_are_trained_where_the_cell_types_are_those_of_v1() {
         "--set",
         "trials.n_evoked=1",
     ];
-    let table = succeeded(&simrun(&arguments, folder.path()));
+    let table = stdout_of(&simrun_in(folder.path(), &arguments));
     assert!(table.contains("L4_Exc") && table.contains("L4_PV"), "{table}");
     let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
     assert!(metrics.contains("rate_evoked") && metrics.contains("rate_spontaneous"), "{metrics}");

@@ -70,7 +70,8 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 const MAGIC: [u8; 16] = *b"simrun network 2";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
-const BUILDER_SOURCE: [&str; 27] = [
+const BUILDER_SOURCE: [&str; 28] = [
+    include_str!("arrays.rs"),
     include_str!("build.rs"),
     include_str!("cache.rs"),
     include_str!("connection.rs"),

@@ -1,9 +1,10 @@
 //! What several integration tests share: the shipped tables, the golden files of other programs.
 
 // Each test binary uses a part of it; clippy's exemption for tests does not reach helpers of an integration test.
-#![allow(dead_code, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub(crate) mod circuit;
+pub(crate) mod program;
 pub(crate) mod small_network;
 
 use std::path::{Path, PathBuf};
