@@ -63,17 +63,3 @@ pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
         assert!(stderr.contains(word), "'{word}' is not in: {stderr}");
     }
 }
-
-/// Arguments of a run of the smoke scene whose steps take a few milliseconds.
-pub(crate) fn short_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let short =
-        ["scenes/smoke.ron", "--quiet", "--set", "time.duration_ms=20", "--set", "time.analysis_start_ms=0"];
-    [&short[..], more].concat()
-}
-
-/// A folder for runs, and in it the path of one, which is not there yet.
-pub(crate) fn run_dir() -> (tempfile::TempDir, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run").to_str().unwrap().to_owned();
-    (dir, run)
-}
