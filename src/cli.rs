@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
+use simrun::adapt::Ancestor;
 use simrun::error::{for_terminal, json_for_terminal};
 use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
@@ -14,6 +15,7 @@ use simrun::plan::Plan;
 use simrun::scene::NetworkScene;
 use simrun::{Error, Result, setup};
 
+use adapt::AdaptArguments;
 use calibrate::CalibrateArguments;
 use evaluate::EvaluateArguments;
 use export::ExportArguments;
@@ -24,6 +26,7 @@ use recordings::{CellArguments, PairArguments};
 use report::ReportArguments;
 use run::RunArguments;
 
+mod adapt;
 mod calibrate;
 mod evaluate;
 mod export;
@@ -58,6 +61,8 @@ enum Command {
     Check(CheckArguments),
     /// Finds LGN and background weights with which a scene's network fires as recorded under a grey screen
     Calibrate(CalibrateArguments),
+    /// Trains the network of a run folder on where its data have changed: new recordings, a lesion
+    Adapt(AdaptArguments),
     /// Evaluates the network of a run folder beside recordings and writes figures
     Evaluate(EvaluateArguments),
     /// Makes what a scene names from other people's files
@@ -132,6 +137,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     match (cli.command, cli.run) {
         (Some(Command::Check(arguments)), _) => check(&arguments),
         (Some(Command::Calibrate(arguments)), _) => calibrate::calibrate(&arguments),
+        (Some(Command::Adapt(arguments)), _) => adapt::adapt(arguments),
         (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
         (Some(Command::Import(command)), _) => import::import(&command),
         (Some(Command::Report(arguments)), _) => report::report(&arguments),
@@ -252,7 +258,7 @@ fn check_tables(plan: &Plan) -> Result<()> {
     if matches!(plan.scene.network, NetworkScene::V1(_)) {
         setup::Calibration::of_plan(plan, &tables, &tables.cell_models())?;
     }
-    Ok(())
+    Ancestor::open(plan).map(drop)
 }
 
 /// Lists the adapters; none at all is an error, as it would be for a run, and so is one that computes wrongly.

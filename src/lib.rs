@@ -31,6 +31,8 @@
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 #[doc(hidden)]
+pub mod adapt;
+#[doc(hidden)]
 pub mod calibrate;
 #[doc(hidden)]
 pub mod error;

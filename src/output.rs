@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `scene.ron` | the scene as it ran, overrides applied and defaults written out |
-//! | `provenance.json` | program version and revision, adapter and driver, seed, sha256 of every table |
+//! | `provenance.json` | program version and revision, adapter and driver, seed, sha256 of every table, the runs that it started from |
+//! | `start.json` | what the network has in common with that of the run that it started from ([`crate::results::Carried`]) |
 //! | `gradients.json` | norm of each loss term's gradient at the first training step, and its factor |
 //! | `metrics.jsonl` | one object a training step ([`StepMetrics`]) |
 //! | `checkpoint.safetensors` | what was learned so far ([`Checkpoint`]) |
@@ -23,7 +24,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::results::StepMetrics;
-use crate::scene::{NetworkScene, Scene, SonataScene, V1Scene};
+use crate::scene::{NetworkScene, OriginScene, Scene, SonataScene, V1Scene};
 use crate::shipped;
 
 mod checkpoint;
@@ -45,13 +46,15 @@ pub use lock::FolderLock;
 pub use metrics::Metrics;
 pub use new_folder::NewFolder;
 pub use progress::{Phase, Progress, say};
-pub use provenance::{Adapter, Provenance};
+pub use provenance::{Adapter, AncestorRecord, Provenance};
 pub use spikes::TrialSpikes;
 
 use checkpoint::refuse_other_scene;
 use files::{remove_leftovers, replace_json};
 use metrics::MetricsFile;
 
+/// Name of the counts of what a run took over from the run that it started from.
+const START: &str = "start.json";
 /// Name of the checkpoint in a run folder.
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
@@ -109,6 +112,10 @@ impl RunFolder {
             let file = shipped::resolve(&plan.scene_file, table);
             scene.network.set_calibration(Some(shipped::absolute(&file).map_err(Error::io(&file))?));
         }
+        if let OriginScene::Run(run) = &mut scene.start {
+            let dir = plan.scene_file.parent().unwrap_or(Path::new("")).join(&run);
+            *run = fs::canonicalize(&dir).map_err(Error::io(&dir))?;
+        }
         if let NetworkScene::V1(V1Scene { em: Some(em), .. }) = &mut scene.network {
             for path in [&mut em.cells, &mut em.synapses] {
                 let file = plan.scene_file.parent().unwrap_or(Path::new("")).join(&path);
@@ -119,7 +126,7 @@ impl RunFolder {
             whole_paths(sonata, plan.scene_file.parent().unwrap_or(Path::new("")))?;
         }
         replace_file(&folder.path().join("scene.ron"), scene.to_ron()?.as_bytes())?;
-        replace_json(&folder.path().join("provenance.json"), provenance)?;
+        replace_json(&folder.path().join(provenance::FILE), provenance)?;
         let dir = folder.place().to_path_buf();
         let lock = folder.finish()?;
         Ok(Self { metrics: MetricsFile::create(&dir)?, dir, _lock: lock })
@@ -129,7 +136,7 @@ impl RunFolder {
     pub fn discard(self) {
         let Self { dir, metrics, _lock: lock } = self;
         drop(metrics);
-        for file in ["scene.ron", "provenance.json", "metrics.jsonl"] {
+        for file in ["scene.ron", provenance::FILE, "metrics.jsonl", START] {
             // What cannot be removed stays: the run has failed for a reason that matters more.
             let _ = fs::remove_file(dir.join(file));
         }
@@ -155,6 +162,11 @@ impl RunFolder {
         synced
     }
 
+    /// Writes `start.json`.
+    pub fn write_start(&self, carried: &impl Serialize) -> Result<()> {
+        replace_json(&self.dir.join(START), carried)
+    }
+
     /// Writes `gradients.json`.
     pub fn write_gradients(&self, gradients: &impl Serialize) -> Result<()> {
         replace_json(&self.dir.join("gradients.json"), gradients)
@@ -173,6 +185,8 @@ pub struct EarlierRun {
     lock: FolderLock,
     /// Where it got to; None for a run that ended before its first checkpoint, which begins again.
     pub checkpoint: Option<Checkpoint>,
+    /// What it started from.
+    pub start: OriginScene,
 }
 
 impl EarlierRun {
@@ -193,7 +207,9 @@ impl EarlierRun {
             refuse_other_scene(&Scene::read(&scene)?, &scene, plan)?;
             None
         };
-        Ok(Self { dir: dir.to_path_buf(), lock, checkpoint })
+        let start = if scene.exists() { Scene::read(&scene)?.start } else { plan.scene.start.clone() };
+        refuse_other_start(&start, &scene, plan)?;
+        Ok(Self { dir: dir.to_path_buf(), lock, checkpoint, start })
     }
 
     /// What the user should know of the folder before it goes on.
@@ -210,6 +226,25 @@ impl EarlierRun {
     pub fn go_on(self, training_step: u32) -> Result<(RunFolder, Option<String>)> {
         let (metrics, said) = MetricsFile::go_on(&self.dir, training_step)?;
         Ok((RunFolder { dir: self.dir, metrics, _lock: self.lock }, said))
+    }
+}
+
+/// Refuses a plan that names another run to start from than the one that goes on had started from, where both are still there.
+fn refuse_other_start(start: &OriginScene, file: &Path, plan: &Plan) -> Result<()> {
+    let OriginScene::Run(asked) = &plan.scene.start else { return Ok(()) };
+    let whole = |dir: &Path| fs::canonicalize(dir).ok();
+    let asked = whole(&plan.scene_file.parent().unwrap_or(Path::new("")).join(asked));
+    let own = match start {
+        OriginScene::Run(dir) => whole(dir),
+        OriginScene::Built => Some(PathBuf::new()),
+    };
+    match (own, asked) {
+        (Some(own), Some(asked)) if own != asked => {
+            let scene_file = plan.scene_file.display();
+            let limit = format!("the run started from there: {scene_file} has {}", asked.display());
+            Err(Error::field(file, "start", own.display(), limit))
+        }
+        _ => Ok(()),
     }
 }
 

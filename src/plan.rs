@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Check, Error, Result};
 use crate::loss::SceneFacts;
-use crate::scene::{NetworkScene, Scene, StartScene, StepsBetween};
+use crate::scene::{NetworkScene, OriginScene, Scene, StartScene, StepsBetween};
 use crate::shipped;
 
 mod learning;
@@ -95,6 +95,8 @@ impl Plan {
 
 /// What the ranges of the loss's terms depend on.
 fn facts(scene: &Scene) -> SceneFacts {
+    let learn = &scene.learn;
+    let learns_factors = learn.pair_scale;
     SceneFacts {
         n_evoked: scene.trials.n_evoked,
         n_spontaneous: scene.trials.n_spontaneous,
@@ -102,7 +104,12 @@ fn facts(scene: &Scene) -> SceneFacts {
         n_contrasts: scene.trials.grating.contrasts.len(),
         is_built: matches!(scene.network, NetworkScene::V1(_)),
         has_synapses: !matches!(scene.network, NetworkScene::CellsOnly(_)),
-        learns_factors: scene.learn.pair_scale,
+        learns_factors,
+        learns_weights: learns_factors
+            || learn.recurrent_weights
+            || learn.lgn_weights
+            || learn.background_weights,
+        has_ancestor: scene.start != OriginScene::Built,
     }
 }
 

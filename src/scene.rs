@@ -19,6 +19,7 @@ mod network;
 mod overrides;
 mod trials;
 
+pub use crate::network::scene::LesionScene;
 pub use cells::{CellsScene, ModeScene, PortsScene};
 pub use learning::{AdjointScene, BoundsScene, LearnScene, OptimiserKind, OptimiserScene};
 pub use network::{
@@ -41,6 +42,9 @@ pub struct Scene {
     /// writes it; the tables' own where it is not named.
     #[serde(default)]
     pub recordings: Option<PathBuf>,
+    /// What training starts from: the network as it is built, or what another run has learned.
+    #[serde(default)]
+    pub start: OriginScene,
     /// Which network is built.
     pub network: NetworkScene,
     /// Cell and synapse model.
@@ -65,6 +69,18 @@ pub struct Scene {
     pub checkpoint: CheckpointScene,
     /// Evaluation of the network between and after training steps.
     pub evaluate: EvaluateScene,
+}
+
+/// What training starts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OriginScene {
+    /// The network as it is built.
+    #[default]
+    Built,
+    /// What the run in this folder has learned, relative to the scene's own file: weights of the cells and edges that both networks have,
+    /// cell parameters, pair factors, and its calibration where the scene names none. Edges that are new start from the law of their pair
+    /// type in the trained network.
+    Run(PathBuf),
 }
 
 /// Triangular surrogate of the spike's derivative, psi(v) = height * max(0, 1 - |v| / half_width) with

@@ -8,6 +8,7 @@ use crate::model::membrane::CellMode;
 use crate::model::psp::unit_psp_table;
 use crate::model::surrogate::Surrogate;
 use crate::model::{Damping, Dynamics};
+use crate::network::scene::LesionScene;
 use crate::network::tables::Tables;
 use crate::network::{
     self, CLASS_OF_SOURCE_TYPE, CellModel, MAX_DELAY_STEPS, N_CLASSES, Network, NetworkSpec,
@@ -190,9 +191,26 @@ fn network_from(
             network::build_em(&spec, tables, &unit_psps, &em)?
         }
     };
+    if let Some(lesion) = &v1.lesion {
+        network = without_lesioned(network, lesion, plan, say)?;
+    }
     match_background(&mut network, v1, tables, dynamics, &point_ports);
     apply_calibration(&mut network, plan, tables, say)?;
     Ok(network)
+}
+
+/// Takes the cells of a lesion out. This comes behind the cache too.
+fn without_lesioned(
+    network: Network,
+    lesion: &LesionScene,
+    plan: &Plan,
+    say: &mut dyn FnMut(&str),
+) -> Result<Network> {
+    let removed = network::lesioned(&network, lesion, plan.scene.seed)
+        .map_err(|fault| Error::field(&plan.scene_file, "network.lesion", fault.of, fault.limit))?;
+    let n = removed.iter().filter(|gone| **gone).count();
+    say(&format!("lesion: {n} of {} cells are taken out, with all their edges", removed.len()));
+    Ok(network::without(network, &removed))
 }
 
 /// Multiplies LGN and background weights by the factors of the scene's calibration, if it names one. This comes after the cache of built

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::adapt::Ancestor;
 use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::gpu::Gpu;
@@ -12,7 +13,7 @@ use crate::network::tables::Tables;
 use crate::network::{self, Network};
 use crate::output::{Adapter, EarlierRun, NewFolder, Progress, Provenance, RunFolder, say};
 use crate::plan::Plan;
-use crate::results::{NetworkSize, PopulationSize, Summary};
+use crate::results::{Carried, NetworkSize, PopulationSize, Summary};
 use crate::scene::NetworkScene;
 use crate::{setup, sim};
 
@@ -71,12 +72,16 @@ const N_PAIR_SAMPLES: u32 = 4;
 /// run folder is whole in every case.
 pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &AtomicBool) -> Result<String> {
     let progress = Progress::new(options.quiet);
+    let mut plan = plan.clone();
     // Everything that can be wrong is looked at before the network is built, which takes long.
     let opened = match destination {
         Destination::New(folder) => Opened::New(folder),
-        Destination::Resume(dir) => Opened::Earlier(Box::new(EarlierRun::open(&dir, plan)?)),
+        Destination::Resume(dir) => Opened::Earlier(Box::new(EarlierRun::open(&dir, &plan)?)),
     };
-    let Prepared { gpu, mut session, size, tables } = prepare(plan, options.adapter.as_deref(), &progress)?;
+    let ancestor = opened.ancestor(&mut plan)?;
+    let plan = &plan;
+    let Prepared { gpu, mut session, size, tables, carried } =
+        prepare_from(plan, ancestor.as_ref(), options.adapter.as_deref(), &progress)?;
     check_budget(plan, &gpu)?;
     let mut last_step = 0;
     if let Opened::Earlier(earlier) = &opened {
@@ -96,7 +101,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
     let n_steps = options.n_steps.map_or(left, |n| n.min(left));
     let is_new = matches!(opened, Opened::New(_));
     let folder = match opened {
-        Opened::New(folder) => RunFolder::create(folder, plan, &provenance(plan, &gpu)?)?,
+        Opened::New(folder) => RunFolder::create(folder, plan, &provenance(plan, &gpu, ancestor.as_ref())?)?,
         Opened::Earlier(earlier) => {
             let (folder, said) = earlier.go_on(last_step)?;
             said.iter().for_each(say);
@@ -104,6 +109,9 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
         }
     };
     progress.say(&format!("run folder {}", folder.dir().display()));
+    if let Some(carried) = &carried {
+        folder.write_start(carried)?;
+    }
     if last_step == 0
         && n_steps > 0
         && !stop.load(Ordering::Relaxed)
@@ -126,6 +134,23 @@ enum Opened {
     Earlier(Box<EarlierRun>),
 }
 
+impl Opened {
+    /// The run that this one starts from, unless it goes on from a checkpoint of its own; the plan gets that run's calibration where it
+    /// names none.
+    fn ancestor(&self, plan: &mut Plan) -> Result<Option<Ancestor>> {
+        match self {
+            Self::Earlier(earlier) if earlier.checkpoint.is_some() => return Ok(None),
+            Self::Earlier(earlier) => plan.scene.start.clone_from(&earlier.start),
+            Self::New(_) => {}
+        }
+        let ancestor = Ancestor::open(plan)?;
+        if let Some(ancestor) = &ancestor {
+            *plan = ancestor.with_calibration(plan)?;
+        }
+        Ok(ancestor)
+    }
+}
+
 /// Takes the gradient of each term of the loss alone, and weighs the terms by it.
 fn weigh(session: &mut Session, folder: &RunFolder, progress: &Progress) -> Result<()> {
     let phase = progress.phase("gradient of each term of the loss alone, on the first batch");
@@ -141,10 +166,22 @@ struct Prepared {
     session: Session,
     size: NetworkSize,
     tables: Tables,
+    /// What was taken over from the run that it starts from.
+    carried: Option<Carried>,
 }
 
 /// Builds the network of a plan and puts it on the device.
 fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Prepared> {
+    prepare_from(plan, None, adapter, progress)
+}
+
+/// The same, with what another run has learned.
+fn prepare_from(
+    plan: &Plan,
+    ancestor: Option<&Ancestor>,
+    adapter: Option<&str>,
+    progress: &Progress,
+) -> Result<Prepared> {
     let gpu = Gpu::open_tested(adapter)?;
     let tables = setup::tables(plan)?;
     check_room(plan, &gpu, &tables)?;
@@ -153,13 +190,19 @@ fn prepare(plan: &Plan, adapter: Option<&str>, progress: &Progress) -> Result<Pr
     let size = NetworkSize::of(&built.network);
     let (n_edges, adapter) = (size.n_edges.iter().sum::<u64>(), &gpu.adapter().name);
     phase.done(&format!("{} neurons, {n_edges} edges", size.n_neurons));
+    let start = ancestor.map(|ancestor| ancestor.begin(plan, &built)).transpose()?;
     let phase = progress.phase(&format!("{adapter}: buffers and kernels"));
-    let session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
+    let mut session = Session::new_with_pairs(plan, &gpu, &tables, built)?;
     phase.done(&format!("{} MiB", gpu.allocated_bytes() >> 20));
     if let Some(notice) = session.tape_notice() {
         progress.say(&notice);
     }
-    Ok(Prepared { gpu, session, size, tables })
+    let carried = start.as_ref().map(|start| start.carried.clone());
+    if let Some(start) = start {
+        progress.say(start.carried.text().trim_end());
+        session.begin_from(start)?;
+    }
+    Ok(Prepared { gpu, session, size, tables, carried })
 }
 
 /// Refuses a network that the adapter cannot hold before it is built, where its neurons are known by then.
@@ -186,14 +229,15 @@ fn check_budget(plan: &Plan, gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-fn provenance(plan: &Plan, gpu: &Gpu) -> Result<Provenance> {
+fn provenance(plan: &Plan, gpu: &Gpu, ancestor: Option<&Ancestor>) -> Result<Provenance> {
     let adapter = gpu.adapter();
     let adapter = Adapter {
         name: adapter.name.clone(),
         driver: adapter.driver.clone(),
         backend: adapter.backend.clone(),
     };
-    Provenance::new(plan, Some(adapter))
+    let ancestors = ancestor.map_or(Vec::new(), Ancestor::records);
+    Ok(Provenance { ancestors, ..Provenance::new(plan, Some(adapter))? })
 }
 
 /// A run under way.

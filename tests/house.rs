@@ -75,7 +75,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// Who may know whom, from the top of the house down; everyone may know `error`, `memory` and `shipped`.
-const MAY_KNOW: [(&str, &[&str]); 28] = [
+const MAY_KNOW: [(&str, &[&str]); 29] = [
     (
         "calibrate",
         &["train", "output", "setup", "plan", "scene", "loss", "sim", "stimulus", "network", "model", "gpu"],
@@ -86,10 +86,11 @@ const MAY_KNOW: [(&str, &[&str]); 28] = [
     (
         "train",
         &[
-            "output", "setup", "evaluate", "results", "plan", "sonata", "scene", "loss", "sim", "stimulus",
-            "network", "model", "gpu",
+            "adapt", "output", "setup", "evaluate", "results", "plan", "sonata", "scene", "loss", "sim",
+            "stimulus", "network", "model", "gpu",
         ],
     ),
+    ("adapt", &["output", "setup", "results", "plan", "scene", "network"]),
     ("report", &["figures", "output", "evaluate", "results", "scene", "loss"]),
     ("figures", &["output", "results", "network"]),
     ("import", &["output", "evaluate", "plan", "sonata", "scene", "loss", "network", "model", "hdf5"]),

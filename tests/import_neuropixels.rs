@@ -80,6 +80,59 @@ fn the_published_units_give_the_shipped_tables() {
     refused(&again, &["--out", "exists"]);
 }
 
+#[test]
+#[cfg_attr(not(published_data), ignore = "needs the published data (SIMRUN_SHARED_DATA)")]
+fn the_halves_of_the_training_sessions_are_those_that_are_shipped() {
+    let units = common::published_file("function/neuropixels_units.csv");
+    let folder = tempfile::tempdir().unwrap();
+    let import = |part: &str, out: &Path| {
+        succeeded(&[
+            "import",
+            "neuropixels",
+            units.to_str().unwrap(),
+            "--part",
+            part,
+            "--out",
+            out.to_str().unwrap(),
+        ])
+    };
+    let sessions = |tables: &Tables, held_out: bool| -> Vec<String> {
+        tables
+            .sessions
+            .iter()
+            .filter(|s| (s.split == Split::HeldOut) == held_out)
+            .map(|s| s.id.clone())
+            .collect()
+    };
+    let shipped = common::tables();
+    let mut trained = Vec::new();
+    for (part, half) in [("1/2", "first"), ("2/2", "second")] {
+        let out = folder.path().join(half);
+        import(part, &out);
+        let own = tables_with(&out);
+        assert_eq!(sessions(&own, true), sessions(&shipped, true));
+        assert_eq!(sessions(&own, false).len(), 15);
+        trained.extend(sessions(&own, false));
+        for name in RECORDED_TABLES {
+            let text = |file: &Path| fs::read_to_string(file).unwrap().split_once('\n').unwrap().1.to_owned();
+            let kept = common::root().join("scenes/v1_halves").join(half).join(name);
+            assert_eq!(text(&out.join(name)), text(&kept), "{name}");
+        }
+    }
+    trained.sort_unstable();
+    assert_eq!(trained, sessions(&shipped, false));
+    let out = folder.path().join("none");
+    let arguments =
+        ["import", "neuropixels", units.to_str().unwrap(), "--out", out.to_str().unwrap(), "--part"];
+    refused(&[&arguments[..], &["99/99"]].concat(), &["--part = 99/99", "no training session"]);
+    for part in ["0/2", "3/2", "half"] {
+        let output = simrun(&[&arguments[..], &[part]].concat());
+        assert_eq!(output.status.code(), Some(2), "{part}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("K/N"), "{part}");
+    }
+    assert!(!out.exists());
+}
+
 /// The files of `tools/make_nwb.py`, made once by pynwb.
 fn nwb_files() -> &'static [PathBuf; 3] {
     static FILES: OnceLock<(tempfile::TempDir, [PathBuf; 3])> = OnceLock::new();

@@ -36,7 +36,7 @@ impl Place {
         let files: Vec<PathBuf> = (0..sessions.len()).map(|k| self.path(&format!("s{k}.nwb"))).collect();
         sessions.iter().zip(&files).for_each(|(session, file)| drop(session.write(file)));
         let _ = fs::remove_dir_all(self.path("out"));
-        import(&files, location, layers, &self.path("out"))
+        import(&files, location, layers, None, &self.path("out"))
     }
 
     fn import(&self, session: &Session) -> Result<Report> {
@@ -407,7 +407,7 @@ fn probes_of_one_session_are_put_together_and_no_unit_counts_twice() {
     let import = |files: &[&PathBuf]| {
         let _ = fs::remove_dir_all(place.path("out"));
         let files: Vec<PathBuf> = files.iter().map(|file| (*file).clone()).collect();
-        import(&files, None, None, &place.path("out"))
+        import(&files, None, None, None, &place.path("out"))
     };
     assert_eq!(import(&[&a, &b]).unwrap().n_units, 24);
     refused(import(&[&a, &c]), &["c.csv", "1 units of session '7'", "a.csv"]);
@@ -427,6 +427,7 @@ fn probes_of_one_session_are_put_together_and_no_unit_counts_twice() {
         simrun::import::neuropixels::import(
             std::slice::from_ref(file),
             Some("VISp"),
+            None,
             None,
             &place.path("out"),
         )

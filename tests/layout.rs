@@ -10,7 +10,7 @@ use std::mem::offset_of;
 
 use common::circuit::{Circuit, Mode};
 use naga::{AddressSpace, Scalar, TypeInner};
-use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE, UpdateUniform};
+use simrun::sim::layout::{KeepUniform, Layout, StepUniform, UNIFORM_STRIDE, UpdateUniform};
 use simrun::sim::shaders::{KERNELS, assemble};
 
 /// A field of a struct: name, offset in bytes, type.
@@ -84,6 +84,7 @@ fn host_struct(name: &str) -> (Vec<Field>, usize) {
             clip,
             exponentiated,
         }),
+        "Keep" => host_fields!(KeepUniform { factor }),
         other => panic!("no struct of src/sim/layout.rs is the twin of {other}"),
     }
 }
@@ -110,7 +111,7 @@ fn every_uniform_is_laid_out_alike_on_host_and_device() {
     }
     seen.sort();
     seen.dedup();
-    assert_eq!(seen, ["Step", "Update"]);
+    assert_eq!(seen, ["Keep", "Step", "Update"]);
 }
 
 #[test]

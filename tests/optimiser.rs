@@ -146,6 +146,48 @@ fn a_step_follows_the_rule() {
     }
 }
 
+/// The pull towards weights that are kept, and its value, against the formula in f64 (L13); edges without such a weight are left alone.
+#[test]
+fn weights_are_pulled_towards_those_that_are_kept() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = Circuit::random(Mode::Point, 5);
+    let mut simulation = simulation(&gpu, &circuit);
+    let settings = settings(WeightRule::ExponentiatedAdam, circuit.network.cell_models.len());
+    let mut optimiser = Optimiser::new(&simulation, settings).unwrap();
+    pass(&mut simulation);
+    let (weights, before) = (simulation.weights().unwrap(), simulation.weight_gradient().unwrap());
+    assert_eq!(optimiser.add_keep(&simulation, 3.0).unwrap(), 0.0);
+    optimiser.reserve_kept(&simulation).unwrap();
+    assert_eq!(optimiser.add_keep(&simulation, 3.0).unwrap(), 0.0);
+    // Every third edge is free, the others were between 0.6 and 1.4 times as strong.
+    let kept: Vec<f32> = weights
+        .iter()
+        .enumerate()
+        .map(|(e, w)| if e % 3 == 0 { 0.0 } else { w * (0.6 + 0.1 * (e % 9) as f32) })
+        .collect();
+    let of_learned = simulation.of_learned(&kept);
+    optimiser.set_kept(&of_learned).unwrap();
+    assert_eq!(optimiser.kept().unwrap(), Some(of_learned));
+    let value = optimiser.add_keep(&simulation, 3.0).unwrap();
+    let after = simulation.weight_gradient().unwrap();
+    let is_learned = |e: &usize| !(circuit.first_lgn_edge()..circuit.first_background_edge()).contains(e);
+    let own: Vec<usize> = (0..weights.len()).filter(is_learned).filter(|e| kept[*e] > 0.0).collect();
+    let change = |e: usize| f64::from(weights[e]) / f64::from(kept[e]) - 1.0;
+    let n = own.len() as f64;
+    let expected = 3.0 * own.iter().map(|e| change(*e).powi(2)).sum::<f64>() / (2.0 * n);
+    assert!(expected > 0.01 && (value / expected - 1.0).abs() < 1e-5, "{value} for {expected}");
+    let mut n_pulled = 0;
+    for e in 0..weights.len() {
+        let pull = if own.contains(&e) { 3.0 * change(e) / (n * f64::from(kept[e])) } else { 0.0 };
+        let added = f64::from(after[e]) - f64::from(before[e]);
+        let rounding = 2e-7 * f64::from(before[e].abs().max(after[e].abs())) + 1e-5 * pull.abs();
+        assert!((added - pull).abs() <= rounding, "edge {e}: {added} for {pull}");
+        n_pulled += usize::from(pull != 0.0);
+    }
+    assert!(n_pulled > weights.len() / 4, "{n_pulled} of {}", weights.len());
+    assert!(optimiser.set_kept(&kept[1..]).is_err());
+}
+
 /// Three updates in one go, and one update, then two from its checkpoint in a new simulation: the same bits.
 #[test]
 fn learning_goes_on_from_a_checkpoint_bit_for_bit() {

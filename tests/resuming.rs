@@ -36,7 +36,7 @@ fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
 /// A long run that was killed once `is_enough` held.
 fn killed(run: &str, more: &[&str], is_enough: impl Fn(&Path) -> bool) {
     let long = ["--out", run, "--set", "optimiser.training_steps=100000"];
-    let mut child: Child = command(common::root(), &short_run(&[&long, more].concat()))
+    let mut child: Child = command(&short_run(&[&long, more].concat()))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

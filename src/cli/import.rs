@@ -41,6 +41,9 @@ pub(super) struct NeuropixelsArguments {
     /// Table that adds layers to units of NWB files: unit_id, layer or cell_type, session_id if ids are not unique (.csv)
     #[arg(long, value_name = "TABLE")]
     layers: Option<PathBuf>,
+    /// Part of the training sessions to use, e.g. 1/2 and 2/2 for halves; the held-out sessions are the same for all parts [default: all]
+    #[arg(long, value_name = "K/N")]
+    part: Option<neuropixels::Part>,
 }
 
 pub(super) fn import(command: &ImportCommand) -> Result<()> {
@@ -59,7 +62,7 @@ pub(super) fn import(command: &ImportCommand) -> Result<()> {
 
 fn import_neuropixels(arguments: &NeuropixelsArguments) -> Result<()> {
     let (location, layers) = (arguments.location.as_deref(), arguments.layers.as_deref());
-    let report = neuropixels::import(&arguments.files, location, layers, &arguments.out)?;
+    let report = neuropixels::import(&arguments.files, location, layers, arguments.part, &arguments.out)?;
     let mut text = format!(
         "{} units of {} sessions, {} of them held out\n",
         report.n_units, report.n_sessions, report.n_held_out

@@ -1,6 +1,7 @@
 //! `simrun SCENE`: trains a scene's network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use simrun::experiment::Experiment;
 use simrun::output::{NewFolder, RunFolder, say};
@@ -23,6 +24,9 @@ pub(super) struct RunArguments {
     /// Run folder to continue from its checkpoint, or from its beginning where it has none yet
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
+    /// Starts from what this run has learned, as the scene's `start`
+    #[arg(long, value_name = "RUN")]
+    start: Option<PathBuf>,
     /// Replaces a value of the scene, e.g. time.dt_ms=0.5 (RON)
     #[arg(long = "set", value_name = "PATH=VALUE")]
     settings: Vec<String>,
@@ -42,6 +46,9 @@ pub(super) struct RunArguments {
 
 pub(super) fn run(mut arguments: RunArguments) -> Result<()> {
     arguments.settings.extend(tables_setting(arguments.tables.as_deref())?);
+    if let Some(run) = &arguments.start {
+        arguments.settings.insert(0, start_setting(run)?);
+    }
     if Experiment::is_one(&arguments.scene)? {
         return run_experiment(arguments);
     }
@@ -51,9 +58,25 @@ pub(super) fn run(mut arguments: RunArguments) -> Result<()> {
     }
     let stop = stop::on_signals()?;
     let destination = destination(&arguments)?;
-    let dir = destination.dir().to_path_buf();
     let options = Options { n_steps: arguments.steps, adapter: arguments.adapter, quiet: arguments.quiet };
-    let outcome = train::run(&plan, destination, &options, &stop);
+    train_and_report(&plan, destination, &options, &stop)
+}
+
+/// The setting that names a run to start from, relative to where the user is.
+pub(super) fn start_setting(run: &Path) -> Result<String> {
+    let run = std::path::absolute(run).map_err(Error::io(run))?;
+    Ok(format!("start=Run({:?})", run.display().to_string()))
+}
+
+/// Trains, writes the report and prints the table of the last evaluation.
+pub(super) fn train_and_report(
+    plan: &Plan,
+    destination: Destination,
+    options: &Options,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let dir = destination.dir().to_path_buf();
+    let outcome = train::run(plan, destination, options, stop);
     // A run that was stopped has a report as far as it got.
     let reported = match &outcome {
         Ok(_) | Err(Error::Interrupted { .. }) => report::write(&dir).map(Some),

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::output::{NewFolder, replace_file};
 
+pub use derive::Part;
 pub use units::Unit;
 
 use layers::Layers;
@@ -50,7 +51,8 @@ pub struct Report {
 }
 
 /// Reads recordings and writes the tables into a new folder. `location` is the area whose units are used, alone or with a
-/// layer behind its name; None: `VISp`. `layers` is a table that adds layers or cell types to units of NWB files.
+/// layer behind its name; None: `VISp`. `layers` is a table that adds layers or cell types to units of NWB files. `part` takes a part of the
+/// training sessions alone; the held-out ones are the same for all parts.
 ///
 /// # Errors
 /// A folder that exists, a file that is no recording, a unit that is in two files, recordings without a unit of a known cell type.
@@ -58,6 +60,7 @@ pub fn import(
     files: &[PathBuf],
     location: Option<&str>,
     layers: Option<&Path>,
+    part: Option<Part>,
     out: &Path,
 ) -> Result<Report> {
     if out.exists() {
@@ -101,8 +104,13 @@ pub fn import(
         let reason = format!("no unit of a known cell type ({}){advice}", reasons.join("; "));
         return Err(Error::file(&files[0], reason));
     }
-    let derived = derive::derive(&units);
-    let source: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let derived = derive::derive(&units, part);
+    if let (Some(Part { number, of }), false) = (part, derived.sessions.iter().any(|s| !s.held_out)) {
+        let limit = "has no training session: the recordings have too few for so many parts";
+        return Err(Error::field("command line", "--part", format!("{number}/{of}"), limit));
+    }
+    let mut source: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    source.extend(part.map(|Part { number, of }| format!("part {number} of {of} of the training sessions")));
     let written = tables::write(&derived, &source.join(", "));
     let folder = NewFolder::begin(out)?;
     for (name, text) in &written {
@@ -110,7 +118,7 @@ pub fn import(
     }
     folder.finish()?;
     Ok(Report {
-        n_units: units.len(),
+        n_units: derived.sessions.iter().map(|s| s.n_units.iter().sum::<usize>()).sum(),
         left_out,
         notes,
         n_sessions: derived.sessions.len(),

@@ -17,12 +17,14 @@
 //! | [`electrophysiology`] | `electrophysiology` | peaks of simulated paired recordings with the measured PSPs |
 //! | [`weight_distribution`] | `weight_distribution` | logarithms of the weights with EM or with the builder's; slopes by weight |
 //! | [`like_to_like`] | `like_to_like` | slope of the weights against the difference of directions with EM |
+//! | [`keep`] | `keep` | weights with those of the run that training started from; value and seeds stay on the device |
 //! | [`scale_prior`] | `scale_prior` | pair factors with the sampling error of EM |
 
 pub mod contrast;
 pub mod electrophysiology;
 pub mod fano;
 pub mod groups;
+pub mod keep;
 pub mod like_to_like;
 pub mod neuron_selectivity;
 pub mod pairwise;
@@ -51,6 +53,7 @@ use crate::network::Network;
 use contrast::ContrastLossScene;
 use electrophysiology::ElectrophysiologyLossScene;
 use fano::FanoLossScene;
+use keep::KeepScene;
 use like_to_like::LikeToLikeScene;
 use neuron_selectivity::NeuronSelectivityLossScene;
 use pairwise::PairwiseLossScene;
@@ -112,6 +115,8 @@ pub struct StructureLossScene {
     pub like_to_like: Option<LikeToLikeScene>,
     /// Prior on the pair factors.
     pub scale_prior: Option<ScalePriorScene>,
+    /// Distance of the weights from those of the run that training starts from.
+    pub keep: Option<KeepScene>,
 }
 
 /// How the terms of the loss are weighed against each other.
@@ -149,8 +154,8 @@ impl LossesScene {
             structure,
         } = self;
         let of_weights = structure.as_ref().map(|structure| {
-            let StructureLossScene { weight_distribution, like_to_like, scale_prior } = structure;
-            [on(weight_distribution), on(like_to_like), on(scale_prior)]
+            let StructureLossScene { weight_distribution, like_to_like, scale_prior, keep } = structure;
+            [on(weight_distribution), on(like_to_like), on(scale_prior), on(keep)]
         });
         let of_network = [
             on(rates),

@@ -129,6 +129,8 @@ pub struct Seeds {
     pub log_factors: Vec<f64>,
     /// By the voltage penalty of the device.
     pub voltage: f64,
+    /// By the mean distance of the weights from those that are kept, of the device.
+    pub keep: f64,
 }
 
 impl Seeds {
@@ -149,6 +151,7 @@ impl Seeds {
             sum.iter_mut().zip(part).for_each(|(sum, seed)| *sum += factor * seed);
         }
         self.voltage += factor * other.voltage;
+        self.keep += factor * other.keep;
     }
 
     /// Whether the loss looks at the network's spikes or potentials.

@@ -75,6 +75,10 @@ pub struct SceneFacts {
     pub has_synapses: bool,
     /// Whether factors of pair types or types are learned.
     pub learns_factors: bool,
+    /// Whether weights or their factors are learned.
+    pub learns_weights: bool,
+    /// Whether training starts from what another run has learned.
+    pub has_ancestor: bool,
 }
 
 /// What has to be there for the terms to look at.
@@ -92,6 +96,8 @@ pub struct Needs {
     pub weights: bool,
     /// Counts of the weights by size and difference of directions.
     pub directions: bool,
+    /// Weights that training started from, at which the device looks.
+    pub kept: bool,
     /// Cell types of mouse V1, whose recordings the term compares with.
     pub v1_cell_types: bool,
 }
@@ -106,6 +112,7 @@ impl Needs {
             pairs: self.pairs || other.pairs,
             weights: self.weights || other.weights,
             directions: self.directions || other.directions,
+            kept: self.kept || other.kept,
             v1_cell_types: self.v1_cell_types || other.v1_cell_types,
         }
     }

@@ -413,9 +413,9 @@ fn all_terms() -> LossesScene {
         .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
         .from_str(
             "(rates: (weight: 1, huber_hz: 2), rate_correlation: (weight: 1), selectivity: (weight: 1), \
-             neuron_selectivity: (weight: 1), tuning: (weight: 1), contrast: (weight: 1), voltage: (weight: 1), electrophysiology: (weight: 1), fano: (weight: 1), \
-             pairwise_correlation: (weight: 1, target: 0), structure: (weight_distribution: (weight: 1), \
-             like_to_like: (weight: 1), scale_prior: (weight: 1)))",
+             neuron_selectivity: (weight: 1), tuning: (weight: 1), contrast: (weight: 1), voltage: (weight: 1), \
+             electrophysiology: (weight: 1), fano: (weight: 1), pairwise_correlation: (weight: 1, target: 0), structure: (weight_distribution: (weight: 1), \
+             like_to_like: (weight: 1), scale_prior: (weight: 1), keep: (weight: 1)))",
         )
         .unwrap()
 }
@@ -432,8 +432,8 @@ fn every_term_that_is_on_is_listed_by_its_field() {
             .clone();
         assert_eq!(named.as_f64(), Some(term.weight()), "{}", term.field());
     }
-    // All fields but the weighting; the three of the structure in place of one.
-    assert_eq!(all.terms().len(), scene.len() - 1 + 2);
+    // All fields but the weighting; the four of the structure in place of one.
+    assert_eq!(all.terms().len(), scene.len() - 1 + 3);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub enum Stream {
     Loss = 9,
     /// Pairs that are recorded.
     Pairs = 10,
+    /// Cells that a lesion removes.
+    Lesion = 11,
 }
 
 /// The four random words of a counter and key.

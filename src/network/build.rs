@@ -17,7 +17,7 @@ use super::tables::Tables;
 use super::weights::{self, InputWeights, PooledLaw, PspLaw, UnitPsps};
 use super::{
     BUILT_POPULATION, CLASS_OF_SOURCE_TYPE, MAX_DELAY_STEPS, MAX_NEURONS, N_CELL_TYPES, N_SOURCE_TYPES,
-    NamedNodes, Network, Neurons, NodeNames, Rows, pack_target,
+    NamedNodes, Network, Neurons, NodeNames, Rows, pack_target, target_neuron,
 };
 use crate::memory;
 use crate::model::rng::Stream;
@@ -90,7 +90,21 @@ pub fn build_em(
     let units = lgn_units::place(&tables.lgn_units, spec.seed);
     let network = connect_given(spec, tables, unit_psps, em.neurons.clone(), &units, Some(em))?;
     let named = NamedNodes { population: BUILT_POPULATION.to_owned(), ids: em.cell_ids.clone() };
-    Ok(Network { names: Some(NodeNames::new(vec![named])), ..network })
+    let em_sizes = em_sizes(&network.rows, em);
+    Ok(Network { em_sizes, names: Some(NodeNames::new(vec![named])), ..network })
+}
+
+/// Sizes of the edges between neurons in the order of the rows.
+fn em_sizes(rows: &Rows, em: &EmNetwork) -> Vec<f32> {
+    let mut sizes = Vec::with_capacity(em.edges.len());
+    for (source, row) in rows.offsets.windows(2).take(em.neurons.len()).enumerate() {
+        for word in &rows.targets[row[0] as usize..row[1] as usize] {
+            let key = (target_neuron(*word), source as u32);
+            let found = em.edges.binary_search_by_key(&key, |edge| (edge.target, edge.source));
+            sizes.push(found.map_or(0.0, |at| em.edges[at].size));
+        }
+    }
+    sizes
 }
 
 /// Connects neurons and LGN units that are already placed; neurons lie within `spec.radius_um`.
@@ -264,8 +278,10 @@ impl Builder<'_> {
         edges
     }
 
+    /// Draws of a neuron: by its number, or by the id of its cell, so that an edit of EM tables leaves the inputs of the other cells alone.
     fn draws(&self, stream: Stream, target_ix: usize) -> Draws {
-        Draws::new(self.spec.seed, stream, Owner::Neuron, target_ix)
+        let id = self.em.as_ref().map_or(target_ix as u64, |given| given.em.cell_ids[target_ix]);
+        Draws::new(self.spec.seed, stream, Owner::Neuron, id)
     }
 
     fn recurrent_edges(&self, target_ix: usize, scratch: &mut recurrent::Scratch, edges: &mut Incoming) {

@@ -119,28 +119,23 @@ fn refuse_faulty(
     Err(Error::file(file, reason))
 }
 
-/// Neurons at the cells' places. Preferred directions divide the circle within a cell model and synapse counts are drawn, as for
-/// the built network (N1): a table of a volume holds a part of a cell's synapses only.
+/// Neurons at the cells' places. Preferred directions and synapse counts (N1) are drawn by the cells' ids: a table of a volume holds a
+/// part of a cell's synapses only, and a cell that is added or lost changes nothing of the others.
 fn neurons_of(cells: &[Cell], tables: &Tables, seed: u64) -> Neurons {
     let mut neurons = Neurons::default();
-    let mut n_of_model = vec![0_usize; tables.cells.len()];
-    cells.iter().for_each(|cell| n_of_model[cell.model_ix] += 1);
-    let mut k_of_model = vec![0_usize; tables.cells.len()];
-    for (neuron_ix, cell) in cells.iter().enumerate() {
+    for cell in cells {
         let model = &tables.cells[cell.model_ix].model;
         let population = &tables.populations[model.population_ix];
-        let mut size = Draws::new(seed, Stream::Positions, Owner::Neuron, neuron_ix);
-        let ln_n = population.n_synapses_scale.ln() + population.n_synapses_shape * size.normal();
-        let k = &mut k_of_model[cell.model_ix];
+        let mut draws = Draws::new(seed, Stream::Positions, Owner::Neuron, cell.id);
+        let ln_n = population.n_synapses_scale.ln() + population.n_synapses_shape * draws.normal();
         neurons.model_ix.push(cell.model_ix as u16);
         neurons.population_ix.push(model.population_ix as u8);
         neurons.cell_type_ix.push(model.cell_type_ix as u8);
         neurons.x_um.push(cell.at_um[0] as f32);
         neurons.y_um.push(cell.at_um[1] as f32);
         neurons.z_um.push(cell.at_um[2] as f32);
-        neurons.tuning_angle_deg.push((360.0 * *k as f64 / n_of_model[cell.model_ix] as f64) as f32);
+        neurons.tuning_angle_deg.push((360.0 * draws.uniform()) as f32);
         neurons.target_n_synapses.push(ln_n.exp().round().max(1.0) as f32);
-        *k += 1;
     }
     neurons
 }

@@ -259,7 +259,7 @@ mod tests {
             let tuning_angle_deg = 360.0 * neuron as f64 / n as f64;
             let target =
                 LgnTarget { rule: &rule, position_um: [0.0; 2], tuning_angle_deg, n_synapses: 2000.0 };
-            let mut draws = Draws::new(1, Stream::LgnConnections, Owner::Neuron, neuron);
+            let mut draws = Draws::new(1, Stream::LgnConnections, Owner::Neuron, neuron as u64);
             sources.draw(&target, &mut draws, &mut scratch, |unit, synapses| {
                 visit(neuron, tuning_angle_deg, unit as usize, synapses);
             });

@@ -56,7 +56,7 @@ pub fn place(classes: &[LgnUnitClass], seed: u64) -> LgnUnits {
         for tile_x in 0..N_TILES[0] {
             for tile_y in 0..N_TILES[1] {
                 for _ in 0..class.n_per_tile {
-                    let mut draws = Draws::new(seed, Stream::Positions, Owner::LgnUnit, units.len());
+                    let mut draws = Draws::new(seed, Stream::Positions, Owner::LgnUnit, units.len() as u64);
                     push_unit(&mut units, class_ix as u8, class, [tile_x, tile_y], &mut draws);
                 }
             }

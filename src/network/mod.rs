@@ -9,6 +9,7 @@ mod build;
 mod cache;
 mod connection;
 pub mod em;
+mod lesion;
 mod lgn_edges;
 pub mod lgn_units;
 mod names;
@@ -23,6 +24,7 @@ pub use arrays::Edge;
 pub use build::{NetworkSpec, build, build_em, cells_only, connect};
 pub use cache::{build_or_load, cache_folder};
 pub use connection::{EdgeCount, ExpectedEdges, expected_edges};
+pub use lesion::{LesionFault, lesioned, without};
 pub use names::{BUILT_POPULATION, NamedNodes, NodeNames};
 pub use positions::place_neurons;
 pub use weights::{PspLaw, UnitPsps, normal_quantile, psp_laws};
@@ -150,7 +152,11 @@ pub struct Network {
     /// The neurons that losses and evaluation read, `[n_neurons]`, where the network says so itself; none: those within the
     /// scene's core radius.
     pub core: Option<Vec<bool>>,
-    /// What the neurons are called, where the network is from files of the user's; none: as in a built network.
+    /// Summed size of the synapses of each edge between neurons, in the unit of the EM tables that it is from, `[n_edges between
+    /// neurons]`; empty in other networks.
+    pub em_sizes: Vec<f32>,
+    /// What the neurons are called, where the network is from files of the user's; none: as in a built network
+    /// of which no cell was taken out.
     pub names: Option<NodeNames>,
 }
 

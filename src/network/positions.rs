@@ -17,8 +17,8 @@ pub fn place_neurons(tables: &Tables, radius_um: f64, seed: u64) -> Neurons {
     for (model_ix, (cell, n)) in tables.cells.iter().zip(tables.cell_counts(radius_um)).enumerate() {
         let population = &tables.populations[cell.model.population_ix];
         for k in 0..n {
-            let mut place = Draws::new(seed, Stream::Positions, Owner::Neuron, neurons.len());
-            let mut size = Draws::new(seed, Stream::CellParameters, Owner::Neuron, neurons.len());
+            let mut place = Draws::new(seed, Stream::Positions, Owner::Neuron, neurons.len() as u64);
+            let mut size = Draws::new(seed, Stream::CellParameters, Owner::Neuron, neurons.len() as u64);
             let [x_um, z_um] = point_in_disc(radius_um, &mut place);
             let ln_n_synapses =
                 population.n_synapses_scale.ln() + population.n_synapses_shape * size.normal();

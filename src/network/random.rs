@@ -18,21 +18,22 @@ pub(crate) enum Owner {
 pub(crate) struct Draws {
     seed: u64,
     stream: Stream,
-    owner_ix: u32,
+    owner_id: u64,
     owner: Owner,
     n_blocks: u32,
     spare: Option<f64>,
 }
 
 impl Draws {
-    /// The sequence of neuron or unit `owner_ix` in `stream` under `seed`.
-    pub(crate) fn new(seed: u64, stream: Stream, owner: Owner, owner_ix: usize) -> Self {
-        Self { seed, stream, owner_ix: owner_ix as u32, owner, n_blocks: 0, spare: None }
+    /// The sequence of a neuron or unit, by its number or the id of its cell, below 2^63, in `stream` under `seed`.
+    pub(crate) fn new(seed: u64, stream: Stream, owner: Owner, owner_id: u64) -> Self {
+        Self { seed, stream, owner_id, owner, n_blocks: 0, spare: None }
     }
 
     /// The next four random words.
     fn words(&mut self) -> [u32; 4] {
-        let words = rng::words(self.seed, self.stream, self.owner_ix, self.n_blocks, self.owner as u32);
+        let (low, high) = (self.owner_id as u32, (self.owner_id >> 32) as u32);
+        let words = rng::words(self.seed, self.stream, low, self.n_blocks, self.owner as u32 | (high << 1));
         self.n_blocks += 1;
         words
     }

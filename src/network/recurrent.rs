@@ -205,7 +205,7 @@ mod tests {
         let n = 100_000;
         let mut counts = [0u32; 40];
         for trial in 0..n {
-            let mut draws = Draws::new(3, Stream::Connections, Owner::Neuron, trial);
+            let mut draws = Draws::new(3, Stream::Connections, Owner::Neuron, trial as u64);
             of_type.thin(1.0, &envelope, &mut draws, p, |s| counts[s.neuron_ix as usize] += 1);
         }
         let mut mean_square = 0.0;

@@ -16,6 +16,16 @@ pub enum RecurrentWeightsScene {
     Pooled,
 }
 
+/// Cells that are taken out of a network, with all their edges. The others keep their names, places and edges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LesionScene {
+    /// A share of the cells of a cell type or of a class over all layers, each in (0, 1), e.g. `{"L4_PV": 0.1}` or `{"PV": 0.1}`; drawn by the
+    /// scene's seed, rounded to whole cells.
+    Share(BTreeMap<String, f64>),
+    /// These, by id: the running ids of a built network, or the ids of the EM table's cells.
+    Cells(Vec<u64>),
+}
+
 /// Cells and synapses of an EM volume, one row each: CSV with a header (also `.gz` or `.zst`), Parquet, Feather, or a folder of such parts.
 /// Synapses of a pair become one edge. The id 0 is no cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

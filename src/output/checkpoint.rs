@@ -10,6 +10,7 @@ use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde::{Deserialize, Serialize};
 
 use super::files::replace_open;
+use super::provenance::sha256_of_file;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::plan::Plan;
@@ -17,7 +18,8 @@ use crate::scene::{NetworkScene, Scene, first_difference};
 
 /// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
 /// step computes. A longer schedule continues on the new schedule.
-const MAY_DIFFER: [&str; 10] = [
+const MAY_DIFFER: [&str; 11] = [
+    "start",
     "tables",
     "recordings",
     "network.calibration",
@@ -204,6 +206,14 @@ impl Checkpoint {
         };
         let reason = format!("has {} {name}, the network has {} {what}", words(found), words(shape));
         Err(Error::file(&self.file, reason))
+    }
+
+    /// SHA-256 of the file that it was read from, hexadecimal.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sha256(&self) -> Result<String> {
+        sha256_of_file(&self.file)
     }
 
     /// Where it was read from.

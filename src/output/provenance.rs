@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::clock::timestamp;
 use crate::error::{Error, Result};
 use crate::network::tables::RECORDED_TABLES;
 use crate::plan::Plan;
-use crate::scene::NetworkScene;
+use crate::scene::{NetworkScene, V1Scene};
 use crate::shipped;
 use crate::sonata::files_of_scene;
 
@@ -49,9 +49,27 @@ pub struct Provenance {
     /// The calibration of the network's input, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Table>,
-    /// SHA-256 of every file of the circuit, hexadecimal, where the network is one that was read.
+    /// SHA-256 of every file of the circuit, or of the EM tables, hexadecimal, where the network is one that was read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub circuit: BTreeMap<String, String>,
+    /// The runs that this one started from, the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<AncestorRecord>,
+}
+
+/// A run that another one started from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AncestorRecord {
+    /// Its folder.
+    pub run: String,
+    /// Its training steps.
+    pub training_step: u32,
+    /// SHA-256 of its checkpoint, hexadecimal.
+    pub checkpoint_sha256: String,
+    /// Version of the program that made it.
+    pub version: String,
+    /// Its seed.
+    pub seed: u64,
 }
 
 /// One table of the scene's folder.
@@ -76,26 +94,94 @@ impl Provenance {
             tables: tables_of(plan)?,
             calibration: calibration(plan)?,
             circuit: circuit(plan)?,
+            ancestors: Vec::new(),
         })
     }
+
+    /// That of the run in `dir`.
+    ///
+    /// # Errors
+    /// A file that is missing or is no provenance.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let file = dir.join(FILE);
+        let text =
+            fs::read_to_string(&file).map_err(|e| Error::file(&file, format!("cannot be read: {e}")))?;
+        serde_json::from_str(&text).map_err(|e| Error::file(&file, format!("is no provenance of a run: {e}")))
+    }
+
+    /// Refuses files that have changed since the run of `plan` was made: its network cannot be built again. Recordings do not matter for that.
+    ///
+    /// # Errors
+    /// Names the first such file.
+    pub fn refuse_changed(&self, plan: &Plan) -> Result<()> {
+        let changed = |file: &Path| {
+            Error::file(
+                file,
+                "has changed since the run that is started from: its network cannot be built again",
+            )
+        };
+        for (name, table) in tables(&plan.tables_dir)? {
+            let then = self.tables.get(&name).filter(|_| !RECORDED_TABLES.contains(&name.as_str()));
+            if then.is_some_and(|then| then.sha256 != table.sha256) {
+                return Err(changed(&plan.tables_dir.join(name)));
+            }
+        }
+        for (file, sha256) in circuit(plan)? {
+            if self.circuit.get(&file).is_some_and(|then| *then != sha256) {
+                return Err(changed(Path::new(&file)));
+            }
+        }
+        Ok(())
+    }
 }
+
+/// Name of the file in a run folder.
+pub(super) const FILE: &str = "provenance.json";
 
 fn calibration(plan: &Plan) -> Result<Option<Table>> {
     let Some(path) = plan.scene.network.calibration() else { return Ok(None) };
     table(&shipped::resolve(&plan.scene_file, path)).map(Some)
 }
 
+/// The files of a network that was read, by their whole names.
 fn circuit(plan: &Plan) -> Result<BTreeMap<String, String>> {
-    let NetworkScene::Sonata(sonata) = &plan.scene.network else { return Ok(BTreeMap::new()) };
-    let files = files_of_scene(sonata, &plan.scene_file)?;
-    let hash = |file: &std::path::PathBuf| {
-        let mut hasher = Sha256::new();
-        let mut reader = fs::File::open(file).map_err(Error::io(file))?;
-        std::io::copy(&mut reader, &mut hasher).map_err(Error::io(file))?;
-        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok((file.display().to_string(), sha256))
+    let folder = plan.scene_file.parent().unwrap_or(Path::new(""));
+    let files = match &plan.scene.network {
+        NetworkScene::Sonata(sonata) => files_of_scene(sonata, &plan.scene_file)?,
+        NetworkScene::V1(V1Scene { em: Some(em), .. }) => {
+            let mut files = Vec::new();
+            for table in [&em.cells, &em.synapses] {
+                files.extend(parts(&folder.join(table))?);
+            }
+            files
+        }
+        _ => Vec::new(),
     };
-    files.iter().map(hash).collect()
+    files.iter().map(|file| Ok((file.display().to_string(), sha256_of_file(file)?))).collect()
+}
+
+/// A table's file, or those of the folder of its parts, named in full.
+fn parts(table: &Path) -> Result<Vec<PathBuf>> {
+    let whole = fs::canonicalize(table).map_err(Error::io(table))?;
+    if !whole.is_dir() {
+        return Ok(vec![whole]);
+    }
+    let entries = fs::read_dir(&whole).map_err(Error::io(&whole))?;
+    let mut files = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(Error::io(&whole))?;
+    files.retain(|file| file.is_file());
+    files.sort();
+    Ok(files)
+}
+
+/// SHA-256 of a file, hexadecimal.
+pub(super) fn sha256_of_file(file: &Path) -> Result<String> {
+    let mut hasher = Sha256::new();
+    let mut reader = fs::File::open(file).map_err(Error::io(file))?;
+    std::io::copy(&mut reader, &mut hasher).map_err(Error::io(file))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The tables of a plan, those of its recordings in place of the tables' own.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Check;
 use crate::error::Result;
-use crate::scene::{NetworkScene, PortsScene, Scene};
+use crate::scene::{LesionScene, NetworkScene, PortsScene, Scene};
 use crate::shipped;
 
 impl Check<'_> {
@@ -38,6 +38,11 @@ impl Check<'_> {
             }
             self.exists("network.em.cells", &em.cells)?;
             self.exists("network.em.synapses", &em.synapses)?;
+        }
+        if let Some(LesionScene::Share(shares)) = &v1.lesion {
+            for (name, share) in shares {
+                self.above(&format!("network.lesion[{name:?}]"), *share, 0.0, 1.0, "of the cells")?;
+            }
         }
         let background = &v1.background;
         self.within("network.background.n_units", f64::from(background.n_units), 1.0, 1e4, "units")?;

@@ -10,8 +10,8 @@ use super::spikes::{self, Trial};
 use crate::error::{Error, Result};
 use crate::output::{Metrics, Provenance};
 use crate::results::{
-    CellTypeSummary, Curves, Evaluation, FanoCurve, Gradients, LikeToLikeSlope, PairErrors, PairTypeWeights,
-    StepMetrics, StimulusEvaluation, Summary,
+    Carried, CellTypeSummary, Curves, Evaluation, FanoCurve, Gradients, LikeToLikeSlope, PairErrors,
+    PairTypeWeights, StepMetrics, StimulusEvaluation, Summary,
 };
 use crate::scene::Scene;
 
@@ -24,6 +24,8 @@ pub(super) struct Run {
     /// `scene.ron` as it stands.
     pub(super) scene_text: String,
     pub(super) provenance: Option<Provenance>,
+    /// What it took over from the run that it started from.
+    pub(super) carried: Option<Carried>,
     pub(super) gradients: Option<Gradients>,
     pub(super) metrics: Vec<StepMetrics>,
     /// What is said of metrics that are lost; None where none are.
@@ -72,6 +74,7 @@ impl Run {
             scene,
             scene_text: fs::read_to_string(&scene_file).map_err(Error::io(&scene_file))?,
             provenance: json(&dir.join("provenance.json"))?,
+            carried: json(&dir.join("start.json"))?,
             gradients: json(&dir.join("gradients.json"))?,
             lost_metrics: lost(&metrics),
             metrics: metrics.steps,

@@ -397,7 +397,19 @@ fn stimulus_table(stimulus: &StimulusEvaluation) -> Markup {
 
 fn provenance(run: &Run) -> Markup {
     html! {
+        @if let Some(carried) = &run.carried {
+            pre { (carried.text()) }
+        }
         @if let Some(provenance) = &run.provenance {
+            @if !provenance.ancestors.is_empty() {
+                @let rows = provenance.ancestors.iter().map(|ancestor| {
+                    let step = thousands(u64::from(ancestor.training_step));
+                    vec![Cell::text(&ancestor.run), Cell::text(&step), Cell::text(&ancestor.checkpoint_sha256)]
+                }).collect::<Vec<_>>();
+                @let caption = html! { strong { "Ancestors" } ", the nearest first." };
+                @let head = [words("run"), words("training steps"), words("SHA-256 of its checkpoint")];
+                (table(&caption, &[], &head, &rows))
+            }
             @let rows = provenance.tables.iter().map(|(name, table)| {
                 vec![Cell::text(name), Cell::Long(table.source.join(" ")), Cell::text(&table.sha256)]
             }).collect::<Vec<_>>();

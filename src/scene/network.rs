@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::one;
+use super::{LesionScene, one};
 use crate::network::scene::{EmScene, RecurrentWeightsScene};
 
 /// The network to build.
@@ -38,6 +38,9 @@ pub struct V1Scene {
     /// Tables of electron microscopy in place of the builder's neurons and recurrent edges.
     #[serde(default)]
     pub em: Option<Box<EmScene>>,
+    /// Cells that are taken out of the network, with all their edges. None: none.
+    #[serde(default)]
+    pub lesion: Option<LesionScene>,
     /// Table of factors on the LGN and background weights of each cell model, relative to the scene's own file, as `simrun calibrate` writes
     /// it. None: the weights that the tables imply.
     #[serde(default)]

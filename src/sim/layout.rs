@@ -19,7 +19,8 @@ use crate::network::Network;
 pub use rows::{CHUNK_EDGES, RowKind, n_chunks};
 pub(super) use rows::{ROWS_HEADER, rows_header};
 pub use uniforms::{
-    STATUS_KERNELS, STATUS_NOT_FINITE, STATUS_OVERFLOW, StepUniform, UNIFORM_STRIDE, UpdateUniform,
+    KeepUniform, STATUS_KERNELS, STATUS_NOT_FINITE, STATUS_OVERFLOW, StepUniform, UNIFORM_STRIDE,
+    UpdateUniform,
 };
 
 /// Lists in a spikes buffer: chunks of the rows of sources that spiked; neurons with psi not 0.

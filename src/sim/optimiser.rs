@@ -1,5 +1,6 @@
 //! The optimiser: Adam on the device for the weights, on the host for cell parameters and pair factors.
 
+mod keep;
 mod scales;
 mod structure;
 
@@ -153,6 +154,8 @@ pub struct Optimiser {
     like_counts: Vec<u32>,
     /// Gradient of the loss by the logarithms of the pair factors that does not pass the weights, `[n_pair_types]`.
     scale_gradient: Vec<f64>,
+    /// Weights that the loss holds others near; none without its keep term.
+    kept: Option<keep::Kept>,
 }
 
 impl Optimiser {
@@ -187,6 +190,7 @@ impl Optimiser {
             weight_counts: Vec::new(),
             like_counts: Vec::new(),
             scale_gradient: vec![0.0; n_pair_types],
+            kept: None,
         };
         if optimiser.settings.structure {
             optimiser.start_structure(simulation)?;
@@ -452,6 +456,11 @@ impl Optimiser {
             self.start_structure(simulation)?;
         }
         Ok(())
+    }
+
+    /// What it was told.
+    pub fn settings(&self) -> &OptimiserSettings {
+        &self.settings
     }
 
     /// How much of each there is to learn.

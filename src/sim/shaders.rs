@@ -26,6 +26,7 @@ pub const KERNELS: &[(&str, &str)] = sources![
     "sample_weights_forward",
     "sample_weights_adjoint",
     "gradient_sums",
+    "keep_weights",
     "update_weights",
 ];
 

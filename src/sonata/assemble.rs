@@ -101,6 +101,7 @@ pub(super) fn network(
         neurons,
         vocabulary: types.vocabulary.clone(),
         core: None,
+        em_sizes: Vec::new(),
         names: Some(names),
     })
 }

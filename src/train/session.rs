@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::FanoFactors;
 use crate::gpu::Gpu;
 use crate::loss::groups::PopulationCounts;
+use crate::loss::keep::KEEP;
 use crate::loss::targets::FunctionTargets;
 use crate::loss::voltage::VOLTAGE;
 use crate::loss::{Loss, Needs, Responses, Seeds, Seen, Terms, TrialKind, WeightingScene};
@@ -77,6 +78,13 @@ enum Back {
     Step(u32),
     /// Over so many last steps of the trials.
     Last(usize),
+}
+
+/// What an adjoint pass leaves beside the gradients of the weights, which lie on the device.
+struct Gradient {
+    adjoint: AdjointReport,
+    /// Value of the keep term.
+    keep_loss: f64,
 }
 
 /// What a training step saw.
@@ -140,7 +148,7 @@ impl Session {
         let Loss { values, seeds } = self.terms.evaluate(&looked.seen(&self.optimiser));
         let losses_ms = ms_since(start);
         let mut ms = looked.ms;
-        let adjoint = self.back(&seeds, Back::Step(training_step), &mut ms)?;
+        let Gradient { adjoint, keep_loss } = self.back(&seeds, Back::Step(training_step), &mut ms)?;
         if self.needs.network() {
             ms.adjoint += losses_ms;
         }
@@ -152,6 +160,9 @@ impl Session {
             values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if self.needs.potentials {
             losses.insert(VOLTAGE.to_owned(), adjoint.voltage_loss);
+        }
+        if self.needs.kept {
+            losses.insert(KEEP.to_owned(), keep_loss);
         }
         Ok(StepMetrics {
             step: training_step,
@@ -199,11 +210,12 @@ impl Session {
 
     /// The gradient of one term, back over the last `n_steps` of the trials.
     fn gradient_of(&mut self, name: &str, loss: &Loss, n_steps: usize) -> Result<TermGradient> {
-        let adjoint = self.back(&loss.seeds, Back::Last(n_steps), &mut PhaseMs::default())?;
+        let Gradient { adjoint, keep_loss } =
+            self.back(&loss.seeds, Back::Last(n_steps), &mut PhaseMs::default())?;
         let norms = self.optimiser.gradient_norms(&self.simulation, &adjoint.cell_gradient)?;
         Ok(TermGradient {
             name: name.to_owned(),
-            value: loss.values.first().map_or(adjoint.voltage_loss, |(_, value)| *value),
+            value: loss.values.first().map_or(adjoint.voltage_loss + keep_loss, |(_, value)| *value),
             norm: norms.total(),
             weights: norms.weights,
             cells: norms.cells,
@@ -273,7 +285,7 @@ impl Session {
 
     /// Goes back from what was last seen: the gradients of the weights lie on the device, those of
     /// the cell parameters are in the report, those of the weights' own terms are with the optimiser.
-    fn back(&mut self, seeds: &Seeds, back: Back, ms: &mut PhaseMs) -> Result<AdjointReport> {
+    fn back(&mut self, seeds: &Seeds, back: Back, ms: &mut PhaseMs) -> Result<Gradient> {
         let start = Instant::now();
         let mut adjoint = if seeds.touch_network() {
             self.simulation.set_voltage_factor(seeds.voltage);
@@ -301,7 +313,9 @@ impl Session {
             let Seeds { log_weights, log_weights_by_direction, log_factors, .. } = seeds;
             self.optimiser.set_structure_gradient(log_weights, log_weights_by_direction, log_factors)?;
         }
-        Ok(adjoint)
+        let keep_loss =
+            if seeds.keep == 0.0 { 0.0 } else { self.optimiser.add_keep(&self.simulation, seeds.keep)? };
+        Ok(Gradient { adjoint, keep_loss })
     }
 
     /// Runs the adjoint pass; meanwhile the host works out what the next training step shows.

@@ -107,7 +107,7 @@ fn units() -> Target {
 fn import(file: &Path, folder: &Path) -> simrun::Result<()> {
     let out = folder.join("out");
     let _ = fs::remove_dir_all(&out);
-    neuropixels::import(&[file.to_path_buf()], None, None, &out).map(|_| ())
+    neuropixels::import(&[file.to_path_buf()], None, None, None, &out).map(|_| ())
 }
 
 /// A colour movie and frames of three kinds.

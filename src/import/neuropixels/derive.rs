@@ -19,6 +19,28 @@ const LAYERS: [&str; 4] = ["L2/3", "L4", "L5", "L6"];
 /// Classes that were tagged in sessions of their own.
 const TAGGED: [&str; 2] = ["SST", "VIP"];
 
+/// A part of the training sessions: the parts have no session in common and together are all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 1 to `of`.
+    pub number: usize,
+    /// Number of parts, at least 1.
+    pub of: usize,
+}
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    /// From `K/N`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let part = text
+            .split_once('/')
+            .and_then(|(number, of)| Some(Self { number: number.parse().ok()?, of: of.parse().ok()? }));
+        part.filter(|part| (1..=part.of).contains(&part.number) && part.of <= 100)
+            .ok_or_else(|| "must be K/N with K from 1 to N and N at most 100, e.g. 1/2".to_owned())
+    }
+}
+
 /// A recording session.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Session {
@@ -79,12 +101,17 @@ pub(super) struct Derived {
     pub(super) without_target: Vec<String>,
 }
 
-/// Derives distributions, curves and ceilings.
-pub(super) fn derive(units: &[Unit]) -> Derived {
-    let sessions = split_sessions(units);
-    let held_out = |unit: &Unit| sessions.iter().any(|s| s.held_out && s.id == unit.session_id);
-    let units: Vec<(&Unit, Split)> =
-        units.iter().map(|unit| (unit, if held_out(unit) { Split::HeldOut } else { Split::Train })).collect();
+/// Derives distributions, curves and ceilings; of the training sessions those of one part, where one is named.
+pub(super) fn derive(units: &[Unit], part: Option<Part>) -> Derived {
+    let sessions = split_sessions(units, part);
+    let session_of = |unit: &Unit| sessions.iter().find(|s| s.id == unit.session_id);
+    let units: Vec<(&Unit, Split)> = units
+        .iter()
+        .filter_map(|unit| {
+            let split = if session_of(unit)?.held_out { Split::HeldOut } else { Split::Train };
+            Some((unit, split))
+        })
+        .collect();
     let mut derived = Derived { sessions: sessions.clone(), ..Derived::default() };
     for cell_type in CELL_TYPES {
         for (quantity, name) in Quantity::ALL.into_iter().zip(Quantity::NAMES) {
@@ -124,8 +151,9 @@ pub(super) fn derive(units: &[Unit]) -> Derived {
 }
 
 /// Sessions in the order of their ids. They are put in strata by session type and by tagged class (SST, VIP or neither); in each stratum they are
-/// ordered by sha256("SEED:session_id") and the first fifth, rounded half up, is held out.
-fn split_sessions(units: &[Unit]) -> Vec<Session> {
+/// ordered by sha256("SEED:session_id") and the first fifth, rounded half up, is held out. The others go to the parts in turn, from stratum to
+/// stratum; those of other parts than the one asked for are left out.
+fn split_sessions(units: &[Unit], part: Option<Part>) -> Vec<Session> {
     let mut ids: Vec<&String> = units.iter().map(|u| &u.session_id).collect();
     ids.sort();
     ids.dedup();
@@ -144,11 +172,21 @@ fn split_sessions(units: &[Unit]) -> Vec<Session> {
         let n_units = ["Exc", "PV", "SST", "VIP", "Htr3a"].map(count);
         sessions.push(Session { id: id.clone(), session_type, held_out: false, n_units });
     }
+    let (mut n_trained, mut left_out) = (0, Vec::new());
     for (_, mut members) in strata {
         members.sort_by_cached_key(|ix| Sha256::digest(format!("{SPLIT_SEED}:{}", sessions[*ix].id)));
         let n_held_out = (0.2 * members.len() as f64 + 0.5).floor() as usize;
-        members[..n_held_out].iter().for_each(|ix| sessions[*ix].held_out = true);
+        let (held_out, trained) = members.split_at(n_held_out);
+        held_out.iter().for_each(|ix| sessions[*ix].held_out = true);
+        for ix in trained {
+            if part.is_some_and(|part| n_trained % part.of != part.number - 1) {
+                left_out.push(*ix);
+            }
+            n_trained += 1;
+        }
     }
+    let mut ix = 0..;
+    sessions.retain(|_| ix.next().is_some_and(|ix| !left_out.contains(&ix)));
     sessions
 }
 

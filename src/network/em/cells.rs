@@ -99,13 +99,13 @@ pub(super) fn read_cells(
     let top = at_um.iter().map(|at| at[1]).fold(f64::INFINITY, f64::min);
     let models = models_of_types(tables);
     let mut cells: Vec<Cell> = Vec::new();
-    for (k, (cell, [x, y, z])) in found.into_iter().zip(at_um).enumerate() {
+    for (cell, [x, y, z]) in found.into_iter().zip(at_um) {
         let at_um = [x - centre[0], -(y - top), z - centre[1]];
         if at_um[0].hypot(at_um[2]) > radius_um {
             report.outside += 1;
             continue;
         }
-        let draw = Draws::new(seed, Stream::CellParameters, Owner::Neuron, k).uniform();
+        let draw = Draws::new(seed, Stream::CellParameters, Owner::Neuron, cell.id).uniform();
         cells.push(Cell { id: cell.id, model_ix: pick(&models[cell.cell_type_ix], draw), at_um });
     }
     cells.sort_by_key(|cell| cell.model_ix);

@@ -38,6 +38,14 @@ pub struct UpdateUniform {
     pub exponentiated: u32,
 }
 
+/// Uniform of the keep term. Twin: `Keep` in `shaders/keep_weights.wgsl`, which documents the field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct KeepUniform {
+    pub factor: f32,
+}
+
 /// Distance between two uniforms, bytes: the alignment that every adapter accepts.
 pub const UNIFORM_STRIDE: usize = 256;
 

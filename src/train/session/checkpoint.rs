@@ -1,13 +1,18 @@
 //! What a session has learned, as a checkpoint and back.
 
 use super::Session;
+use crate::adapt::Start;
 use crate::error::{Error, Result};
-use crate::model::membrane::N_CELL_PARAMETERS;
+use crate::model::membrane::{LEARNABLE, N_CELL_PARAMETERS};
 use crate::output::{Checkpoint, Tensor, TensorData};
 use crate::sim::optimiser::Learned;
 
+/// Rounding of a value that lies at its bound.
+const SLACK: f64 = 1e-9;
 /// Tensors of a checkpoint that hold the factors of the terms.
 const FACTOR_PREFIX: &str = "term_factor.";
+/// Tensor of a checkpoint that holds the weights that the keep term holds others near, `[edges that are learned]`.
+const KEPT: &str = "kept_weights";
 /// Tensors of a checkpoint that hold what the terms remember.
 const MEMORY_PREFIX: &str = "term_memory.";
 
@@ -37,7 +42,8 @@ impl Session {
         let memory = memory.map(|(term, what, values)| {
             (format!("{MEMORY_PREFIX}{term}.{what}"), f64s(&[values.len()], values.to_vec()))
         });
-        let tensors = tensors.chain(factors).chain(memory).collect();
+        let kept = self.optimiser.kept()?.map(|kept| (KEPT.to_owned(), f32s(kept)));
+        let tensors = tensors.chain(factors).chain(memory).chain(kept).collect();
         Ok(Checkpoint::new(&self.plan, training_step, tensors))
     }
 
@@ -81,7 +87,74 @@ impl Session {
             scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
         };
         self.optimiser.restore(&mut self.simulation, learned)?;
+        if self.needs.kept {
+            self.optimiser.set_kept(checkpoint.f32s(KEPT)?)?;
+        }
         Ok(forgotten)
+    }
+
+    /// Starts from what another run has learned; the moments of the optimiser begin anew.
+    ///
+    /// # Errors
+    /// Learned values beyond the bounds of the scene, by field, value and bound.
+    pub fn begin_from(&mut self, start: Start) -> Result<()> {
+        let sizes = self.optimiser.sizes(&self.simulation);
+        let cell_parameters = start.cell_parameters.concat().as_chunks().0.to_vec();
+        if cell_parameters.len() != sizes.n_models {
+            let reason = "the run that is started from learned other cell parameters: it is of another version of simrun";
+            return Err(Error::file(start.carried.run, reason));
+        }
+        self.refuse_beyond_bounds(&start.log_scales, &cell_parameters)?;
+        if self.needs.kept {
+            self.optimiser.set_kept(&self.simulation.of_learned(&start.kept))?;
+        }
+        let learned = Learned {
+            n_updates: 0,
+            weights: start.weights,
+            weight_moments: [0, 1].map(|_| vec![0.0; sizes.n_learned]),
+            cell_parameters,
+            cell_moments: vec![[[0.0; 2]; N_CELL_PARAMETERS]; sizes.n_models],
+            log_scales: start.log_scales,
+            scale_moments: vec![[0.0; 2]; sizes.n_pair_types],
+        };
+        self.optimiser.restore(&mut self.simulation, learned)
+    }
+
+    /// An update would pull what lies beyond its bound back at once, whatever the gradient says.
+    fn refuse_beyond_bounds(
+        &self,
+        log_scales: &[f64],
+        cell_parameters: &[[f64; N_CELL_PARAMETERS]],
+    ) -> Result<()> {
+        let settings = self.optimiser.settings();
+        let file = &self.plan.scene_file;
+        let largest = log_scales.iter().fold(0.0_f64, |largest, log| largest.max(log.abs()));
+        if largest > settings.log_scale_bound * (1.0 + SLACK) {
+            let bound = self.plan.scene.learn.bounds.pair_scale_factor;
+            let limit =
+                format!("must be at least {:.4}, a factor of the run that is started from", largest.exp());
+            return Err(Error::field(file, "learn.bounds.pair_scale_factor", bound, limit));
+        }
+        for (learned, bounds) in cell_parameters.iter().zip(&settings.cell_bounds) {
+            for (k, parameter) in LEARNABLE.iter().enumerate().filter(|(k, _)| settings.learn_cells[*k]) {
+                if learned[k].abs() > bounds[k] * (1.0 + SLACK) {
+                    let (_, bound) =
+                        self.plan.scene.learn.cell_parameter(parameter.switch).unwrap_or_default();
+                    let limit = format!(
+                        "must be wider: the run that is started from moved {} by {:.3} of what this allows",
+                        parameter.name,
+                        learned[k].abs() / bounds[k]
+                    );
+                    return Err(Error::field(
+                        file,
+                        format!("learn.bounds ({})", parameter.switch),
+                        bound,
+                        limit,
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn refuse_other_shapes(&self, checkpoint: &Checkpoint) -> Result<()> {

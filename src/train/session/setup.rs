@@ -110,8 +110,11 @@ impl Session {
         }
         let assay = Assay::new(gpu, plan, pairs, tables, &network, &dynamics, &simulation)?;
         let like_pairs = if needs.directions { like_to_like_pairs(tables) } else { Vec::new() };
-        let optimiser =
+        let mut optimiser =
             Optimiser::new(&simulation, optimiser_settings(plan, &network.cell_models, like_pairs))?;
+        if needs.kept {
+            optimiser.reserve_kept(&simulation)?;
+        }
         let tape = fit_tape(plan, &mut simulation)?;
         Ok(Self {
             plan: plan.clone(),
