@@ -195,6 +195,68 @@ fn every_path_that_a_document_names_exists() {
     assert!(faults.is_empty(), "named in a document, but not there:\n{}", faults.join("\n"));
 }
 
+/// Prose of documents is at most 120 columns wide; tables, code and what is made from the sources may be wider.
+#[test]
+fn prose_is_at_most_120_columns_wide() {
+    let mut documents = files("docs", "md");
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        documents.push((name.into(), fs::read_to_string(root().join(name)).unwrap()));
+    }
+    documents.retain(|(path, _)| !path.ends_with("scenes.md"));
+    assert!(documents.len() > 8, "only {} documents", documents.len());
+    let mut faults = Vec::new();
+    for (path, text) in &documents {
+        let mut is_code = false;
+        for (ix, line) in text.lines().enumerate() {
+            is_code ^= line.starts_with("```");
+            let is_prose = !is_code && !line.starts_with(['|', '!']) && !line.starts_with("    ");
+            if is_prose && line.chars().count() > 120 {
+                faults.push(format!("{}:{}: {} columns", path.display(), ix + 1, line.chars().count()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// Every equation that a comment of the code names (E3, A2c, L10, ..) is in the model.
+#[test]
+fn every_equation_that_code_names_is_in_the_model() {
+    let model = fs::read_to_string(root().join("docs/model.md")).unwrap();
+    let is_tag = |word: &str| {
+        let mut rest = word.chars();
+        let number = word[1..].trim_end_matches(['p', 'c']);
+        rest.next().is_some_and(|c| "EASNL".contains(c))
+            && (1..=2).contains(&number.len())
+            && number.chars().all(|c| c.is_ascii_digit())
+    };
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !(c.is_alphanumeric() || "_./".contains(c)));
+        let words = words.map(|word| word.trim_end_matches(['.', '/']).to_owned());
+        words.filter(|word| word.len() > 1 && word.is_ascii() && is_tag(word)).collect()
+    };
+    let defined: Vec<String> = model
+        .split("**")
+        .skip(1)
+        .step_by(2)
+        .flat_map(|bold| bold.split('/').flat_map(words).collect::<Vec<_>>())
+        .collect();
+    assert!(defined.len() > 40, "only {} equations: the reader of the model is broken", defined.len());
+    let (mut n_named, mut faults) = (0, Vec::new());
+    for (path, text) in files("src", "rs").into_iter().chain(shaders()) {
+        for comment in text.lines().filter_map(|line| Some(line.split_once("//")?.1)) {
+            for tag in words(comment) {
+                n_named += 1;
+                // E2 stands for E2p and E2c.
+                if !defined.iter().any(|own| own.trim_end_matches(['p', 'c']) == tag || *own == tag) {
+                    faults.push(format!("{}: {tag}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(n_named > 100, "only {n_named} equations are named: the reader of comments is broken");
+    assert!(faults.is_empty(), "named in the code, but not in the model:\n{}", faults.join("\n"));
+}
+
 #[test]
 fn the_gpu_room_knows_nothing_of_neurons() {
     for (path, text) in files("src/gpu", "rs") {
