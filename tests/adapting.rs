@@ -186,9 +186,10 @@ fn another_seed_starts_from_the_laws_of_the_pair_types() {
     let by_pair = |network: &Network, weights: &[f32]| {
         let mut logs: HashMap<(usize, usize), Vec<f64>> = HashMap::new();
         for source in 0..network.n_sources() {
-            for edge in network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize {
-                let target = network.neurons.target_cell_type(network.rows.targets[edge]);
-                let log = f64::from(weights[edge]).ln();
+            let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
+            for (word, weight) in network.rows.targets[row.clone()].iter().zip(&weights[row]) {
+                let target = network.neurons.target_cell_type(*word);
+                let log = f64::from(*weight).ln();
                 logs.entry((network.source_type(source), target)).or_default().push(log);
             }
         }

@@ -21,7 +21,7 @@ use crate::memory;
 /// sentence for the user where a file is broken or cannot be written; neither stops the run.
 ///
 /// # Errors
-/// Those of [`build`], and [`Error::OutOfMemory`].
+/// Those of building, and [`Error::OutOfMemory`].
 pub fn build_or_load(
     spec: &NetworkSpec,
     tables: &Tables,
@@ -70,7 +70,7 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 const MAGIC: [u8; 16] = *b"simrun network 2";
 
 /// Everything that decides what is built, in the words of the source: a change to any of them makes a new key.
-const BUILDER_SOURCE: [&str; 28] = [
+const BUILDER_SOURCE: [&str; 29] = [
     include_str!("arrays.rs"),
     include_str!("build.rs"),
     include_str!("cache.rs"),
@@ -79,6 +79,7 @@ const BUILDER_SOURCE: [&str; 28] = [
     include_str!("em/cells.rs"),
     include_str!("em/table/values.rs"),
     include_str!("em/units.rs"),
+    include_str!("lesion.rs"),
     include_str!("lgn_edges.rs"),
     include_str!("lgn_units.rs"),
     include_str!("mod.rs"),
