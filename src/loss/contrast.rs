@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::seen::{Seeds, Seen};
 use super::shares::SharesScene;
 use super::targets::{RECORDED_CONTRAST, Recorded};
-use super::term::{Context, Needs, SceneFacts, Term, TermScene};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene, least_rate_hz};
 use crate::error::{Check, Result};
 
 /// Loss on the mean contrast-response curve of each cell type, in units of its recorded rate.
@@ -27,15 +27,11 @@ pub struct ContrastLossScene {
     /// Weight of the term, >= 0.
     pub weight: f64,
     /// Least rate, Hz, > 0, that the difference between curves is divided by: it bounds the say of types that hardly fire.
-    #[serde(default = "half")]
+    #[serde(default = "least_rate_hz")]
     pub min_rate_hz: f64,
     /// Share of each cell type in the term.
     #[serde(default = "SharesScene::per_type")]
     pub shares: SharesScene,
-}
-
-fn half() -> f64 {
-    0.5
 }
 
 impl TermScene for ContrastLossScene {

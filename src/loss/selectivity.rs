@@ -41,7 +41,7 @@ use super::running::{RunningMean, check_decay};
 use super::seen::{Responses, Seeds, Seen};
 use super::shares::SharesScene;
 use super::statistics::Quantiles;
-use super::term::{Context, Needs, SceneFacts, Term, TermScene, covered};
+use super::term::{Context, Needs, SceneFacts, Term, TermScene, covered, least_rate_hz};
 use crate::error::{Check, Result};
 
 /// Least mean of m / max(m, min_rate) in a crowd, dimensionless: the crowd then fires at a twentieth of its usual rate.
@@ -60,7 +60,7 @@ pub struct SelectivityLossScene {
     /// Weight of the term, >= 0.
     pub weight: f64,
     /// Least rate, Hz, > 0, by which a neuron's response is divided: it bounds the say of neurons that hardly fire.
-    #[serde(default = "half")]
+    #[serde(default = "least_rate_hz")]
     pub min_rate_hz: f64,
     /// What the running mean of each neuron's rate, by which its response is divided, keeps per training step, in [0, 1).
     #[serde(default = "default_rate_mean_decay")]
@@ -78,10 +78,6 @@ pub struct SelectivityLossScene {
     /// Weight of the neurons outside the core, relative to those within, in [0, 1]: they are compared with the same recordings, apart.
     #[serde(default)]
     pub outside_core: f64,
-}
-
-fn half() -> f64 {
-    0.5
 }
 
 fn default_rate_mean_decay() -> f64 {

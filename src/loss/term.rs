@@ -11,6 +11,11 @@ use crate::error::{Check, Error, Result};
 use crate::network::Network;
 use crate::network::tables::Tables;
 
+/// The least rate, Hz, by which terms on selectivity and curves divide what a neuron or type does, where a scene gives none.
+pub(super) fn least_rate_hz() -> f64 {
+    0.5
+}
+
 /// A term as a scene asks for it. Its fields are those that a user writes.
 pub trait TermScene {
     /// Its field below `losses`.
