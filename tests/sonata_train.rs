@@ -6,13 +6,19 @@ mod common;
 #[path = "common/sonata_circuit.rs"]
 mod sonata_circuit;
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use common::program::{simrun_in, stdout_of};
 use simrun::gpu::Gpu;
 use simrun::model::rng::{Stream, uniform};
+use simrun::network::target_neuron;
+use simrun::output::Checkpoint;
 use simrun::output::spikes::RecordedTrials;
+use simrun::plan::Plan;
 use simrun::reference::{self, Parameters, Problem};
+use simrun::setup;
 use simrun::sim::{LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 use sonata_circuit::{Data, SonataCircuit};
 
@@ -176,4 +182,97 @@ fn rates_are_trained_where_the_cell_types_are_those_of_v1() {
     assert!(table.contains("L4_Exc") && table.contains("L4_PV"), "{table}");
     let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
     assert!(metrics.contains("rate_evoked") && metrics.contains("rate_spontaneous"), "{metrics}");
+}
+
+/// Leaves out the edges of a population for which `keeps` of their ends is false, and says how many those were.
+fn leave_out(
+    circuit: &mut SonataCircuit,
+    file: &str,
+    edges: &str,
+    keeps: impl Fn(u64, u64) -> bool,
+) -> usize {
+    let key = |name: &str| (format!("network/{file}.h5"), format!("edges/{edges}/{name}"));
+    let ids = |name: &str| match &circuit.data[&key(name)] {
+        Data::Ids(ids) => ids.clone(),
+        _ => panic!("no ids"),
+    };
+    let ends = (ids("source_node_id"), ids("target_node_id"));
+    let kept: Vec<bool> =
+        ends.0.iter().zip(&ends.1).map(|(source, target)| keeps(*source, *target)).collect();
+    for name in ["source_node_id", "target_node_id", "edge_type_id", "0/syn_weight"] {
+        let mut place = kept.iter();
+        match circuit.data.get_mut(&key(name)).unwrap() {
+            Data::Ids(ids) => ids.retain(|_| *place.next().unwrap()),
+            Data::Numbers(numbers) => numbers.retain(|_| *place.next().unwrap()),
+            _ => panic!("{name} is neither ids nor numbers"),
+        }
+    }
+    kept.iter().filter(|kept| !**kept).count()
+}
+
+/// Trained weights by the ends of their edges (population of sources and id, id of the target).
+fn trained_weights(run: &Path) -> HashMap<(String, u64, u64), f32> {
+    let plan = Plan::read(&run.join("scene.ron"), &[]).unwrap();
+    let network = setup::build(&plan, &setup::tables(&plan).unwrap(), &mut |_| ()).unwrap().network;
+    let checkpoint = Checkpoint::read(&run.join("checkpoint.safetensors")).unwrap();
+    let weights = checkpoint.f32s("weights").unwrap();
+    let n_neurons = network.neurons.len();
+    let mut by_ends = HashMap::new();
+    for source in 0..network.n_sources() {
+        let named = if source < n_neurons {
+            ("v1".to_owned(), source as u64)
+        } else {
+            ("lgn".to_owned(), (source - n_neurons) as u64)
+        };
+        for edge in network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize {
+            let target = u64::from(target_neuron(network.rows.targets[edge]));
+            by_ends.insert((named.0.clone(), named.1, target), weights[edge]);
+        }
+    }
+    by_ends
+}
+
+#[test]
+fn a_trained_circuit_begins_an_edited_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let circuit = dense();
+    circuit.write(&first);
+    stdout_of(&simrun_in(&first, &["scene.ron", "--quiet", "--out", "run"]));
+
+    // The last node is gone, and so is every edge from node 3 to an even one.
+    let mut edited = circuit;
+    let lost = N_NEURONS - 1;
+    let types = (0..lost).map(|i| 10 + u64::from(i >= 2 * N_NEURONS / 3)).collect();
+    edited.set("network/v1_nodes.h5", "nodes/v1/node_type_id", Data::Ids(types));
+    let survives = |source: u64, target: u64| {
+        source != lost && target != lost && !(source == 3 && target.is_multiple_of(2))
+    };
+    let between = leave_out(&mut edited, "v1_edges", "v1_to_v1", survives);
+    let of_lgn = leave_out(&mut edited, "lgn_edges", "lgn_to_v1", |_, target| target != lost);
+    edited.write(&second);
+    // A learning rate of all but nothing shows what it starts from.
+    let start = first.join("run");
+    let arguments = ["scene.ron", "--start", start.to_str().unwrap(), "--out", "run", "--steps", "1"];
+    let output = simrun_in(&second, &[&arguments[..], &["--set", "optimiser.learning_rate=1e-12"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let (before, after) = (trained_weights(&start), trained_weights(&second.join("run")));
+    let from_lgn =
+        |weights: &HashMap<(String, u64, u64), f32>| weights.keys().filter(|ends| ends.0 == "lgn").count();
+    for line in [
+        format!("cells: {} matched, 0 new, 1 dropped", N_NEURONS - 1),
+        format!(
+            "edges between neurons: {} matched, 0 new, {between} dropped",
+            after.len() - from_lgn(&after)
+        ),
+        format!("edges of LGN units: {} matched, 0 new, {of_lgn} dropped", from_lgn(&after)),
+    ] {
+        assert!(said.contains(&line), "'{line}' is not in: {said}");
+    }
+    assert!(between > 10 && of_lgn > 2 && before.len() == after.len() + between + of_lgn);
+    for (ends, weight) in &after {
+        let trained = before[ends];
+        assert!((weight - trained).abs() <= 1e-6 * trained.abs(), "{ends:?}: {weight}, trained to {trained}");
+    }
 }
