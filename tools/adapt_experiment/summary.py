@@ -123,12 +123,14 @@ def main():
     # Cell types that all three have: each half alone has too few units of some.
     common = set.intersection(*(set(recorded) for recorded in beside.values()))
     beside = {name: {key: recorded[key] for key in sorted(common)} for name, recorded in beside.items()}
-    n_steps = {
-        model: json.loads(next(out.glob(f"{model}_[0-9]*/summary.json")).read_text(encoding="utf-8"))["training_step"]
-        for model in ("first", "adapted_free")
-    }
+    n_steps = {}
+    for model in ("first", "adapted_free"):
+        for file in out.glob(f"{model}_[0-9]*/summary.json"):
+            n_steps[model] = json.loads(file.read_text(encoding="utf-8"))["training_step"]
     text, figure = [], []
-    for row, (kind, quantities) in enumerate([("rates, over the recorded interquartile range", ["evoked_rate_hz", "spontaneous_rate_hz"]), ("selectivity", ["osi", "dsi"])]):
+    kinds = [("rates, over the recorded interquartile range", ["evoked_rate_hz", "spontaneous_rate_hz"]), ("selectivity", ["osi", "dsi"])]
+    # Without the experiment on data (PARTS=lesion of run.sh) there is no such table.
+    for row, (kind, quantities) in enumerate(kinds if len(n_steps) == 2 else []):
         text += [f"Distance of {kind}; mean of the seeds (range).", "", "| model | " + " | ".join(beside) + " |", "|---|" + "---|" * len(beside)]
         all_values = {}
         for model, label in MODELS:
