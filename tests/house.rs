@@ -234,6 +234,23 @@ fn every_link_of_a_document_leads_somewhere() {
     assert!(faults.is_empty(), "links that lead nowhere:\n{}", faults.join("\n"));
 }
 
+/// A page of results asks a question, and the index has it.
+#[test]
+fn every_page_of_results_asks_a_question_that_the_index_has() {
+    let pages = files("docs/results", "md");
+    let index = |(path, _): &&(PathBuf, String)| path.ends_with("README.md");
+    let (_, table) = pages.iter().find(index).unwrap();
+    for (path, text) in pages.iter().filter(|page| !index(page)) {
+        let question = text.lines().next().unwrap().trim_start_matches("# ");
+        let row = format!("| [{question}]({})", path.file_name().unwrap().to_str().unwrap());
+        assert!(
+            question.ends_with('?') && table.contains(&row),
+            "{}: '{row}' is not in the index",
+            path.display()
+        );
+    }
+}
+
 /// Prose of documents is at most 120 columns wide; tables, code and what is made from the sources may be wider.
 #[test]
 fn prose_is_at_most_120_columns_wide() {
