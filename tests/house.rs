@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,10 +30,9 @@ fn files(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The production part of a source file: without comments and without its unit tests.
-fn production(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+/// A source file without its comments.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
 /// The room of a source file: the first name below src.
@@ -74,84 +74,77 @@ fn identifier(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// Who may know whom, from the top of the house down; everyone may know `error`, `memory` and `shipped`.
-const MAY_KNOW: [(&str, &[&str]); 29] = [
-    (
-        "calibrate",
-        &["train", "output", "setup", "plan", "scene", "loss", "sim", "stimulus", "network", "model", "gpu"],
-    ),
-    ("measure", &["train", "output", "setup", "results", "plan", "sim", "network", "gpu"]),
-    ("experiment", &["train", "report", "output", "evaluate", "results", "plan", "scene"]),
-    ("export", &["train", "output", "setup", "plan", "scene", "loss", "stimulus", "network", "model"]),
-    (
-        "train",
-        &[
-            "adapt", "output", "setup", "evaluate", "results", "plan", "sonata", "scene", "loss", "sim",
-            "stimulus", "network", "model", "gpu",
-        ],
-    ),
-    ("adapt", &["output", "setup", "results", "plan", "scene", "network"]),
-    ("report", &["figures", "output", "evaluate", "results", "scene", "loss"]),
-    ("figures", &["output", "results", "network"]),
-    ("import", &["output", "evaluate", "plan", "sonata", "scene", "loss", "network", "model", "hdf5"]),
-    ("output", &["results", "plan", "sonata", "scene", "loss", "stimulus", "network", "hdf5"]),
-    ("setup", &["plan", "sonata", "scene", "network", "model"]),
-    ("evaluate", &["results", "loss", "network", "model"]),
-    ("results", &["loss", "network"]),
-    ("plan", &["scene", "loss", "model"]),
-    ("sonata", &["scene", "network", "model", "hdf5"]),
-    ("scene", &["loss", "network", "model"]),
-    ("loss", &["network", "model"]),
-    ("patch", &["sim", "network", "model", "gpu"]),
-    ("sim", &["stimulus", "network", "model", "gpu"]),
-    ("reference", &["network", "model"]),
-    ("stimulus", &["network", "model"]),
-    ("network", &["model"]),
-    ("model", &[]),
-    ("gpu", &[]),
-    ("hdf5", &[]),
-    ("error", &[]),
-    ("memory", &[]),
-    ("shipped", &[]),
-    ("lib", &[]),
-];
+/// A room in the table of ARCHITECTURE.md.
+struct Room {
+    name: String,
+    /// The rooms that it may know; `None` for the program and the library's front, which may know all.
+    may_know: Option<Vec<String>>,
+    is_known_to_all: bool,
+}
+
+/// The rooms of ARCHITECTURE.md, from the top of the house down: the paths of the first column, who the third allows.
+fn house() -> Vec<Room> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut rooms = Vec::new();
+    for row in text.lines().filter(|line| line.starts_with("| `src/")) {
+        let [_, paths, what, may_know, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let may_know = match may_know.trim() {
+            "nothing" => Some(Vec::new()),
+            "everything" | "everything but reference" => None,
+            names => Some(names.split(", ").map(str::to_owned).collect()),
+        };
+        for path in paths.split(", ") {
+            let path = path.trim().trim_matches('`');
+            let (name, may_know) = (room(Path::new(path)), may_know.clone());
+            assert!(root().join(path).exists(), "{path} is in the table of rooms, but not there");
+            rooms.push(Room { name, may_know, is_known_to_all: what.contains("Known to all") });
+        }
+    }
+    assert!(rooms.len() > 25, "only {} rooms: the reader of the table is broken", rooms.len());
+    rooms
+}
 
 #[test]
 fn nobody_may_know_a_room_above() {
-    for (place, (room, allowed)) in MAY_KNOW.iter().enumerate() {
-        for named in *allowed {
-            let other = MAY_KNOW.iter().position(|(name, _)| name == named);
-            let other = other.unwrap_or_else(|| panic!("{room} may know '{named}', which is no room"));
-            assert!(other > place, "{room} may know {named}, which is not below it");
+    let house = house();
+    for (place, room) in house.iter().enumerate() {
+        for named in room.may_know.iter().flatten() {
+            let other = house.iter().position(|other| other.name == *named);
+            let other = other.unwrap_or_else(|| panic!("{} may know '{named}', which is no room", room.name));
+            assert!(other > place, "{} may know {named}, which is not below it", room.name);
         }
     }
 }
 
 #[test]
-fn rooms_know_only_the_rooms_below_them() {
+fn rooms_know_the_rooms_that_the_table_names_and_no_others() {
+    let house = house();
+    let known_to_all = |name: &str| house.iter().any(|room| room.is_known_to_all && room.name == name);
+    let mut used = BTreeSet::new();
     let mut faults = Vec::new();
     for (path, text) in files("src", "rs") {
-        let room = room(&path);
-        let code = production(&text);
-        if room == "main" || room == "cli" {
-            if rooms_named(&code, "simrun::").iter().any(|named| named == "reference") {
+        let name = room(&path);
+        let Some(room) = house.iter().find(|room| room.name == name) else {
+            faults.push(format!("{}: '{name}' is not in the table", path.display()));
+            continue;
+        };
+        let Some(may_know) = &room.may_know else {
+            if rooms_named(&code(&text), "simrun::").iter().any(|named| named == "reference") {
                 faults.push(format!("{}: the program does not use the specification", path.display()));
             }
             continue;
-        }
-        let allowed = MAY_KNOW.iter().find(|(name, _)| *name == room);
-        let Some((_, allowed)) = allowed else {
-            faults.push(format!("{}: '{room}' is not in MAY_KNOW", path.display()));
-            continue;
         };
-        for named in rooms_named(&code, "crate::") {
-            if named != room
-                && named != "error"
-                && named != "memory"
-                && named != "shipped"
-                && !allowed.contains(&named.as_str())
-            {
-                faults.push(format!("{}: {room} may not know {named}", path.display()));
+        for named in rooms_named(&code(&text), "crate::") {
+            if named != name && !known_to_all(&named) && !may_know.contains(&named) {
+                faults.push(format!("{}: {name} may not know {named}", path.display()));
+            }
+            used.insert((name.clone(), named));
+        }
+    }
+    for room in &house {
+        for named in room.may_know.iter().flatten() {
+            if !used.contains(&(room.name.clone(), named.clone())) {
+                faults.push(format!("ARCHITECTURE.md: {} may know {named}, and does not", room.name));
             }
         }
     }
@@ -160,39 +153,102 @@ fn rooms_know_only_the_rooms_below_them() {
 
 #[test]
 fn the_reader_of_use_lines_reads_them() {
-    let code = production(
-        "use crate::a::X; // crate::no\nuse crate::{b::{Y, Z}, c, Error};\nlet x = crate::d::f();\n#[cfg(test)]\nmod tests { use crate::e; }",
-    );
-    assert_eq!(rooms_named(&code, "crate::"), ["a", "b", "c", "d"]);
+    let text = "use crate::a::X; // crate::no\nuse crate::{b::{Y, Z}, c, Error};\nlet x = crate::d::f();\n\
+                #[cfg(test)]\nmod tests { use crate::e; }\nuse crate::f;";
+    assert_eq!(rooms_named(&code(text), "crate::"), ["a", "b", "c", "d", "e", "f"]);
 }
 
+/// The documents: those of the top level and of every folder of the tree.
+fn documents() -> Vec<(PathBuf, String)> {
+    let top = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let top = top.filter(|path| path.extension().is_some_and(|e| e == "md"));
+    let top = top
+        .map(|path| (path.strip_prefix(root()).unwrap().to_path_buf(), fs::read_to_string(&path).unwrap()));
+    let below = FOLDERS.iter().flat_map(|folder| files(folder, "md"));
+    let documents = top.chain(below).collect::<Vec<_>>();
+    assert!(documents.len() > 15, "only {} documents", documents.len());
+    documents
+}
+
+const FOLDERS: [&str; 9] =
+    ["src/", "shaders/", "scenes/", "tests/", "benches/", "tools/", "docs/", "examples/", ".github/"];
+
+/// Every path that a document or a comment of the sources names exists.
 #[test]
-fn every_path_that_a_document_names_exists() {
-    let folders = ["src/", "shaders/", "scenes/", "tests/", "benches/", "tools/", "docs/", ".ci/"];
-    let documents = ["md"].iter().flat_map(|e| {
-        let top = fs::read_dir(root()).unwrap().map(|f| f.unwrap().path());
-        let top = top.filter(move |p| p.extension().is_some_and(|x| x == *e));
-        top.map(|p| (p.strip_prefix(root()).unwrap().to_path_buf(), fs::read_to_string(&p).unwrap()))
-            .collect::<Vec<_>>()
+fn every_path_that_is_named_exists() {
+    let sources = ["src", "tests", "examples", "benches"].into_iter().flat_map(|folder| files(folder, "rs"));
+    let comments = sources.chain(shaders()).map(|(path, text)| {
+        let comments = text.lines().filter_map(|line| Some(line.split_once("//")?.1));
+        (path, comments.collect::<Vec<_>>().join("\n"))
     });
-    let below = folders.iter().filter(|f| root().join(f).is_dir()).flat_map(|f| files(f, "md"));
     let mut n_named = 0;
     let mut faults = Vec::new();
-    for (document, text) in documents.chain(below) {
-        for word in text.split(|c: char| c.is_whitespace() || "`()[]\"',;|".contains(c)) {
+    for (place, text) in documents().into_iter().chain(comments) {
+        for word in text.split(|c: char| c.is_whitespace() || "`()[]\"',;|@\\".contains(c)) {
             let word = word.trim_start_matches("./").trim_end_matches(['.', ':']);
             let word = word.split(['#', ':']).next().unwrap_or_default();
-            let names_a_path = folders.iter().any(|f| word.starts_with(f)) && !word.contains(['*', '<', '{']);
-            if names_a_path {
+            // NAME stands for any name.
+            let is_pattern = word.contains(['*', '<', '{']) || word.contains("NAME");
+            if FOLDERS.iter().any(|folder| word.starts_with(folder)) && !is_pattern {
                 n_named += 1;
                 if !root().join(word).exists() {
-                    faults.push(format!("{}: {word}", document.display()));
+                    faults.push(format!("{}: {word}", place.display()));
                 }
             }
         }
     }
-    assert!(n_named > 10, "only {n_named} paths were found: the reader of documents is broken");
-    assert!(faults.is_empty(), "named in a document, but not there:\n{}", faults.join("\n"));
+    assert!(n_named > 100, "only {n_named} paths were found: the reader of documents is broken");
+    assert!(faults.is_empty(), "named, but not there:\n{}", faults.join("\n"));
+}
+
+/// Every link from a document into the tree leads to a file, and to a heading of it where it names one.
+#[test]
+fn every_link_of_a_document_leads_somewhere() {
+    let anchor = |heading: &str| -> String {
+        let kept = heading.trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    let mut n_links = 0;
+    let mut faults = Vec::new();
+    for (document, text) in documents() {
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        for link in
+            links.map(|(link, _)| link).filter(|link| !link.contains([' ', '\n']) && !link.contains("://"))
+        {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = root().join(&document);
+            let target = if path.is_empty() { target } else { target.parent().unwrap().join(path) };
+            let heads = || -> Vec<String> {
+                let text = fs::read_to_string(&target).unwrap_or_default();
+                let heads = text.lines().filter(|line| line.starts_with('#'));
+                heads.map(|line| anchor(line.trim_start_matches('#'))).collect()
+            };
+            n_links += 1;
+            if !target.exists() || !heading.is_empty() && !heads().iter().any(|head| head == heading) {
+                faults.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(n_links > 30, "only {n_links} links were found: the reader of documents is broken");
+    assert!(faults.is_empty(), "links that lead nowhere:\n{}", faults.join("\n"));
+}
+
+/// A page of results asks a question, and the index has it.
+#[test]
+fn every_page_of_results_asks_a_question_that_the_index_has() {
+    let pages = files("docs/results", "md");
+    let index = |(path, _): &&(PathBuf, String)| path.ends_with("README.md");
+    let (_, table) = pages.iter().find(index).unwrap();
+    for (path, text) in pages.iter().filter(|page| !index(page)) {
+        let question = text.lines().next().unwrap().trim_start_matches("# ");
+        let row = format!("| [{question}]({})", path.file_name().unwrap().to_str().unwrap());
+        assert!(
+            question.ends_with('?') && table.contains(&row),
+            "{}: '{row}' is not in the index",
+            path.display()
+        );
+    }
 }
 
 /// Prose of documents is at most 120 columns wide; tables, code and what is made from the sources may be wider.
@@ -260,7 +316,7 @@ fn every_equation_that_code_names_is_in_the_model() {
 #[test]
 fn the_gpu_room_knows_nothing_of_neurons() {
     for (path, text) in files("src/gpu", "rs") {
-        let code = production(&text).to_lowercase();
+        let code = code(&text).to_lowercase();
         for word in ["neuron", "spike", "synap", "membrane", "dendrit", "lgn", "cortex", "weight"] {
             assert!(!code.contains(word), "{} says '{word}'", path.display());
         }
@@ -320,7 +376,7 @@ fn shaders_are_short_and_ascii() {
 #[test]
 fn only_the_layout_defines_what_the_device_sees() {
     for (path, text) in files("src", "rs") {
-        let defines = production(&text).contains("repr(C)");
+        let defines = code(&text).contains("repr(C)");
         assert!(
             !defines || path.ends_with("sim/layout/uniforms.rs"),
             "{} defines a struct with repr(C)",

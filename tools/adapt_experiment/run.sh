@@ -1,5 +1,5 @@
 #!/bin/sh
-# Adapts trained models: to other recordings, and after a lesion (docs/results/README.md, Adapting).
+# Adapts trained models: to other recordings, and after a lesion (docs/results/adapting.md).
 #
 #   tools/adapt_experiment/run.sh SIMRUN SCENES OUT [SEED..]
 #
