@@ -71,6 +71,17 @@ fn a_circuit_becomes_the_network_that_it_describes() {
 }
 
 #[test]
+fn json_with_the_mark_of_windows_editors_reads_as_without() {
+    let (plain, _) = SonataCircuit::good().build(&[]).unwrap();
+    let mut circuit = SonataCircuit::good();
+    for file in ["config.json", "node_sets.json", "cells/cell.json", "synapses/exc.json"] {
+        let text = circuit.texts.get_mut(file).unwrap();
+        text.insert(0, '\u{feff}');
+    }
+    assert_eq!(circuit.build(&[]).unwrap().0.network, plain.network);
+}
+
+#[test]
 fn types_fall_apart_where_edges_tell_their_kinds_apart() {
     // One name for all nodes, but two receptors and two signs among them.
     let (built, said) = SonataCircuit::good().build(&[r#"network.cell_type="model_type""#]).unwrap();
