@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(crate) mod kinds;
 #[path = "others.rs"]
 mod others;
+#[path = "shim.rs"]
+mod shim;
 #[path = "tree.rs"]
 mod tree;
 
@@ -60,18 +62,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// Compiles the shim into `scratch` and makes the finished runs that subjects start from.
     pub(crate) fn new(simrun: &Path, root: &Path, scratch: &Path, with_column: bool) -> Result<Self, String> {
-        let shim = scratch.join("shim.so");
-        let source = root.join("tools/campaign/shim.c");
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let made = Command::new(compiler)
-            .args(["-O1", "-shared", "-fPIC", "-o"])
-            .args([&shim, &source])
-            .arg("-ldl")
-            .status()
-            .map_err(|e| format!("the shim needs a C compiler: {e}"))?;
-        if !made.success() {
-            return Err("the shim does not compile".to_owned());
-        }
+        let shim = shim::compiled(root, scratch)?;
         let bench = Self {
             simrun: simrun.to_path_buf(),
             shim,
