@@ -1,6 +1,6 @@
 //! Reading HDF5 files: columns, whole or block by block, and attributes. Every error names file and object.
 //!
-//! A thin layer over `rust-hdf5` that believes nothing a damaged file can say: declared sizes are compared with the file's own before
+//! Nothing that a damaged file can say is believed: declared sizes are compared with the file's own before
 //! anything is allocated, a panic of the crate is a damaged file, and an object that cannot be read is never taken for one that is not there.
 
 use std::path::{Path, PathBuf};
@@ -213,7 +213,7 @@ fn is_whole(number: f64) -> bool {
 ///
 /// # Errors
 /// Why, in words.
-pub fn check_sizes(dataset: &H5Dataset, n_bytes: u64) -> std::result::Result<(), String> {
+fn check_sizes(dataset: &H5Dataset, n_bytes: u64) -> std::result::Result<(), String> {
     let product = |sizes: &[usize]| {
         let element = dataset.element_size().max(1) as u64;
         sizes.iter().try_fold(element, |all, size| all.checked_mul(*size as u64)).unwrap_or(u64::MAX)
