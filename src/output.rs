@@ -30,7 +30,6 @@ use crate::shipped;
 mod checkpoint;
 mod clock;
 mod files;
-pub mod h5;
 mod lock;
 mod metrics;
 mod new_folder;
@@ -41,7 +40,7 @@ pub mod spikes;
 
 pub use checkpoint::{Checkpoint, Tensor, TensorData};
 pub(crate) use clock::timestamp;
-pub use files::{make_folder, replace_file};
+pub use files::{make_folder, replace_file, replace_hdf5};
 pub use lock::FolderLock;
 pub use metrics::Metrics;
 pub use new_folder::NewFolder;

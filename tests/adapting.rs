@@ -11,9 +11,9 @@ mod em_table;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use common::program::{assert_refused, simrun, stderr_of};
 use em_table::{CellRow, SynapseRow, make, write_csv};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -26,7 +26,7 @@ use simrun::setup;
 const SCENE: &str = "tests/scenes/v1_4k.ron";
 
 /// A column of 40 um whose training steps take a fraction of a second.
-const SMALL: [&str; 9] = [
+const SMALL: [&str; 12] = [
     "network.radius_um=40",
     "network.core_radius_um=40",
     "time.duration_ms=60",
@@ -34,31 +34,23 @@ const SMALL: [&str; 9] = [
     "learn.pair_scale=true",
     "optimiser.training_steps=3",
     "optimiser.warmup_steps=0",
+    "trials.n_evoked=2",
+    "trials.n_spontaneous=2",
     "evaluate.every_steps=0",
     "evaluate.n_trials=1",
+    "evaluate.directions_deg=[0]",
 ];
-
-fn simrun(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_simrun")).args(arguments).current_dir(common::root()).output().unwrap()
-}
 
 /// What a program that succeeded says on stderr.
 #[track_caller]
 fn succeeded(arguments: &[&str]) -> String {
-    let output = simrun(arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {stderr}");
-    stderr
+    stderr_of(&simrun(arguments))
 }
 
 /// Refused as bad input, in one line that has all parts.
 #[track_caller]
 fn refused(arguments: &[&str], parts: &[&str]) {
-    let output = simrun(arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!((output.status.code(), errors.len()), (Some(2), 1), "{arguments:?}: {stderr}");
-    assert!(parts.iter().all(|part| errors[0].contains(part)), "{parts:?} are not all in: {stderr}");
+    assert_refused(&simrun(arguments), 2, parts);
 }
 
 fn with_settings<'a>(arguments: &[&'a str], settings: &[&'a str]) -> Vec<&'a str> {

@@ -102,94 +102,6 @@ fn a_network_of_cells_alone_is_evaluated_as_far_as_it_goes() {
     assert!(run.join("figures/rates.svg").exists() && !run.join("figures/pairs.svg").exists());
 }
 
-/// A folder of frames, an image and a movie of grey, all generated.
-#[test]
-fn images_and_movies_are_shown_to_a_run() {
-    let temporary = tempfile::tempdir().unwrap();
-    let run = temporary.path().join("run");
-    small_run(&run, "tests/scenes/v1_4k.ron");
-    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
-    // Bars of 10 deg that drift by half a bar a frame: 36 frames of 1/60 s.
-    fs::create_dir(path("bars")).unwrap();
-    for frame in 0..36_u32 {
-        let bars = GrayImage::from_fn(24, 16, |x, _| Luma([if (x + frame) / 2 % 2 == 0 { 255 } else { 0 }]));
-        bars.save(format!("{}/{frame:03}.png", path("bars"))).unwrap();
-    }
-    GrayImage::from_fn(12, 8, |x, y| Luma([if (x + y) % 2 == 0 { 255 } else { 0 }]))
-        .save(path("board.png"))
-        .unwrap();
-    let file = fs::File::create(path("grey.npy")).unwrap();
-    let mut grey =
-        npyz::WriteOptions::new().default_dtype().shape(&[3, 4, 6]).writer(file).begin_nd().unwrap();
-    grey.extend([0.5_f32; 3 * 4 * 6]).unwrap();
-    grey.finish().unwrap();
-    let run = run.to_str().unwrap();
-    let (bars, board, grey) = (path("bars"), path("board.png"), path("grey.npy"));
-    let stimuli = ["--stimulus", &bars, "--stimulus", &board, "--stimulus", &grey, "--frame-rate-hz", "60"];
-    let shown = ["evaluate", run, "--trials", "4", "--quiet", "--grey-before-ms", "100", "--flash-ms", "120"];
-    let text = succeeded(&[&shown[..], &stimuli[..]].concat());
-    let (_, tables) = text.split_once("bars (36 frames of 16.7 ms, 120 x 80 deg, 4 trials):").expect(&text);
-    for words in
-        ["gratings, Hz", "trial corr.", "L4_Exc", "board.png (an image for 120 ms, 120 x 80 deg", "\nall "]
-    {
-        assert!(tables.contains(words), "'{words}' is not in:\n{tables}");
-    }
-    let json: Value =
-        serde_json::from_str(&fs::read_to_string(format!("{run}/evaluation.json")).unwrap()).unwrap();
-    let of = |stimulus: usize, cell_type: &str| {
-        let rows = json["stimuli"][stimulus]["cell_types"].as_array().unwrap();
-        rows.iter().find(|row| row["cell_type"] == cell_type).unwrap().clone()
-    };
-    let number = |row: &Value, key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row}"));
-    assert_eq!(number(&json["stimuli"][0], "duration_ms"), 700.0);
-    assert_eq!(number(&json["stimuli"][1], "duration_ms"), 220.0);
-    println!("{text}");
-    let (under_bars, under_grey) = (of(0, "all"), of(2, "all"));
-    // Drifting bars drive the network, and the same way in every trial; a movie of grey does neither.
-    assert!(number(&under_bars, "rate_hz") > 1.1 * number(&under_bars, "grey_hz"), "{under_bars}");
-    assert!(
-        number(&under_bars, "responsive_fraction") > 0.1 && number(&under_bars, "responsive_fraction") < 1.0,
-        "{under_bars}"
-    );
-    let pv = of(0, "L4_PV");
-    assert!(number(&pv, "reliability") > 0.05, "{pv}");
-    assert!(
-        (number(&under_grey, "rate_hz") / number(&under_grey, "grey_hz") - 1.0).abs() < 0.2,
-        "{under_grey}"
-    );
-    assert!(number(&under_grey, "responsive_fraction") < 0.1, "{under_grey}");
-    let l4 = of(0, "L4_Exc");
-    let types = json["train"]["cell_types"].as_array().unwrap();
-    let beside = types.iter().find(|row| row["cell_type"] == "L4_Exc").unwrap();
-    assert_eq!(number(&l4, "gratings_hz"), number(&beside["rate_evoked_hz"], "mean"));
-    let refused = |more: &[&str], words: &[&str]| {
-        let output = simrun(&[&["evaluate", run, "--trials", "1", "--quiet"], more].concat());
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{message}");
-        assert!(words.iter().all(|word| message.contains(word)), "{words:?} are not all in:\n{message}");
-        assert_eq!(message.trim_end().lines().count(), 1, "{message}");
-    };
-    refused(&["--stimulus", &path("none.png")], &["none.png", "no such image"]);
-    refused(&["--stimulus", &board, "--size-deg", "0"], &["--size-deg = 0", "above 0"]);
-    refused(&["--stimulus", &board, "--centre-deg", "130,40"], &["--centre-deg x = 130", "0 to 120"]);
-    refused(
-        &["--stimulus", &board, "--frame-rate-hz", "2000"],
-        &["--frame-rate-hz = 2000", "0.1 to 1000 Hz"],
-    );
-    refused(&["--stimulus", &board, "--flash-ms", "NaN"], &["--flash-ms = NaN"]);
-    refused(
-        &["--stimulus", &grey, "--frame-rate-hz", "0.1", "--grey-after-ms", "90000"],
-        &["grey.npy", "3 frames", "time steps"],
-    );
-    let cells = temporary.path().join("cells");
-    let settings =
-        ["--set", "time.duration_ms=100", "--steps", "0", "--quiet", "--out", cells.to_str().unwrap()];
-    succeeded(&[&["scenes/smoke.ron"], &settings[..]].concat());
-    let output = simrun(&["evaluate", cells.to_str().unwrap(), "--stimulus", &board]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no LGN units"));
-}
-
 #[test]
 fn what_is_no_run_is_refused() {
     let temporary = tempfile::tempdir().unwrap();
@@ -213,4 +125,107 @@ fn what_is_no_run_is_refused() {
     fs::write(temporary.path().join("scene.ron"), scene).unwrap();
     refused(&[folder], &["checkpoint.safetensors", "not a whole checkpoint"]);
     refused(&[folder, "--contrasts", "1.5"], &["evaluate.contrasts"]);
+}
+
+/// What takes too long for `cargo test`.
+mod slow {
+    use super::*;
+
+    /// A folder of frames, an image and a movie of grey, all generated.
+    #[test]
+    #[ignore = "slow: tools/test runs it"]
+    fn images_and_movies_are_shown_to_a_run() {
+        let temporary = tempfile::tempdir().unwrap();
+        let run = temporary.path().join("run");
+        small_run(&run, "tests/scenes/v1_4k.ron");
+        let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+        // Bars of 10 deg that drift by half a bar a frame: 36 frames of 1/60 s.
+        fs::create_dir(path("bars")).unwrap();
+        for frame in 0..36_u32 {
+            let bars =
+                GrayImage::from_fn(24, 16, |x, _| Luma([if (x + frame) / 2 % 2 == 0 { 255 } else { 0 }]));
+            bars.save(format!("{}/{frame:03}.png", path("bars"))).unwrap();
+        }
+        GrayImage::from_fn(12, 8, |x, y| Luma([if (x + y) % 2 == 0 { 255 } else { 0 }]))
+            .save(path("board.png"))
+            .unwrap();
+        let file = fs::File::create(path("grey.npy")).unwrap();
+        let mut grey =
+            npyz::WriteOptions::new().default_dtype().shape(&[3, 4, 6]).writer(file).begin_nd().unwrap();
+        grey.extend([0.5_f32; 3 * 4 * 6]).unwrap();
+        grey.finish().unwrap();
+        let run = run.to_str().unwrap();
+        let (bars, board, grey) = (path("bars"), path("board.png"), path("grey.npy"));
+        let stimuli =
+            ["--stimulus", &bars, "--stimulus", &board, "--stimulus", &grey, "--frame-rate-hz", "60"];
+        let shown =
+            ["evaluate", run, "--trials", "4", "--quiet", "--grey-before-ms", "100", "--flash-ms", "120"];
+        let text = succeeded(&[&shown[..], &stimuli[..]].concat());
+        let (_, tables) =
+            text.split_once("bars (36 frames of 16.7 ms, 120 x 80 deg, 4 trials):").expect(&text);
+        for words in [
+            "gratings, Hz",
+            "trial corr.",
+            "L4_Exc",
+            "board.png (an image for 120 ms, 120 x 80 deg",
+            "\nall ",
+        ] {
+            assert!(tables.contains(words), "'{words}' is not in:\n{tables}");
+        }
+        let json: Value =
+            serde_json::from_str(&fs::read_to_string(format!("{run}/evaluation.json")).unwrap()).unwrap();
+        let of = |stimulus: usize, cell_type: &str| {
+            let rows = json["stimuli"][stimulus]["cell_types"].as_array().unwrap();
+            rows.iter().find(|row| row["cell_type"] == cell_type).unwrap().clone()
+        };
+        let number = |row: &Value, key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row}"));
+        assert_eq!(number(&json["stimuli"][0], "duration_ms"), 700.0);
+        assert_eq!(number(&json["stimuli"][1], "duration_ms"), 220.0);
+        println!("{text}");
+        let (under_bars, under_grey) = (of(0, "all"), of(2, "all"));
+        // Drifting bars drive the network, and the same way in every trial; a movie of grey does neither.
+        assert!(number(&under_bars, "rate_hz") > 1.1 * number(&under_bars, "grey_hz"), "{under_bars}");
+        assert!(
+            number(&under_bars, "responsive_fraction") > 0.1
+                && number(&under_bars, "responsive_fraction") < 1.0,
+            "{under_bars}"
+        );
+        let pv = of(0, "L4_PV");
+        assert!(number(&pv, "reliability") > 0.05, "{pv}");
+        assert!(
+            (number(&under_grey, "rate_hz") / number(&under_grey, "grey_hz") - 1.0).abs() < 0.2,
+            "{under_grey}"
+        );
+        assert!(number(&under_grey, "responsive_fraction") < 0.1, "{under_grey}");
+        let l4 = of(0, "L4_Exc");
+        let types = json["train"]["cell_types"].as_array().unwrap();
+        let beside = types.iter().find(|row| row["cell_type"] == "L4_Exc").unwrap();
+        assert_eq!(number(&l4, "gratings_hz"), number(&beside["rate_evoked_hz"], "mean"));
+        let refused = |more: &[&str], words: &[&str]| {
+            let output = simrun(&[&["evaluate", run, "--trials", "1", "--quiet"], more].concat());
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{message}");
+            assert!(words.iter().all(|word| message.contains(word)), "{words:?} are not all in:\n{message}");
+            assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+        };
+        refused(&["--stimulus", &path("none.png")], &["none.png", "no such image"]);
+        refused(&["--stimulus", &board, "--size-deg", "0"], &["--size-deg = 0", "above 0"]);
+        refused(&["--stimulus", &board, "--centre-deg", "130,40"], &["--centre-deg x = 130", "0 to 120"]);
+        refused(
+            &["--stimulus", &board, "--frame-rate-hz", "2000"],
+            &["--frame-rate-hz = 2000", "0.1 to 1000 Hz"],
+        );
+        refused(&["--stimulus", &board, "--flash-ms", "NaN"], &["--flash-ms = NaN"]);
+        refused(
+            &["--stimulus", &grey, "--frame-rate-hz", "0.1", "--grey-after-ms", "90000"],
+            &["grey.npy", "3 frames", "time steps"],
+        );
+        let cells = temporary.path().join("cells");
+        let settings =
+            ["--set", "time.duration_ms=100", "--steps", "0", "--quiet", "--out", cells.to_str().unwrap()];
+        succeeded(&[&["scenes/smoke.ron"], &settings[..]].concat());
+        let output = simrun(&["evaluate", cells.to_str().unwrap(), "--stimulus", &board]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("no LGN units"));
+    }
 }

@@ -35,50 +35,6 @@ fn results(dir: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn four_models_are_trained_from_one_start_and_a_lost_run_is_taken_again() {
-    let temporary = tempfile::tempdir().unwrap();
-    let dir = temporary.path().join("out");
-    let out = dir.to_str().unwrap();
-    let run = |more: &[&str]| {
-        let output = simrun(&[&["scenes/joint_vs_single.ron"], &TINY[..], more].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let table = run(&["--out", out]);
-    let first = results(&dir);
-    let models: Vec<&str> = first.iter().map(|r| r["model"].as_str().unwrap()).collect();
-    assert_eq!(models, ["untrained", "joint", "function", "electrophysiology", "structure"]);
-    for (result, model) in first.iter().zip(&models) {
-        let error = |key: &str| result[key].as_f64().unwrap();
-        assert!((0.0..=1.0).contains(&error("function")) && error("electrophysiology") > 0.0, "{result}");
-        assert!(table.lines().any(|line| line.starts_with(&format!("| {model} | 1 |"))), "{table}");
-    }
-    assert_eq!(first[0]["relative"], 1.0);
-    // What looks at weights alone leaves the network alone: the start of every model is the same.
-    let step_0 =
-        |model: &str| fs::read_to_string(dir.join("seed_1").join(model).join("gradients.json")).unwrap();
-    let term = |model: &str, name: &str| -> f64 {
-        let json: Value = serde_json::from_str(&step_0(model)).unwrap();
-        let terms = json["terms"].as_array().unwrap().clone();
-        terms.iter().find(|t| t["name"] == name).unwrap()["value"].as_f64().unwrap()
-    };
-    assert_eq!(term("joint", "electrophysiology"), term("electrophysiology", "electrophysiology"));
-    assert_eq!(term("joint", "rate_evoked"), term("function", "rate_evoked"));
-    let figure = fs::read_to_string(dir.join("figure.svg")).unwrap();
-    assert!(figure.contains("</svg>") && figure.matches("<rect").count() > 20, "the figure has no bars");
-
-    // A run that was killed before its first checkpoint leaves a folder without one.
-    let lost = dir.join("seed_1/structure");
-    fs::remove_file(lost.join("checkpoint.safetensors")).unwrap();
-    fs::remove_file(lost.join("summary.json")).unwrap();
-    let joint = dir.join("seed_1/joint/summary.json");
-    let before = fs::metadata(&joint).unwrap().modified().unwrap();
-    run(&["--resume", out]);
-    assert_eq!(results(&dir), first, "the run that was taken again differs");
-    assert_eq!(fs::metadata(&joint).unwrap().modified().unwrap(), before, "a finished run was taken again");
-}
-
-#[test]
 fn an_experiment_says_what_does_not_fit() {
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("experiment.ron");
@@ -108,4 +64,58 @@ fn an_experiment_says_what_does_not_fit() {
     let output = simrun(&["scenes/joint_vs_single.ron", "--set", "experiment.models=[]"]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && message.contains("experiment.seeds"), "{message}");
+}
+
+/// What takes too long for `cargo test`.
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: tools/test runs it"]
+    fn four_models_are_trained_from_one_start_and_a_lost_run_is_taken_again() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("out");
+        let out = dir.to_str().unwrap();
+        let run = |more: &[&str]| {
+            let output = simrun(&[&["scenes/joint_vs_single.ron"], &TINY[..], more].concat());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let table = run(&["--out", out]);
+        let first = results(&dir);
+        let models: Vec<&str> = first.iter().map(|r| r["model"].as_str().unwrap()).collect();
+        assert_eq!(models, ["untrained", "joint", "function", "electrophysiology", "structure"]);
+        for (result, model) in first.iter().zip(&models) {
+            let error = |key: &str| result[key].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&error("function")) && error("electrophysiology") > 0.0, "{result}");
+            assert!(table.lines().any(|line| line.starts_with(&format!("| {model} | 1 |"))), "{table}");
+        }
+        assert_eq!(first[0]["relative"], 1.0);
+        // What looks at weights alone leaves the network alone: the start of every model is the same.
+        let step_0 =
+            |model: &str| fs::read_to_string(dir.join("seed_1").join(model).join("gradients.json")).unwrap();
+        let term = |model: &str, name: &str| -> f64 {
+            let json: Value = serde_json::from_str(&step_0(model)).unwrap();
+            let terms = json["terms"].as_array().unwrap().clone();
+            terms.iter().find(|t| t["name"] == name).unwrap()["value"].as_f64().unwrap()
+        };
+        assert_eq!(term("joint", "electrophysiology"), term("electrophysiology", "electrophysiology"));
+        assert_eq!(term("joint", "rate_evoked"), term("function", "rate_evoked"));
+        let figure = fs::read_to_string(dir.join("figure.svg")).unwrap();
+        assert!(figure.contains("</svg>") && figure.matches("<rect").count() > 20, "the figure has no bars");
+
+        // A run that was killed before its first checkpoint leaves a folder without one.
+        let lost = dir.join("seed_1/structure");
+        fs::remove_file(lost.join("checkpoint.safetensors")).unwrap();
+        fs::remove_file(lost.join("summary.json")).unwrap();
+        let joint = dir.join("seed_1/joint/summary.json");
+        let before = fs::metadata(&joint).unwrap().modified().unwrap();
+        run(&["--resume", out]);
+        assert_eq!(results(&dir), first, "the run that was taken again differs");
+        assert_eq!(
+            fs::metadata(&joint).unwrap().modified().unwrap(),
+            before,
+            "a finished run was taken again"
+        );
+    }
 }

@@ -234,6 +234,26 @@ fn every_link_of_a_document_leads_somewhere() {
     assert!(faults.is_empty(), "links that lead nowhere:\n{}", faults.join("\n"));
 }
 
+/// What `cargo test` leaves out says why, and `tools/test` runs it: by the module `slow`, or by the name of the file.
+#[test]
+fn ignored_tests_are_run_by_the_script() {
+    let script = fs::read_to_string(root().join("tools/test")).unwrap();
+    assert!(script.contains("-- --ignored slow::"));
+    let mut n_ignored = 0;
+    for (path, text) in files("tests", "rs").into_iter().filter(|(path, _)| !path.ends_with("house.rs")) {
+        let (quick, slow) = text.split_once("\nmod slow {").unwrap_or((&text[..], ""));
+        let n_slow = slow.matches("#[ignore = \"slow").count();
+        assert_eq!(n_slow, slow.matches("#[test]").count(), "{}: a quick test in `slow`", path.display());
+        let file = path.file_stem().unwrap().to_str().unwrap();
+        let n_with_python = quick.matches("#[ignore = \"installs Python programs: tools/test").count();
+        let is_run = script.contains(&format!("--test {file} -- --ignored"));
+        assert!(n_with_python == 0 || is_run, "{}: tools/test does not run it", path.display());
+        assert_eq!(quick.matches("#[ignore").count(), n_with_python, "{}: ignored for what?", path.display());
+        n_ignored += n_slow + n_with_python;
+    }
+    assert!(n_ignored > 10, "only {n_ignored} ignored tests: the reader of tests is broken");
+}
+
 /// A page of results asks a question, and the index has it.
 #[test]
 fn every_page_of_results_asks_a_question_that_the_index_has() {

@@ -59,7 +59,7 @@ fn driven(id: impl Fn(usize) -> u64) -> SonataCircuit {
     circuit
 }
 
-fn simrun(arguments: &[&str], folder: &Path) {
+fn succeeded_in(folder: &Path, arguments: &[&str]) {
     stdout_of(&simrun_in(folder, arguments));
 }
 
@@ -68,9 +68,9 @@ fn run(circuit: &SonataCircuit, settings: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     circuit.write(folder.path());
     let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
-    simrun(
-        &[&["scene.ron", "--quiet", "--steps", "0", "--out", "run"], &settings[..]].concat(),
+    succeeded_in(
         folder.path(),
+        &[&["scene.ron", "--quiet", "--steps", "0", "--out", "run"], &settings[..]].concat(),
     );
     folder
 }
@@ -205,7 +205,7 @@ fn a_circuit_named_by_a_relative_path_is_the_same() {
     );
     circuit.write(&below);
     let spikes_of = |scene: &str, from: &Path, out: &str| {
-        simrun(&[scene, "--quiet", "--steps", "0", "--out", out], from);
+        succeeded_in(from, &[scene, "--quiet", "--steps", "0", "--out", out]);
         fs::read(from.join(out).join("spikes.h5")).unwrap()
     };
     let absolute = spikes_of(below.join("scene.ron").to_str().unwrap(), folder.path(), "run");
@@ -219,9 +219,9 @@ fn a_circuit_named_by_a_relative_path_is_the_same() {
     }
     // A variable that the scene sets is relative to the scene, too.
     let setting = r#"network.manifest={"$CELLS": "cells"}"#;
-    simrun(
-        &["a/b/scene.ron", "--quiet", "--steps", "0", "--out", "run_set", "--set", setting],
+    succeeded_in(
         folder.path(),
+        &["a/b/scene.ron", "--quiet", "--steps", "0", "--out", "run_set", "--set", setting],
     );
     assert_eq!(fs::read(folder.path().join("run_set/spikes.h5")).unwrap(), absolute);
 }
@@ -247,7 +247,7 @@ fn a_network_of_em_tables_goes_by_its_cells_ids() {
     let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
     let scene = common::root().join("tests/scenes/v1_4k.ron");
     let scene = scene.to_str().unwrap();
-    simrun(&[&[scene, "--quiet", "--steps", "0", "--out", "run"], &settings[..]].concat(), dir.path());
+    succeeded_in(dir.path(), &[&[scene, "--quiet", "--steps", "0", "--out", "run"], &settings[..]].concat());
     let found = spikes(dir.path(), "v1");
     assert!(found.len() > 50 && found.iter().all(|(id, _)| ids.contains(id)), "{} spikes", found.len());
     let h5 = Hdf5::open(&dir.path().join("run/spikes.h5")).unwrap();
@@ -258,7 +258,7 @@ fn a_network_of_em_tables_goes_by_its_cells_ids() {
     assert_eq!(reported, [in_order[3], in_order[5]]);
     let potentials = h5.matrix("report/v1/data").unwrap();
     // NWB: the ids of the units, each with its spikes.
-    simrun(&["export", "run", "--nwb", "out.nwb", "--quiet"], dir.path());
+    succeeded_in(dir.path(), &["export", "run", "--nwb", "out.nwb", "--quiet"]);
     let nwb = Hdf5::open(&dir.path().join("out.nwb")).unwrap();
     assert_eq!(nwb.column("units/id").unwrap().all_ids().unwrap(), in_order);
     let ends = nwb.column("units/spike_times_index").unwrap().all_ids().unwrap();
@@ -268,7 +268,7 @@ fn a_network_of_em_tables_goes_by_its_cells_ids() {
         assert_eq!(ends[unit] - first, own, "cell {id}");
     }
     // SONATA: libsonata knows nodes by their places, so that the cells' ids are an attribute, and the files agree with one another.
-    simrun(&["export", "run", "--sonata", "circuit", "--quiet"], dir.path());
+    succeeded_in(dir.path(), &["export", "run", "--sonata", "circuit", "--quiet"]);
     let nodes = Hdf5::open(&dir.path().join("circuit/network/v1_nodes.h5")).unwrap();
     assert_eq!(nodes.column("nodes/v1/0/cell_id").unwrap().all_ids().unwrap(), in_order);
     let places: Vec<u64> = (0..in_order.len() as u64).collect();

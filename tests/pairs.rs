@@ -6,8 +6,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use common::program::{command, stdout_of};
 use simrun::gpu::Gpu;
 use simrun::network::tables::Tables;
 use simrun::plan::Plan;
@@ -34,17 +34,9 @@ const SMALL: [&str; 14] = [
 const TERM: &str = "losses.electrophysiology=(weight: 2.0, pairs_per_type: 8, amplitude: Resting)";
 
 fn run(cache: &Path, arguments: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command
-        .current_dir(common::root())
-        .env("XDG_CACHE_HOME", cache)
-        .arg("tests/scenes/v1_4k.ron")
-        .arg("--quiet");
-    for setting in SMALL.iter().chain([&TERM]) {
-        command.args(["--set", setting]);
-    }
-    let output = command.args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let settings = SMALL.iter().chain([&TERM]).flat_map(|setting| ["--set", *setting]).collect::<Vec<_>>();
+    let all = [&["tests/scenes/v1_4k.ron", "--quiet"], &settings[..], arguments].concat();
+    stdout_of(&command(&all).env("XDG_CACHE_HOME", cache).output().unwrap());
 }
 
 /// The loss terms of every step.

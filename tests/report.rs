@@ -154,93 +154,6 @@ fn assert_good(found: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_run_has_a_report_that_renders_and_two_runs_are_compared() {
-    let temporary = tempfile::tempdir().unwrap();
-    // Text from files is text: a name that is markup must not become markup.
-    let run = temporary.path().join("<img src=x onerror=alert(1)>");
-    small_run(&run, &[]);
-    let page = run.join("report.html");
-    let figures = assert_good(&measured(&page, 1200, false));
-    for figure in [
-        "losses",
-        "training",
-        "gradients",
-        "similarity",
-        "rates",
-        "raster",
-        "tuning",
-        "psps",
-        "pairs",
-        "weights",
-    ] {
-        assert!(figures.iter().any(|f| f == &format!("figure-{figure}")), "{figure} is not in {figures:?}");
-    }
-    let text = fs::read_to_string(&page).unwrap();
-    assert!(!text.contains("<img"), "a name became markup");
-
-    // With its evaluation, narrow and dark.
-    let path = run.to_str().unwrap();
-    succeeded(&["evaluate", path, "--trials", "1", "--contrasts", "0.2,0.4", "--quiet"]);
-    let found = measured(&page, 500, true);
-    let figures = assert_good(&found);
-    for figure in ["contrast", "fano", "distributions_evoked", "distributions_dsi", "weight_distributions"] {
-        assert!(figures.iter().any(|f| f == &format!("figure-{figure}")), "{figure} is not in {figures:?}");
-    }
-    assert!(found["columns"].as_u64().unwrap() > 30, "only {} columns of numbers", found["columns"]);
-    let text = found["text"].as_str().unwrap();
-    for words in ["held-out sessions", "Held-out pairs", "Like to like", "MiB", "neuropixels_targets.csv"] {
-        assert!(text.contains(words), "'{words}' is not on the page");
-    }
-    // Light ink on dark paper, in charts too.
-    let brightness = |colour: &Value| -> u32 {
-        let numbers = colour.as_str().unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
-        numbers
-            .split(|c: char| !c.is_ascii_digit())
-            .filter(|n| !n.is_empty())
-            .take(3)
-            .map(|n| n.parse::<u32>().unwrap())
-            .sum()
-    };
-    assert!(brightness(&found["paper"]) < 150 && brightness(&found["ink"]) > 600, "{}", found["paper"]);
-    for chart in found["charts"].as_array().unwrap() {
-        assert!(brightness(&chart["ink"]) > 600, "dark ink on dark paper: {chart}");
-    }
-
-    // The same report again is the same page.
-    let before = fs::read(&page).unwrap();
-    assert!(succeeded(&["report", path]).contains("report.html"));
-    assert!(fs::read(&page).unwrap() == before, "the report differs when it is made again");
-
-    let other = temporary.path().join("other");
-    small_run(&other, &["optimiser.learning_rate=0.3", "losses.electrophysiology=None"]);
-    let comparison = temporary.path().join("comparison.html");
-    succeeded(&["report", path, other.to_str().unwrap(), "--out", comparison.to_str().unwrap()]);
-    let found = measured(&comparison, 1200, false);
-    let figures = assert_good(&found);
-    assert!(figures.contains(&"figure-losses".to_owned()), "{figures:?}");
-    let text = found["text"].as_str().unwrap();
-    for words in ["optimiser.learning_rate", "losses.electrophysiology", "difference to", "0.03", "0.3"] {
-        assert!(text.contains(words), "'{words}' is not on the page:\n{text}");
-    }
-    assert!(!text.contains("optimiser.beta1"), "a setting that is the same is among those that differ");
-}
-
-#[test]
-fn cells_alone_have_a_report_as_far_as_it_goes() {
-    let temporary = tempfile::tempdir().unwrap();
-    let run = temporary.path().join("run");
-    let settings = ["--set", "time.duration_ms=100", "--steps", "1", "--quiet"];
-    succeeded(&[&["scenes/smoke.ron", "--out", run.to_str().unwrap()], &settings[..]].concat());
-    let found = measured(&run.join("report.html"), 1200, false);
-    let figures = assert_good(&found);
-    assert!(figures.contains(&"figure-raster".to_owned()), "{figures:?}");
-    assert!(
-        !figures.contains(&"figure-pairs".to_owned())
-            && !found["text"].as_str().unwrap().contains("Synapses")
-    );
-}
-
-#[test]
 fn what_is_no_run_has_no_report() {
     let temporary = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str], words: &[&str]| {
@@ -270,4 +183,107 @@ fn what_is_no_run_has_no_report() {
     ["trials.csv", "spikes.h5"].iter().for_each(|name| fs::remove_file(temporary.path().join(name)).unwrap());
     // A run that has only begun has a report all the same.
     succeeded(&["report", dir]);
+}
+
+/// What takes too long for `cargo test`.
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow, needs Chromium: tools/test runs it"]
+    fn a_run_has_a_report_that_renders_and_two_runs_are_compared() {
+        let temporary = tempfile::tempdir().unwrap();
+        // Text from files is text: a name that is markup must not become markup.
+        let run = temporary.path().join("<img src=x onerror=alert(1)>");
+        small_run(&run, &[]);
+        let page = run.join("report.html");
+        let figures = assert_good(&measured(&page, 1200, false));
+        for figure in [
+            "losses",
+            "training",
+            "gradients",
+            "similarity",
+            "rates",
+            "raster",
+            "tuning",
+            "psps",
+            "pairs",
+            "weights",
+        ] {
+            assert!(
+                figures.iter().any(|f| f == &format!("figure-{figure}")),
+                "{figure} is not in {figures:?}"
+            );
+        }
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(!text.contains("<img"), "a name became markup");
+
+        // With its evaluation, narrow and dark.
+        let path = run.to_str().unwrap();
+        succeeded(&["evaluate", path, "--trials", "1", "--contrasts", "0.2,0.4", "--quiet"]);
+        let found = measured(&page, 500, true);
+        let figures = assert_good(&found);
+        for figure in
+            ["contrast", "fano", "distributions_evoked", "distributions_dsi", "weight_distributions"]
+        {
+            assert!(
+                figures.iter().any(|f| f == &format!("figure-{figure}")),
+                "{figure} is not in {figures:?}"
+            );
+        }
+        assert!(found["columns"].as_u64().unwrap() > 30, "only {} columns of numbers", found["columns"]);
+        let text = found["text"].as_str().unwrap();
+        for words in ["held-out sessions", "Held-out pairs", "Like to like", "MiB", "neuropixels_targets.csv"]
+        {
+            assert!(text.contains(words), "'{words}' is not on the page");
+        }
+        // Light ink on dark paper, in charts too.
+        let brightness = |colour: &Value| -> u32 {
+            let numbers = colour.as_str().unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
+            numbers
+                .split(|c: char| !c.is_ascii_digit())
+                .filter(|n| !n.is_empty())
+                .take(3)
+                .map(|n| n.parse::<u32>().unwrap())
+                .sum()
+        };
+        assert!(brightness(&found["paper"]) < 150 && brightness(&found["ink"]) > 600, "{}", found["paper"]);
+        for chart in found["charts"].as_array().unwrap() {
+            assert!(brightness(&chart["ink"]) > 600, "dark ink on dark paper: {chart}");
+        }
+
+        // The same report again is the same page.
+        let before = fs::read(&page).unwrap();
+        assert!(succeeded(&["report", path]).contains("report.html"));
+        assert!(fs::read(&page).unwrap() == before, "the report differs when it is made again");
+
+        let other = temporary.path().join("other");
+        small_run(&other, &["optimiser.learning_rate=0.3", "losses.electrophysiology=None"]);
+        let comparison = temporary.path().join("comparison.html");
+        succeeded(&["report", path, other.to_str().unwrap(), "--out", comparison.to_str().unwrap()]);
+        let found = measured(&comparison, 1200, false);
+        let figures = assert_good(&found);
+        assert!(figures.contains(&"figure-losses".to_owned()), "{figures:?}");
+        let text = found["text"].as_str().unwrap();
+        for words in ["optimiser.learning_rate", "losses.electrophysiology", "difference to", "0.03", "0.3"] {
+            assert!(text.contains(words), "'{words}' is not on the page:\n{text}");
+        }
+        assert!(!text.contains("optimiser.beta1"), "a setting that is the same is among those that differ");
+    }
+
+    #[test]
+    #[ignore = "slow, needs Chromium: tools/test runs it"]
+    fn cells_alone_have_a_report_as_far_as_it_goes() {
+        let temporary = tempfile::tempdir().unwrap();
+        let run = temporary.path().join("run");
+        let settings = ["--set", "time.duration_ms=100", "--steps", "1", "--quiet"];
+        succeeded(&[&["scenes/smoke.ron", "--out", run.to_str().unwrap()], &settings[..]].concat());
+        let found = measured(&run.join("report.html"), 1200, false);
+        let figures = assert_good(&found);
+        assert!(figures.contains(&"figure-raster".to_owned()), "{figures:?}");
+        assert!(
+            !figures.contains(&"figure-pairs".to_owned())
+                && !found["text"].as_str().unwrap().contains("Synapses")
+        );
+    }
 }

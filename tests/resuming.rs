@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 mod common;
 
-use common::program::{command, run_dir, short_run, simrun};
+use common::program::{assert_refused, command, run_dir, short_run, simrun};
 
 fn words(output: &Output) -> [String; 2] {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -27,10 +27,7 @@ fn succeeded(arguments: &[&str]) -> [String; 2] {
 
 #[track_caller]
 fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
-    let output = simrun(arguments);
-    let [_, stderr] = words(&output);
-    assert_eq!((output.status.code(), stderr.lines().count()), (Some(code), 1), "{stderr}");
-    assert!(parts.iter().all(|part| stderr.contains(part)), "{parts:?} are not all in: {stderr}");
+    assert_refused(&simrun(arguments), code, parts);
 }
 
 /// A long run that was killed once `is_enough` held.

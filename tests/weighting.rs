@@ -6,8 +6,9 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::program::{simrun, stderr_of, stdout_of};
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 use serde_json::Value;
@@ -23,14 +24,12 @@ const SMALL: [&str; 8] = [
     "optimiser.training_steps=2",
 ];
 
-fn simrun(more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    command.args(SMALL).args(more).current_dir(common::root()).output().unwrap()
+fn small(more: &[&str]) -> Output {
+    simrun(&[&SMALL, more].concat())
 }
 
 fn succeeded(more: &[&str]) {
-    let output = simrun(more);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    stdout_of(&small(more));
 }
 
 fn json(path: &Path) -> Value {
@@ -86,7 +85,7 @@ fn a_term_without_gradient_is_refused_by_its_field() {
     let learn =
         ["leak_conductance=false", "threshold=false", "pair_scale=true"].map(|s| format!("learn.{s}"));
     let settings: Vec<&str> = learn.iter().flat_map(|s| ["--set", s.as_str()]).collect();
-    let output = simrun(&[&settings[..], &["--out", run.to_str().unwrap()]].concat());
+    let output = small(&[&settings[..], &["--out", run.to_str().unwrap()]].concat());
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     for words in ["scenes/smoke.ron", "losses.rates.weight", "rate_evoked", "gradient", "zero"] {
@@ -99,7 +98,6 @@ fn a_term_without_gradient_is_refused_by_its_field() {
 fn electrophysiology_alone_trains_without_running_the_network() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
     let settings = [
         "network.radius_um=40",
         "network.core_radius_um=40",
@@ -115,10 +113,9 @@ fn electrophysiology_alone_trains_without_running_the_network() {
         "evaluate.directions_deg=[0]",
         "time.duration_ms=100",
     ];
-    command.arg("tests/scenes/v1_4k.ron").args(["--quiet", "--out", run.to_str().unwrap()]);
-    command.args(settings.iter().flat_map(|s| ["--set", s])).current_dir(common::root());
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let settings: Vec<&str> = settings.iter().flat_map(|s| ["--set", s]).collect();
+    let out = ["tests/scenes/v1_4k.ron", "--quiet", "--out", run.to_str().unwrap()];
+    stdout_of(&simrun(&[&out, &settings[..]].concat()));
     let terms = json(&run.join("gradients.json"));
     assert_eq!(terms["terms"][0]["name"], "electrophysiology");
     assert!(terms["terms"][0]["scales"].as_f64().unwrap() > 0.0);
@@ -166,12 +163,8 @@ fn running_means_are_resumed_bit_for_bit_and_begin_anew_from_an_earlier_checkpoi
 
     fs::write(checkpoint(&halves), after_one).unwrap();
     make_earlier(&checkpoint(&halves));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simrun"));
-    let loud = SMALL.iter().filter(|argument| **argument != "--quiet");
-    command.args(loud).args(settings).args(["--resume", halves_arg]).current_dir(common::root());
-    let output = command.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{message}");
+    let loud: Vec<&str> = SMALL.into_iter().filter(|argument| *argument != "--quiet").collect();
+    let message = stderr_of(&simrun(&[&loud[..], &settings, &["--resume", halves_arg]].concat()));
     for term in ["rate_evoked", "rate_spontaneous", "selectivity"] {
         let said = format!("earlier version: the running means of the term '{term}' begin anew");
         assert!(message.contains(&said), "'{said}' is not in:\n{message}");

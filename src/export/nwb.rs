@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::Trained;
 use crate::error::{Error, Result};
+use crate::hdf5::{Dataset, Group, Storage};
 use crate::loss;
 use crate::network::CELL_TYPES;
-use crate::output::h5::{self, Dataset, Group, Storage};
+use crate::output::replace_hdf5;
 use crate::output::spikes::{RecordedTrials, Trial};
 use crate::output::{Progress, timestamp};
 use crate::scene::NetworkScene;
@@ -50,7 +51,7 @@ pub fn write_nwb(run: &Path, file: &Path, quiet: bool) -> Result<()> {
     let scene = trained.plan.scene.to_ron()?;
     let session =
         Session { identity: format!("{scene}{}", trained.training_step), trained, recorded, simulated };
-    h5::write(file, Storage::Plain, |root| session.write(root))
+    replace_hdf5(file, Storage::Plain, |root| session.write(root))
 }
 
 struct Session {

@@ -17,10 +17,11 @@ use serde_json::Value;
 use super::kinetics::{Receptor, nest_receptors};
 use super::{Trained, refuse_other_networks};
 use crate::error::{Error, Result};
+use crate::hdf5::{Group, Storage};
 use crate::model::kinetics::N_TARGET_TYPES;
 use crate::network::BUILT_POPULATION as POPULATION;
 use crate::network::{N_CLASSES, NodeNames};
-use crate::output::h5::{self, Storage};
+use crate::output::replace_hdf5;
 use crate::output::reports::PotentialReport;
 use crate::output::spikes::write_population;
 use crate::output::{NewFolder, Progress, read_run};
@@ -119,7 +120,7 @@ impl Export<'_> {
                 0 => self.dir.join("output/spikes.h5"),
                 _ => self.dir.join(format!("inputs/{name}_spikes.h5")),
             };
-            h5::write(&file, self.storage, |root| {
+            replace_hdf5(&file, self.storage, |root| {
                 sonata_root(root)?;
                 write_population(&root.group("spikes")?, name, &nodes, &times)
             })?;
@@ -164,7 +165,7 @@ impl Export<'_> {
 }
 
 /// The attributes by which a SONATA file is known.
-fn sonata_root(root: &h5::Group) -> Result<()> {
+fn sonata_root(root: &Group) -> Result<()> {
     root.number("magic", 0x0A7A_u32)?;
     root.numbers("version", &[0_u32, 1])
 }

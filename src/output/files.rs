@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::hdf5::{self, Group, Storage};
 
 /// Ends the name of a file or folder that is not whole yet.
 pub(super) const PARTIAL: &str = "partial";
@@ -47,6 +48,18 @@ pub(super) fn replace_json(path: &Path, value: &impl Serialize) -> Result<()> {
         serde_json::to_string_pretty(value).map_err(|e| Error::Failed(format!("{}: {e}", path.display())))?;
     text.push('\n');
     replace_file(path, text.as_bytes())
+}
+
+/// Replaces a file by an HDF5 file that `fill` fills. On an error it is as it was.
+///
+/// # Errors
+/// Those of `fill` and of [`hdf5::write()`].
+pub fn replace_hdf5(path: &Path, storage: Storage, fill: impl FnOnce(&Group) -> Result<()>) -> Result<()> {
+    let partial = Partial::begin(path).map_err(Error::io(path))?;
+    // HDF5 locks a file itself.
+    partial.unlock();
+    hdf5::write(partial.path(), path, storage, fill)?;
+    partial.finish().map_err(Error::io(path))
 }
 
 /// A file that is being written beside its place; removed unless it is finished.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::files::make_folder;
-use super::h5::{self, Storage};
+use super::replace_hdf5;
 use crate::error::Result;
-use crate::hdf5::Hdf5;
+use crate::hdf5::{Hdf5, Storage};
 use crate::network::NodeNames;
 
 /// Potentials of some neurons in one trial.
@@ -41,7 +41,7 @@ impl PotentialReport {
     pub fn write_file(&self, file: &Path, names: &NodeNames, training_step: u32) -> Result<()> {
         let n = self.neurons.len();
         let n_samples = self.potential_mv.len() / n.max(1);
-        h5::write(file, Storage::Plain, |root| {
+        replace_hdf5(file, Storage::Plain, |root| {
             root.number("training_step", training_step)?;
             let report = root.group("report")?;
             for (first, named) in names.populations() {

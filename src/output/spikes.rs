@@ -13,9 +13,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::files::replace;
-use super::h5::{self, Storage};
+use super::replace_hdf5;
 use crate::error::{Error, Result};
-use crate::hdf5::Hdf5;
+use crate::hdf5::{Group, Hdf5, Storage};
 use crate::network::{NamedNodes, NodeNames};
 use crate::stimulus::TrialCondition;
 
@@ -145,7 +145,7 @@ impl TrialSpikes {
             self.trials.iter().try_for_each(|trial| out.serialize(of_step(trial)))?;
             out.flush()
         })?;
-        h5::write(&dir.join(format!("{prefix}spikes.h5")), Storage::Plain, |root| {
+        replace_hdf5(&dir.join(format!("{prefix}spikes.h5")), Storage::Plain, |root| {
             root.number("training_step", training_step)?;
             root.number("dt_ms", self.dt_ms)?;
             // Read back as these columns: of attributes only datasets' can be read.
@@ -179,7 +179,7 @@ impl TrialSpikes {
 }
 
 /// Writes a population's spikes, ordered by time (ms), in SONATA's layout.
-pub fn write_population(spikes: &h5::Group, name: &str, nodes: &[u64], times_ms: &[f64]) -> Result<()> {
+pub fn write_population(spikes: &Group, name: &str, nodes: &[u64], times_ms: &[f64]) -> Result<()> {
     let population = spikes.group(name)?;
     population.choice("sorting", &SORTING, 2)?;
     population.column("node_ids", nodes)?;

@@ -7,10 +7,10 @@ use simrun::model::rng::{Stream, uniform, word};
 use simrun::model::surrogate::Surrogate;
 use simrun::model::{Damping, Dynamics};
 use simrun::network::{
-    CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Neurons, Rows, SOURCE_TYPE_LGN, class_is_inhibitory,
-    pack_target, v1_unit_types,
+    CLASS_OF_SOURCE_TYPE, N_CELL_TYPES, Network, Rows, SOURCE_TYPE_LGN, class_is_inhibitory, pack_target,
 };
 
+use super::network::models_of;
 use super::{set_delays, tables};
 
 /// Which membrane, with which ports.
@@ -101,50 +101,28 @@ pub(crate) fn dynamics(mode: Mode) -> Dynamics {
 fn network(mode: Mode, seed: u64) -> Network {
     let tables = tables();
     let cell_models = tables.cell_models();
-    let mut neurons = Neurons::default();
-    for cell_type_ix in 0..N_CELL_TYPES {
-        let of_type: Vec<usize> =
-            (0..cell_models.len()).filter(|m| cell_models[*m].cell_type_ix == cell_type_ix).collect();
-        for k in 0..N_PER_TYPE {
-            let pick = word(seed, Stream::CellParameters, cell_type_ix as u32, k as u32, 0) as usize;
-            let model_ix = of_type[pick % of_type.len()];
-            neurons.model_ix.push(model_ix as u16);
-            neurons.population_ix.push(cell_models[model_ix].population_ix as u8);
-            neurons.cell_type_ix.push(cell_type_ix as u8);
-        }
-    }
-    let n = neurons.model_ix.len();
-    neurons.x_um = vec![0.0; n];
-    neurons.y_um = vec![0.0; n];
-    neurons.z_um = vec![0.0; n];
-    neurons.tuning_angle_deg = (0..n).map(|i| i as f32 * 360.0 / n as f32).collect();
-    neurons.target_n_synapses = vec![1.0; n];
-    let mut rows = Rows { offsets: vec![0], ..Rows::default() };
+    let drawn = |cell_type_ix: usize| {
+        let of_type = models_of(&cell_models, cell_type_ix);
+        (0..N_PER_TYPE as u32)
+            .map(move |k| word(seed, Stream::CellParameters, cell_type_ix as u32, k, 0) as usize)
+            .map(move |pick| of_type[pick % of_type.len()])
+    };
+    let model_ix: Vec<usize> = (0..N_CELL_TYPES).flat_map(drawn).collect();
+    let n = model_ix.len();
+    let type_of: Vec<usize> = model_ix.iter().map(|ix| cell_models[*ix].cell_type_ix).collect();
     // Peak pA or nS that makes PSPs of about a millivolt: one spike is not enough, several are.
     let (excitatory, inhibitory) = if mode == Mode::Point { (60.0, 40.0) } else { (1.2, 1.5) };
-    for source in 0..n + N_LGN + N_BACKGROUND {
-        let source_type = if source < n { neurons.cell_type_ix[source] as usize } else { SOURCE_TYPE_LGN };
+    let weight = |source: usize, target: usize| {
+        let source_type = if source < n { type_of[source] } else { SOURCE_TYPE_LGN };
         let base =
             if class_is_inhibitory(CLASS_OF_SOURCE_TYPE[source_type]) { inhibitory } else { excitatory };
-        for target in (0..n).filter(|t| *t != source) {
-            let draw = |trial| uniform(seed, Stream::Connections, source as u32, target as u32, trial);
-            if draw(0) < 0.25 {
-                rows.targets.push(pack_target(target as u32, 1));
-                rows.weights.push(base * (0.3 + 1.4 * draw(1)) * if source >= n { 2.0 } else { 1.0 });
-            }
-        }
-        rows.offsets.push(rows.targets.len() as u64);
-    }
-    let mut network = Network {
-        populations: tables.populations(),
-        cell_models,
-        neurons,
-        n_lgn: N_LGN,
-        n_background: N_BACKGROUND,
-        unit_type_ix: v1_unit_types(N_LGN, N_BACKGROUND),
-        rows,
-        ..Network::default()
+        let draw = |trial| uniform(seed, Stream::Connections, source as u32, target as u32, trial);
+        let weight = base * (0.3 + 1.4 * draw(1)) * if source >= n { 2.0 } else { 1.0 };
+        (source != target && draw(0) < 0.25).then_some(weight)
     };
+    let units = [N_LGN, N_BACKGROUND];
+    let mut network = super::network::network(tables.populations(), cell_models, &model_ix, units, weight);
+    network.neurons.tuning_angle_deg = (0..n).map(|i| i as f32 * 360.0 / n as f32).collect();
     set_table_delays(&mut network);
     network
 }

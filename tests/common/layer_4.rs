@@ -10,12 +10,13 @@ use simrun::loss::{Responses, TrialKind};
 use simrun::model::Dynamics;
 use simrun::model::adam::AdamRule;
 use simrun::model::rng::{Stream, uniform};
-use simrun::network::{CELL_TYPES, N_CELL_TYPES, Network, Neurons, Rows, pack_target, v1_unit_types};
+use simrun::network::{CELL_TYPES, N_CELL_TYPES, Network};
 use simrun::sim::optimiser::{Optimiser, OptimiserSettings, WeightRule};
 use simrun::sim::{ForwardReport, LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
 
 use super::common;
 use super::common::circuit::{Mode, dynamics, set_table_delays};
+use super::common::network::models_of;
 
 pub(crate) const N_EXCITATORY: usize = 48;
 pub(crate) const N_INHIBITORY: usize = 12;
@@ -55,52 +56,28 @@ impl Bench {
     pub(crate) fn new(trials: &[TrialKind]) -> Self {
         let tables = common::tables();
         let cell_models = tables.cell_models();
-        let mut neurons = Neurons::default();
-        for (name, n) in [("L4_Exc", N_EXCITATORY), ("L4_PV", N_INHIBITORY)] {
-            let of_type: Vec<usize> =
-                (0..cell_models.len()).filter(|m| cell_models[*m].cell_type_ix == cell_type(name)).collect();
-            for k in 0..n {
-                let model_ix = of_type[k % of_type.len()];
-                neurons.model_ix.push(model_ix as u16);
-                neurons.population_ix.push(cell_models[model_ix].population_ix as u8);
-                neurons.cell_type_ix.push(cell_type(name) as u8);
-                neurons.tuning_angle_deg.push((360.0 * k as f64 / n as f64) as f32);
-            }
-        }
-        let n = N_EXCITATORY + N_INHIBITORY;
-        for place in [&mut neurons.x_um, &mut neurons.y_um, &mut neurons.z_um] {
-            *place = vec![0.0; n];
-        }
-        neurons.target_n_synapses = vec![1.0; n];
-        let mut rows = Rows { offsets: vec![0], ..Rows::default() };
-        for source in 0..n + N_LGN + N_BACKGROUND {
-            for target in (0..n).filter(|target| *target != source) {
-                let excitatory = target < N_EXCITATORY;
-                let weight = match source {
-                    s if s < N_EXCITATORY => 0.15,
-                    s if s < n => 0.3,
-                    s if s < n + N_LGN && excitatory => lgn_weight(TUNED, s - n, target),
-                    s if s < n + N_LGN => 0.12,
-                    _ => 0.25,
-                };
-                let drawn = uniform(1, Stream::Connections, source as u32, target as u32, 0);
-                if source >= n || drawn < 0.3 {
-                    rows.targets.push(pack_target(target as u32, 1));
-                    rows.weights.push(weight);
-                }
-            }
-            rows.offsets.push(rows.targets.len() as u64);
-        }
-        let mut network = Network {
-            populations: tables.populations(),
-            cell_models,
-            neurons,
-            n_lgn: N_LGN,
-            n_background: N_BACKGROUND,
-            unit_type_ix: v1_unit_types(N_LGN, N_BACKGROUND),
-            rows,
-            ..Network::default()
+        let of_type = |name: &str, n: usize| {
+            models_of(&cell_models, cell_type(name)).into_iter().cycle().take(n).collect::<Vec<usize>>()
         };
+        let model_ix = [of_type("L4_Exc", N_EXCITATORY), of_type("L4_PV", N_INHIBITORY)].concat();
+        let n = N_EXCITATORY + N_INHIBITORY;
+        let weight = |source: usize, target: usize| {
+            let excitatory = target < N_EXCITATORY;
+            let weight = match source {
+                s if s < N_EXCITATORY => 0.15,
+                s if s < n => 0.3,
+                s if s < n + N_LGN && excitatory => lgn_weight(TUNED, s - n, target),
+                s if s < n + N_LGN => 0.12,
+                _ => 0.25,
+            };
+            let drawn = uniform(1, Stream::Connections, source as u32, target as u32, 0);
+            (source != target && (source >= n || drawn < 0.3)).then_some(weight)
+        };
+        let units = [N_LGN, N_BACKGROUND];
+        let mut network =
+            common::network::network(tables.populations(), cell_models, &model_ix, units, weight);
+        let angles = |n: usize| (0..n).map(move |k| (360.0 * k as f64 / n as f64) as f32);
+        network.neurons.tuning_angle_deg = angles(N_EXCITATORY).chain(angles(N_INHIBITORY)).collect();
         set_table_delays(&mut network);
         let gpu = Arc::new(Gpu::open(None).unwrap());
         let dynamics = dynamics(Mode::TwoCompartment);

@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub(crate) mod circuit;
+pub(crate) mod network;
 pub(crate) mod program;
 pub(crate) mod small_network;
 

@@ -45,6 +45,14 @@ pub(crate) fn succeeded(arguments: &[&str]) -> String {
     stdout_of(&simrun(arguments))
 }
 
+/// What a program that must have succeeded said on stderr.
+#[track_caller]
+pub(crate) fn stderr_of(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    stderr
+}
+
 /// What a program that must have succeeded said on stdout.
 #[track_caller]
 pub(crate) fn stdout_of(output: &Output) -> String {

@@ -8,8 +8,8 @@ use simrun::model::rng::{Stream, uniform, uniform_f64, words};
 use simrun::model::surrogate::Surrogate;
 use simrun::model::{Damping, Dynamics};
 use simrun::network::{
-    CELL_TYPES, CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network, Neurons,
-    Population, Rows, class_is_inhibitory, pack_target, v1_unit_types,
+    CELL_TYPES, CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, N_CLASSES, N_SOURCE_TYPES, Network,
+    Population, class_is_inhibitory,
 };
 use simrun::reference::{Current, Parameters, PopulationSeeds, Problem, VoltagePenalty};
 
@@ -211,44 +211,15 @@ fn network(kind: &Kind, draws: &mut Draws) -> Network {
             }
         })
         .collect();
-    let n = 2 * kind.n_models;
-    let model_of = |neuron_ix: usize| &cell_models[neuron_ix / 2];
-    let neurons = Neurons {
-        model_ix: (0..n).map(|i| (i / 2) as u16).collect(),
-        population_ix: (0..n).map(|i| model_of(i).population_ix as u8).collect(),
-        cell_type_ix: (0..n).map(|i| model_of(i).cell_type_ix as u8).collect(),
-        x_um: vec![0.0; n],
-        y_um: vec![0.0; n],
-        z_um: vec![0.0; n],
-        tuning_angle_deg: vec![0.0; n],
-        target_n_synapses: vec![0.0; n],
-    };
+    let populations = CELL_TYPES.iter().enumerate();
+    let populations = populations.map(|(ix, name)| Population { name: (*name).to_owned(), cell_type_ix: ix });
+    let model_ix: Vec<usize> = (0..2 * kind.n_models).map(|neuron| neuron / 2).collect();
     let largest = if kind.mode == CellMode::Point { 60.0 } else { 3.0 };
-    let mut rows = Rows { offsets: vec![0], ..Rows::default() };
-    for _ in 0..n + N_LGN + N_BACKGROUND {
-        for target in 0..n {
-            if draws.between(0.0, 1.0) < 0.33 {
-                rows.targets.push(pack_target(target as u32, 1));
-                rows.weights.push(draws.between(0.05, 1.0).powi(2) as f32 * largest);
-            }
-        }
-        rows.offsets.push(rows.n_edges() as u64);
-    }
-    let populations = CELL_TYPES
-        .iter()
-        .enumerate()
-        .map(|(cell_type_ix, name)| Population { name: (*name).to_owned(), cell_type_ix })
-        .collect();
-    Network {
-        populations,
-        cell_models,
-        neurons,
-        n_lgn: N_LGN,
-        n_background: N_BACKGROUND,
-        unit_type_ix: v1_unit_types(N_LGN, N_BACKGROUND),
-        rows,
-        ..Network::default()
-    }
+    let weight = |_, _| {
+        let is_edge = draws.between(0.0, 1.0) < 0.33;
+        is_edge.then(|| draws.between(0.05, 1.0).powi(2) as f32 * largest)
+    };
+    super::network::network(populations.collect(), cell_models, &model_ix, [N_LGN, N_BACKGROUND], weight)
 }
 
 /// Exact: ports 2c and 2c + 1 are the fast and slow alpha of class c. Fitted: every port is shared by the classes of its

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::{Export, SOURCE_POPULATIONS, sonata_root};
 use crate::error::Result;
+use crate::hdf5::Group;
 use crate::network::BUILT_POPULATION as POPULATION;
 use crate::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, CLASSES, N_CELL_TYPES, target_delay_steps, target_neuron,
 };
-use crate::output::h5::{self, Group};
+use crate::output::replace_hdf5;
 
 /// First edge type.
 const FIRST_TYPE: usize = 100;
@@ -40,7 +41,7 @@ impl Export<'_> {
         let sources = self.sources(population_ix);
         let edges = rows.offsets[sources.start] as usize..rows.offsets[sources.end] as usize;
         let path = self.dir.join(format!("network/{source}_{POPULATION}_edges.h5"));
-        h5::write(&path, self.storage, |root| {
+        replace_hdf5(&path, self.storage, |root| {
             sonata_root(root)?;
             let population = root.group("edges")?.group(&format!("{source}_to_{POPULATION}"))?;
             self.write_columns(&population, population_ix, sources.clone(), edges.clone())?;

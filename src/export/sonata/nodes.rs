@@ -2,11 +2,12 @@
 
 use super::{Export, SOURCE_POPULATIONS, sonata_root};
 use crate::error::Result;
+use crate::hdf5::Group;
 use crate::network::{
     CELL_TYPES, CLASS_OF_SOURCE_TYPE, class_is_inhibitory,
     lgn_units::{self, LgnUnits},
 };
-use crate::output::h5::{self, Group};
+use crate::output::replace_hdf5;
 
 /// First type of nodes that are not neurons.
 const FIRST_VIRTUAL_TYPE: u64 = 100;
@@ -33,7 +34,7 @@ impl Export<'_> {
     ) -> Result<()> {
         let name = SOURCE_POPULATIONS[population_ix];
         let path = self.dir.join(format!("network/{name}_nodes.h5"));
-        h5::write(&path, self.storage, |root| {
+        replace_hdf5(&path, self.storage, |root| {
             sonata_root(root)?;
             let population = root.group("nodes")?.group(name)?;
             let ids: Vec<u64> = (0..types.len() as u64).collect();

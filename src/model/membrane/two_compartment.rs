@@ -27,7 +27,7 @@ pub const MEMBRANE: Membrane = Membrane {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constants<T> {
     /// 2 C_s/dt and 2 C_d/dt, nS.
-    pub capacity_ns: [f64; 2],
+    pub charging_ns: [f64; 2],
     /// Leak conductances of soma and dendrite, nS.
     pub leak_ns: [T; 2],
     /// Coupling conductance, nS.
@@ -71,7 +71,7 @@ pub fn constants<T: Real>(
     let of_port =
         |port: &Port| PortConstants { drive_mv: port.reversal_mv - cell.e_l_mv, on_soma: port.on_soma };
     Constants {
-        capacity_ns: [2.0 * g_s * tau_m_ms / dt_ms, 2.0 * g_d * tau_m_ms / dt_ms],
+        charging_ns: [2.0 * g_s * tau_m_ms / dt_ms, 2.0 * g_d * tau_m_ms / dt_ms],
         leak_ns: [T::of(g_s) * leak_factor, T::of(g_d) * leak_factor],
         coupling_ns: T::of(g_c) * theta[LOG_COUPLING].exp(),
         ports: ports.iter().map(of_port).collect(),
@@ -80,7 +80,7 @@ pub fn constants<T: Real>(
 
 impl<T: Real> Constants<T> {
     pub(super) fn cell_words(&self) -> Vec<f64> {
-        let [cap_s, cap_d] = self.capacity_ns;
+        let [cap_s, cap_d] = self.charging_ns;
         let [leak_s, leak_d] = self.leak_ns.map(T::value);
         vec![cap_s, cap_d, leak_s, leak_d, self.coupling_ns.value()]
     }
@@ -91,7 +91,7 @@ impl<T: Real> Constants<T> {
 
     /// The membrane system of a step with mean conductances, `[n_ports]`: its diagonal a and its right side b, soma and dendrite.
     fn system(&self, state: &CellState<T>, mean_ns: &[T], drive_pa: T) -> ([T; 2], [T; 2]) {
-        let [cap_s, cap_d] = self.capacity_ns.map(T::of);
+        let [cap_s, cap_d] = self.charging_ns.map(T::of);
         let mut a = [cap_s + self.leak_ns[0] + self.coupling_ns, cap_d + self.leak_ns[1] + self.coupling_ns];
         let mut b = [cap_s * state.u_s_mv + drive_pa, cap_d * state.u_d_mv];
         for (port, mean_ns) in self.ports.iter().zip(mean_ns) {
@@ -148,7 +148,7 @@ pub(super) fn undo(
     adj: &mut AdjointCell,
     gradient: &mut [f64; N_CELL_PARAMETERS],
 ) -> f64 {
-    let ([cap_s, cap_d], [g_s, g_d], g_c) = (constants.capacity_ns, constants.leak_ns, constants.coupling_ns);
+    let ([cap_s, cap_d], [g_s, g_d], g_c) = (constants.charging_ns, constants.leak_ns, constants.coupling_ns);
     let mean_ns = mean_conductances(seen.cell, seen.before, seen.dt_ms);
     let (a, b) = constants.system(seen.before, &mean_ns, seen.drive_pa);
     let [mid_s, mid_d] = constants.midpoint(seen.cell.reset_mv, seen.held, a, b);

@@ -1,13 +1,10 @@
 //! Writing HDF5 files for the programs of others (SONATA, NWB): columns, attributes, enumerations, links.
-//!
-//! A thin layer over `rust-hdf5` that turns its errors into ours and replaces a file only by a whole one.
 
 use std::path::{Path, PathBuf};
 
 use rust_hdf5::format::messages::datatype::EnumMember;
 use rust_hdf5::{DatatypeMessage, H5Dataset, H5File, H5Group, H5Type, VarLenUnicode};
 
-use super::files::Partial;
 use crate::error::{Error, Result};
 
 /// Elements of a chunk of a compressed column.
@@ -23,18 +20,19 @@ pub enum Storage {
     Deflated,
 }
 
-/// Makes a file beside `path`, lets `fill` fill it, and renames it over `path`. On an error `path` is as it was.
+/// Makes a file at `place` and lets `fill` fill it. Errors name it as `path`, where it will stand in the end.
 ///
 /// # Errors
-/// Those of `fill`; [`Error::Failed`] with the file's name for what HDF5 or the system refuse.
-pub fn write(path: &Path, storage: Storage, fill: impl FnOnce(&Group) -> Result<()>) -> Result<()> {
-    let partial = Partial::begin(path).map_err(Error::io(path))?;
-    // HDF5 locks a file itself.
-    partial.unlock();
-    let file = H5File::create(partial.path()).map_err(failed(path))?;
+/// Those of `fill`; [`Error::Failed`] for what HDF5 or the system refuse.
+pub fn write(
+    place: &Path,
+    path: &Path,
+    storage: Storage,
+    fill: impl FnOnce(&Group) -> Result<()>,
+) -> Result<()> {
+    let file = H5File::create(place).map_err(failed(path))?;
     fill(&Group { inner: file.root_group(), file: path.to_path_buf(), storage })?;
-    file.close().map_err(failed(path))?;
-    partial.finish().map_err(Error::io(path))
+    file.close().map_err(failed(path))
 }
 
 fn failed(file: &Path) -> impl FnOnce(rust_hdf5::Hdf5Error) -> Error {
