@@ -85,7 +85,7 @@ fn draw(unit: u32, second: u32, block: u32, trials: u32, trial_group: u32) {
         }
         let spike_step = step.spike_step + (t - step.step);
         let words = random_words(
-            step.seed_low, step.seed_high, STREAM_SOURCE_SPIKES, N_NEURONS + unit, spike_step, block / 4u,
+            step.seed_low, step.seed_high, STREAM_SOURCE_SPIKES, N_NEURONS + unit, spike_step, (FIRST_TRIAL + block) / 4u,
         );
         let spiked = uniform_of_words(words) < rate_hz * 1e-3 * DT_MS; // S5
         let bits = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), spiked);

@@ -14,7 +14,7 @@ use crate::network::{self, Network};
 use crate::output::{Adapter, EarlierRun, NewFolder, Progress, Provenance, RunFolder, say};
 use crate::plan::Plan;
 use crate::results::{Carried, NetworkSize, PopulationSize, Summary};
-use crate::scene::NetworkScene;
+use crate::scene::{NetworkScene, V1Scene};
 use crate::{setup, sim};
 
 mod assay;
@@ -184,7 +184,7 @@ fn prepare_from(
 ) -> Result<Prepared> {
     let gpu = Gpu::open_tested(adapter)?;
     let tables = setup::tables(plan)?;
-    check_room(plan, &gpu, &tables)?;
+    check_room(plan, &gpu, &tables, progress)?;
     let phase = progress.phase("network");
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let size = NetworkSize::of(&built.network);
@@ -206,15 +206,18 @@ fn prepare_from(
 }
 
 /// Refuses a network that the adapter cannot hold before it is built, where its neurons are known by then.
-fn check_room(plan: &Plan, gpu: &Gpu, tables: &Tables) -> Result<()> {
-    match &plan.scene.network {
-        NetworkScene::V1(v1) if v1.em.is_none() => {
-            let neurons = network::place_neurons(tables, v1.radius_um, plan.scene.seed);
-            let network = Network { cell_models: tables.cell_models(), neurons, ..Network::default() };
-            sim::check_room(gpu, &network, &setup::dynamics(plan, tables), plan.n_trials as usize)
-        }
-        _ => Ok(()),
+fn check_room(plan: &Plan, gpu: &Gpu, tables: &Tables, progress: &Progress) -> Result<()> {
+    let NetworkScene::V1(V1Scene { radius_um, em: None, .. }) = plan.scene.network else { return Ok(()) };
+    let neurons = network::place_neurons(tables, radius_um, plan.scene.seed);
+    let network = Network { cell_models: tables.cell_models(), neurons, ..Network::default() };
+    let n_trials = plan.n_trials as usize;
+    let at_once = sim::check_room(gpu, &network, &setup::dynamics(plan, tables), n_trials)?;
+    if at_once < n_trials {
+        progress.say(&format!(
+            "the adapter can bind the state of {at_once} trials at once: the {n_trials} of a batch run one share after another"
+        ));
     }
+    Ok(())
 }
 
 /// Refuses a run that takes more device memory than its scene allows.

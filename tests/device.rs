@@ -277,9 +277,9 @@ fn a_network_without_room_is_refused_before_it_is_built() {
         ..circuit.network.clone()
     };
     check_room(&gpu, &of_neurons(1000), &circuit.dynamics, 10).unwrap();
-    let error = check_room(&gpu, &of_neurons(4_000_000), &circuit.dynamics, 10).unwrap_err().to_string();
-    // 4 of the frame, the dendrite and 12 of the ports, and the counts.
-    let need = 4_000_000_u64 * 10 * 18 * 4;
+    let error = check_room(&gpu, &of_neurons(20_000_000), &circuit.dynamics, 10).unwrap_err().to_string();
+    // 4 of the frame, the dendrite and 12 of the ports, and the counts, of the fewest trials that may run at once.
+    let need = 20_000_000_u64 * 4 * 18 * 4;
     assert!(error.contains("state") && error.contains(&need.to_string()), "{error}");
 }
 

@@ -39,6 +39,18 @@ pub struct PotentialAdjoint {
     pub start_u_d_per_mv: Vec<f32>,
 }
 
+/// What the shares report, as a batch.
+fn sum_of(reports: Vec<AdjointReport>) -> AdjointReport {
+    let add = |mut sum: AdjointReport, other: AdjointReport| {
+        sum.voltage_loss += other.voltage_loss;
+        let gradients = sum.cell_gradient.iter_mut().flatten();
+        gradients.zip(other.cell_gradient.iter().flatten()).for_each(|(sum, own)| *sum += own);
+        AdjointReport { wall_ms: sum.wall_ms + other.wall_ms, ..sum }
+    };
+    let nothing = AdjointReport { voltage_loss: 0.0, cell_gradient: Vec::new(), wall_ms: 0.0 };
+    reports.into_iter().reduce(add).unwrap_or(nothing)
+}
+
 impl Simulation {
     /// Walks the last forward pass backwards. `seeds` is the derivative of the loss by each spike count,
     /// `[n_neurons][n_trials]`. It may be called several times after one forward pass, with different seeds.
@@ -67,16 +79,20 @@ impl Simulation {
         seeds: &[f32],
         population: &[f32],
     ) -> Result<AdjointReport> {
-        let expected = self.layout.population_words(self.settings.n_steps);
+        let expected = self.settings.n_steps * self.layout.n_groups * self.settings.n_trials;
         if !population.is_empty() && population.len() != expected {
             let reason = format!("{} seeds of groups, the simulation has {expected}", population.len());
             return Err(Error::Failed(reason));
         }
-        let start = Instant::now();
-        self.clear_adjoint(seeds)?;
-        self.device.seeds.write(self.layout.seeds_population(), population);
-        self.walk_back_to(self.settings.n_steps.saturating_sub(n_steps))?;
-        self.report(start)
+        self.clear_weight_gradient();
+        let reports = self.each(|share| {
+            let start = Instant::now();
+            share.clear_adjoint(&share.own(seeds))?;
+            share.device.seeds.write(share.layout.seeds_population(), &share.own(population));
+            share.walk_back_to(share.settings.n_steps.saturating_sub(n_steps))?;
+            share.report(start)
+        })?;
+        Ok(sum_of(reports))
     }
 
     /// Walks the last forward pass backwards from a loss that looks at one potential of each neuron and trial (A11).
@@ -84,16 +100,39 @@ impl Simulation {
     /// # Errors
     /// Those of [`Simulation::adjoint`], and [`Error::Failed`] for a simulation made without potential seeds or other shapes.
     pub fn adjoint_of_potentials(&mut self, seeds: &PotentialSeeds) -> Result<PotentialAdjoint> {
-        let plane = self.layout.plane_words();
-        let shapes_fit = seeds.steps.len() == plane && seeds.values.len() == plane;
+        let shapes_fit = [seeds.steps.len(), seeds.values.len()] == [self.batch_words(); 2];
+        if !shapes_fit {
+            return Err(Error::Failed("this simulation takes no potential seeds of that shape".to_owned()));
+        }
+        self.clear_weight_gradient();
+        let adjoints = self.each(|share| {
+            let (steps, values) = (share.own(&seeds.steps), share.own(&seeds.values));
+            share.adjoint_of_own_potentials(&PotentialSeeds { steps, values })
+        })?;
+        let (mut reports, mut currents, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        for adjoint in adjoints {
+            reports.push(adjoint.report);
+            currents.push(adjoint.current_per_pa);
+            starts.push(adjoint.start_u_d_per_mv);
+        }
+        Ok(PotentialAdjoint {
+            report: sum_of(reports),
+            current_per_pa: self.join(currents),
+            start_u_d_per_mv: self.join(starts),
+        })
+    }
+
+    /// The same for the share's own trials.
+    fn adjoint_of_own_potentials(&mut self, seeds: &PotentialSeeds) -> Result<PotentialAdjoint> {
         let layout = &self.layout;
+        let plane = layout.plane_words();
         let planes = (
             layout.adjoint_plane("CURRENT"),
             layout.seeds_plane("POTENTIAL_STEP"),
             layout.seeds_plane("POTENTIAL"),
         );
-        let (true, (Some(current), Some(at_step), Some(by_potential))) = (shapes_fit, planes) else {
-            return Err(Error::Failed("this simulation takes no potential seeds of that shape".to_owned()));
+        let (Some(current), Some(at_step), Some(by_potential)) = planes else {
+            return Err(Error::Failed("this simulation takes no potential seeds".to_owned()));
         };
         let start = Instant::now();
         self.clear_adjoint(&[])?;
@@ -128,14 +167,13 @@ impl Simulation {
         self.check_status()
     }
 
-    /// The adjoint after the last step: nothing but the seeds.
+    /// The adjoint after the last step: nothing but the seeds. The gradients of the weights, which all shares add to, stay.
     pub(super) fn clear_adjoint(&self, seeds: &[f32]) -> Result<()> {
         let device = &self.device;
         let mut commands = self.gpu.commands("start of the adjoint");
         for buffer in [&device.adj_state, &device.adj_arrivals, &device.adj_spike, &device.seeds] {
             commands.clear(buffer);
         }
-        device.edges.learned().for_each(|(_, grad)| commands.clear(grad));
         commands.submit()?;
         device.seeds.write(0, seeds);
         Ok(())

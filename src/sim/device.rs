@@ -55,7 +55,8 @@ pub(super) struct Device {
     pub(super) seeds: Buffer,
     /// Spikes of each group, `[n_steps][n_groups][n_trials]`; one word where there is none.
     pub(super) population: Buffer,
-    pub(super) edges: Edges,
+    /// The synapses, which all shares of a batch have in common.
+    pub(super) edges: Arc<Edges>,
     /// In place of the gradients of kinds of source that a shard has none of.
     no_gradients: [Buffer; 3],
     pub(super) slots: Vec<Slot>,
@@ -76,12 +77,13 @@ impl Device {
         layout: &Layout,
         settings: &Settings,
         network: &Network,
+        edges: Arc<Edges>,
         tables: &[u32],
         sources: SourceSpikes<'_>,
     ) -> Result<Self> {
         let kernels = compile(gpu, layout, settings)?;
         let neuron_workgroups = kernels.neuron.workgroups_for(
-            layout.n_neurons * Grid::new(gpu, settings.threads).trial_threads(settings.n_trials),
+            layout.n_neurons * Grid::new(gpu, settings.threads).trial_threads(layout.n_trials),
         );
         let tables = Buffer::storage_of(gpu, "tables", tables)?;
         let status = Buffer::storage(gpu, "status", 5)?;
@@ -93,7 +95,6 @@ impl Device {
         let seeds = Buffer::storage(gpu, "seeds", layout.seeds_words(settings.n_steps))?;
         let n_population = layout.population_words(settings.n_steps).max(1);
         let population = Buffer::storage(gpu, "population counts", n_population)?;
-        let edges = Edges::new(gpu, network, layout, settings)?;
         let no_gradient = || Buffer::storage(gpu, "no weight gradients", 1);
         let no_gradients = [no_gradient()?, no_gradient()?, no_gradient()?];
 
@@ -239,7 +240,7 @@ fn compile(gpu: &Arc<Gpu>, layout: &Layout, settings: &Settings) -> Result<Kerne
     let kernel =
         |name: &str, constants: &[(&str, f64)]| Kernel::new(gpu, name, &assemble(name, layout)?, constants);
     let grid = Grid::new(gpu, settings.threads);
-    let trial_threads = grid.trial_threads(settings.n_trials);
+    let trial_threads = grid.trial_threads(layout.n_trials);
     let per_neuron = [
         ("WORKGROUP_SIZE", f64::from(neuron_workgroup(trial_threads as u32))),
         ("TRIAL_THREADS", trial_threads as f64),

@@ -84,7 +84,7 @@ impl EdgeSample {
             }
         })?;
         // The network's scale leaves room for 512 arrivals in one slot; in a rig one arrives at most.
-        rig.arrival_scale = network.arrival_scale * 256.0;
+        rig.scale_arrivals(network.arrival_scale * 256.0);
         Ok(())
     }
 
@@ -114,9 +114,12 @@ impl Simulation {
             [shard] if shapes_fit && shard.n_edges == targets.len() => shard.targets.write(0, targets),
             _ => return Err(Error::Failed("other neurons do not have the simulation's shape".to_owned())),
         }
-        self.device.tables.write(0, &self.layout.neuron_words(neurons, &self.dynamics.ports));
-        self.neuron_model_ix.copy_from_slice(&neurons.model_ix);
-        self.source_type_ix[..neurons.len()].copy_from_slice(&neurons.cell_type_ix);
+        let words = self.layout.neuron_words(neurons, &self.dynamics.ports);
+        self.each_mut(|share| {
+            share.device.tables.write(0, &words);
+            share.neuron_model_ix.copy_from_slice(&neurons.model_ix);
+            share.source_type_ix[..neurons.len()].copy_from_slice(&neurons.cell_type_ix);
+        });
         Ok(())
     }
 }

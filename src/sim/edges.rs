@@ -196,7 +196,13 @@ impl Simulation {
 
     /// Sets the scale of the arrivals anew, for weights of which the largest learned one is given.
     pub(super) fn set_arrival_scale(&mut self, largest_learned: f32) {
-        self.arrival_scale = arrival_scale(largest_learned.max(self.largest_fixed_weight), self.largest_sum);
+        let largest = largest_learned.max(self.largest_fixed_weight);
+        self.scale_arrivals(arrival_scale(largest, self.largest_sum));
+    }
+
+    /// Sets the scale of the arrivals in all shares.
+    pub(super) fn scale_arrivals(&mut self, scale: f64) {
+        self.each_mut(|share| share.arrival_scale = scale);
     }
 
     /// Weights of all edges, `[n_edges]`.
@@ -241,11 +247,12 @@ impl Simulation {
         for rows in &edges.row_sets {
             let (first, n) = edges.words_of(rows);
             let targets: Vec<u32> = edges.shard(rows).targets.read(first, n)?;
-            let edges: Vec<(&u32, &f32)> = targets.iter().zip(&weights[rows.first_edge..]).collect();
+            let own = &weights[rows.first_edge..];
             for (row, ends) in self.row_offsets(rows)?.windows(2).enumerate() {
                 let class_ix = self.class_of_source_type[self.source_type(rows.first_source + row)];
-                for (word, weight) in &edges[ends[0] as usize - first..ends[1] as usize - first] {
-                    sums[target_neuron(**word) as usize * n_classes + class_ix] += f64::from(**weight);
+                let of_row = ends[0] as usize - first..ends[1] as usize - first;
+                for (word, weight) in targets[of_row.clone()].iter().zip(&own[of_row]) {
+                    sums[target_neuron(*word) as usize * n_classes + class_ix] += f64::from(*weight);
                 }
             }
         }

@@ -29,9 +29,23 @@ impl Simulation {
     /// # Errors
     /// [`crate::Error::Kernel`] if the state is not finite or an integer sum overflowed.
     pub fn forward(&mut self, seed: u64, presentation: u32) -> Result<ForwardReport> {
-        self.run_forward(seed, presentation, None)
+        let reports = self.each(|share| share.run_forward(seed, presentation, None))?;
+        Ok(self.join_forward(reports))
     }
 
+    /// What the shares report, as a batch.
+    pub(super) fn join_forward(&self, reports: Vec<ForwardReport>) -> ForwardReport {
+        let wall_ms = reports.iter().map(|report| report.wall_ms).sum();
+        let (spike_counts, population_counts) =
+            reports.into_iter().map(|report| (report.spike_counts, report.population_counts)).unzip();
+        ForwardReport {
+            spike_counts: self.join(spike_counts),
+            population_counts: self.join(population_counts),
+            wall_ms,
+        }
+    }
+
+    /// The same for the share's own trials.
     pub(super) fn run_forward(
         &mut self,
         seed: u64,

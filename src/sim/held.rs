@@ -19,7 +19,7 @@ impl Simulation {
         hold_u_mv: &[f64],
         extra_pa: &[f32],
     ) -> Result<()> {
-        let plane = self.layout.plane_words();
+        let plane = self.batch_words();
         if theta.len() != self.cell_models.len() || hold_u_mv.len() != plane || extra_pa.len() != plane {
             return Err(Error::Failed("holding potentials do not have the simulation's shape".to_owned()));
         }
@@ -29,10 +29,9 @@ impl Simulation {
         let current: Vec<f32> =
             held.iter().zip(extra_pa).map(|((pa, _), extra)| *pa as f32 + extra).collect();
         self.set_current(&current)?;
-        self.device.start_mv = [
-            held.iter().map(|(_, state)| state.u_s_mv as f32).collect(),
-            held.iter().map(|(_, state)| state.u_d_mv as f32).collect(),
-        ];
+        let u_s: Vec<f32> = held.iter().map(|(_, state)| state.u_s_mv as f32).collect();
+        let u_d: Vec<f32> = held.iter().map(|(_, state)| state.u_d_mv as f32).collect();
+        self.each_mut(|share| share.device.start_mv = [share.own(&u_s), share.own(&u_d)]);
         Ok(())
     }
 
@@ -65,9 +64,9 @@ impl Simulation {
         gradient
     }
 
-    /// Cell model of a place in a plane.
+    /// Cell model of a place in `[n_neurons][n_trials]`.
     fn model_of(&self, i: usize) -> usize {
-        usize::from(self.neuron_model_ix[i / self.layout.n_trials])
+        usize::from(self.neuron_model_ix[i / self.settings.n_trials])
     }
 
     fn constants<T: Real>(&self, theta: &[[T; N_CELL_PARAMETERS]]) -> Vec<CellConstants<T>> {

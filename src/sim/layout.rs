@@ -8,6 +8,8 @@ mod rows;
 mod tables;
 mod uniforms;
 
+use std::ops::Range;
+
 use super::shaders::neuron_workgroup;
 use crate::model::Dynamics;
 use crate::model::direction_bins::{MAX_LIKE_GROUPS, N_DIRECTION_BINS};
@@ -22,6 +24,9 @@ pub use uniforms::{
     KeepUniform, STATUS_KERNELS, STATUS_NOT_FINITE, STATUS_OVERFLOW, StepUniform, UNIFORM_STRIDE,
     UpdateUniform,
 };
+
+/// Trials that share the words of the random number generator, and a thread of the draw.
+pub const DRAW_TRIALS: usize = 4;
 
 /// Lists in a spikes buffer: chunks of the rows of sources that spiked; neurons with psi not 0.
 const LISTS: [&str; 2] = ["CHUNKS", "ACTIVE"];
@@ -39,8 +44,10 @@ pub struct Layout {
     pub n_lgn: usize,
     /// Number of background units.
     pub n_background: usize,
-    /// Number of trials of a batch, 1 to 32.
+    /// Number of trials that run side by side, 1 to 32.
     pub n_trials: usize,
+    /// The first of them in its batch.
+    pub first_trial: usize,
     /// Slots of the arrivals ring: longest delay + 1.
     pub n_slots: usize,
     /// Number of cell models.
@@ -84,6 +91,7 @@ impl Layout {
             n_lgn: network.n_lgn,
             n_background: network.n_background,
             n_trials,
+            first_trial: 0,
             n_slots: dynamics.max_delay_steps as usize + 1,
             n_models: network.cell_models.len(),
             n_ports: dynamics.ports.n_ports,
@@ -103,6 +111,12 @@ impl Layout {
             half_width: dynamics.surrogate.half_width,
             height: dynamics.surrogate.height,
         }
+    }
+
+    /// The same for trials of a batch from `first_trial` on, a multiple of [`DRAW_TRIALS`].
+    #[must_use]
+    pub fn with_first_trial(self, first_trial: usize) -> Self {
+        Self { first_trial, ..self }
     }
 
     /// The same for neurons that start held at a potential, with a loss that looks at potentials.
@@ -127,6 +141,11 @@ impl Layout {
         let threads = neuron_workgroup(self.n_trials as u32) as usize;
         let has_room = 4 * threads * (Self::adjoint_sums().len() + self.n_classes) <= ROOM_BYTES;
         if has_room && sectors(&packed) < sectors(&self) { packed } else { self }
+    }
+
+    /// Its trials, numbered in their batch.
+    pub fn trials(&self) -> Range<usize> {
+        self.first_trial..self.first_trial + self.n_trials
     }
 
     /// Pair types: (source type, target cell type).

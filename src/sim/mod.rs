@@ -17,6 +17,7 @@ mod room;
 mod rows;
 mod settle;
 pub mod shaders;
+mod shares;
 mod sources;
 mod tape;
 
@@ -32,12 +33,13 @@ use crate::network::{CellModel, Network, target_delay_steps};
 pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
 use device::Device;
 pub use edge_sample::EdgeSample;
+use edges::Edges;
 pub use forward::ForwardReport;
 use layout::Layout;
 pub use profile::KernelTime;
 pub use record::{Probe, Recording, Spike};
 pub use room::check_room;
-use rows::Grid;
+use room::{layout_of, trials_at_once};
 pub use sources::{SourceDrive, SourceFilters, SourceSpikes, SpikeList};
 pub use tape::TapeFit;
 
@@ -73,6 +75,9 @@ impl LearnWeights {
 pub struct Settings {
     /// Trials of a batch, 1 to 32.
     pub n_trials: usize,
+    /// Most of them that run side by side, rounded up to a multiple of [`layout::DRAW_TRIALS`]; fewer where the adapter cannot bind so
+    /// many. The others run after them, with the same spikes.
+    pub trials_at_once: usize,
     /// Time steps of a trial.
     pub n_steps: usize,
     /// Steps whose spikes are counted.
@@ -102,6 +107,7 @@ impl Settings {
     pub fn new(n_steps: usize, n_trials: usize) -> Self {
         Self {
             n_trials,
+            trials_at_once: n_trials,
             n_steps,
             window: 0..n_steps,
             steps_between_checkpoints: n_steps,
@@ -164,6 +170,8 @@ pub struct Simulation {
     draws: (u64, u32),
     /// Factor on the weight of the voltage penalty.
     voltage_factor: f64,
+    /// Simulations of the trials that do not fit beside the first ([`shares`]).
+    others: Vec<Simulation>,
 }
 
 impl Simulation {
@@ -179,22 +187,37 @@ impl Simulation {
         settings: Settings,
     ) -> Result<Self> {
         check_delays(network, dynamics)?;
-        let mut layout = Layout::new(network, dynamics, settings.n_trials, settings.current.is_some());
-        if settings.potential_seeds {
-            layout = layout.with_potential_seeds();
-        }
-        let n_groups = 32 - settings.groups.iter().fold(0, |all, mask| all | mask).leading_zeros() as usize;
-        layout = layout.with_groups(n_groups);
-        if Grid::new(gpu, settings.threads) == Grid::Many {
-            layout = layout.with_packed_records();
-        }
+        let n_trials = settings.n_trials;
+        let n_at_once = trials_at_once(gpu, network, dynamics, &settings)?;
+        let layout = |n: usize| layout_of(gpu, network, dynamics, &settings, n);
+        let edges = Arc::new(Edges::new(gpu, network, &layout(n_at_once), &settings)?);
+        let share = |first_trial: usize| {
+            let layout = layout(n_at_once.min(n_trials - first_trial)).with_first_trial(first_trial);
+            Self::of_share(gpu, layout, network, Arc::clone(&edges), dynamics, sources, settings.clone())
+        };
+        let mut simulation = share(0)?;
+        simulation.others = (n_at_once..n_trials).step_by(n_at_once).map(share).collect::<Result<_>>()?;
+        simulation.set_weights(&network.rows.weights)?;
+        Ok(simulation)
+    }
+
+    /// Puts a share of the trials on the device.
+    fn of_share(
+        gpu: &Arc<Gpu>,
+        layout: Layout,
+        network: &Network,
+        edges: Arc<Edges>,
+        dynamics: &Dynamics,
+        sources: SourceSpikes<'_>,
+        settings: Settings,
+    ) -> Result<Self> {
         let theta = vec![[0.0; N_CELL_PARAMETERS]; network.cell_models.len()];
         let mut tables = layout.tables(network, dynamics, &theta);
-        if n_groups > 0 {
+        if layout.n_groups > 0 {
             tables.extend(&settings.groups);
         }
-        let device = Device::new(gpu, &layout, &settings, network, &tables, sources)?;
-        let mut simulation = Self {
+        let device = Device::new(gpu, &layout, &settings, network, edges, &tables, sources)?;
+        Ok(Self {
             gpu: Arc::clone(gpu),
             layout,
             settings,
@@ -211,12 +234,11 @@ impl Simulation {
             segment_on_tape: None,
             draws: (0, 0),
             voltage_factor: 1.0,
-        };
-        simulation.set_weights(&network.rows.weights)?;
-        Ok(simulation)
+            others: Vec::new(),
+        })
     }
 
-    /// Sizes on the device.
+    /// Sizes on the device, of the first share where the trials are in several.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -229,13 +251,15 @@ impl Simulation {
     /// Sets the learned offsets of the cell models, `[n_models]`, in the order of `model::membrane::LEARNABLE`.
     pub fn set_cell_parameters(&mut self, theta: &[[f64; N_CELL_PARAMETERS]]) {
         let words = self.layout.cell_tables(&self.cell_models, &self.dynamics, theta);
-        self.device.tables.write(self.layout.table_cells(), &words);
+        self.shares().for_each(|share| share.device.tables.write(share.layout.table_cells(), &words));
     }
 
     /// Sets a factor on the weight of the voltage penalty, 1 at first, for the adjoint passes to come.
     pub fn set_voltage_factor(&mut self, factor: f64) {
-        self.voltage_factor = factor;
-        self.write_uniforms();
+        self.each_mut(|share| {
+            share.voltage_factor = factor;
+            share.write_uniforms();
+        });
     }
 
     /// Sets the current injected into each neuron in each trial while it is on, `[n_neurons][n_trials]` pA.
@@ -243,10 +267,10 @@ impl Simulation {
     /// # Errors
     /// [`Error::Failed`] if the simulation was made without a current.
     pub fn set_current(&mut self, current_pa: &[f32]) -> Result<()> {
-        if self.layout.state_plane("CURRENT").is_none() || current_pa.len() != self.layout.plane_words() {
+        if self.layout.state_plane("CURRENT").is_none() || current_pa.len() != self.batch_words() {
             return Err(Error::Failed("this simulation takes no injected current of that shape".to_owned()));
         }
-        self.device.current_pa = current_pa.to_vec();
+        self.each_mut(|share| share.device.current_pa = share.own(current_pa));
         Ok(())
     }
 
@@ -255,10 +279,13 @@ impl Simulation {
     /// # Errors
     /// [`Error::Failed`] if the simulation does not draw its sources' spikes, or the shapes are not its own.
     pub fn set_stimulus(&mut self, drive: &SourceDrive<'_>) -> Result<()> {
-        match &self.device.sources {
-            Some(sources) => sources.set_stimulus(drive),
-            None => Err(Error::Failed("this simulation has no LGN units".to_owned())),
+        for share in self.shares() {
+            let Some(sources) = &share.device.sources else {
+                return Err(Error::Failed("this simulation has no LGN units".to_owned()));
+            };
+            sources.set_stimulus(drive, self.settings.n_trials)?;
         }
+        Ok(())
     }
 
     /// Sets the spikes of LGN and background units, until they are set anew.
@@ -266,10 +293,13 @@ impl Simulation {
     /// # Errors
     /// [`Error::Failed`] if the simulation draws its sources' spikes, or was made for fewer.
     pub fn set_spikes(&mut self, list: &SpikeList) -> Result<()> {
-        match &self.device.sources {
-            Some(sources) => sources.set_spikes(list),
-            None => Err(Error::Failed("this simulation has no LGN or background units".to_owned())),
+        for share in self.shares() {
+            let Some(sources) = &share.device.sources else {
+                return Err(Error::Failed("this simulation has no LGN or background units".to_owned()));
+            };
+            sources.set_spikes(list)?;
         }
+        Ok(())
     }
 
     /// Sets the potential above E_L at which each neuron starts every trial, `[n_neurons]` mV; all start at rest until it is set.
@@ -280,8 +310,10 @@ impl Simulation {
         if u_mv.len() != self.layout.n_neurons {
             return Err(Error::Failed("the potentials at the start are not one a neuron".to_owned()));
         }
-        let n_trials = self.layout.n_trials;
-        self.device.start_mv[0] = u_mv.iter().flat_map(|u| std::iter::repeat_n(*u, n_trials)).collect();
+        self.each_mut(|share| {
+            let n_trials = share.layout.n_trials;
+            share.device.start_mv[0] = u_mv.iter().flat_map(|u| std::iter::repeat_n(*u, n_trials)).collect();
+        });
         Ok(())
     }
 

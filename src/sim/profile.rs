@@ -30,12 +30,13 @@ pub(super) struct Timed<'a> {
 
 impl Simulation {
     /// Runs the last segment of the last forward pass again, forward and backward, timing each dispatch. `seeds` as for
-    /// [`Simulation::adjoint`]. Leaves the gradient of that segment alone.
+    /// [`Simulation::adjoint`]. Leaves the gradient of that segment alone. Where the trials are in several shares, of the first of them.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the adapter has no timestamps.
     pub fn profile(&mut self, seeds: &[f32]) -> Result<Vec<KernelTime>> {
         self.segment_on_tape = None;
+        self.clear_weight_gradient();
         self.clear_adjoint(seeds)?;
         let segment = self.n_segments() - 1;
         self.restore_checkpoint(segment)?;

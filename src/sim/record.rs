@@ -183,8 +183,28 @@ impl Simulation {
         presentation: u32,
         probe: &Probe,
     ) -> Result<(ForwardReport, Recording)> {
-        let mut recorder = Recorder::new(self, probe)?;
-        let report = self.run_forward(seed, presentation, Some(&mut recorder))?;
-        Ok((report, recorder.recording))
+        let recorded = self.each(|share| {
+            let mut recorder = Recorder::new(share, probe)?;
+            let report = share.run_forward(seed, presentation, Some(&mut recorder))?;
+            Ok((report, recorder.recording))
+        })?;
+        let (reports, recordings) = recorded.into_iter().unzip();
+        Ok((self.join_forward(reports), self.join_recordings(recordings)))
+    }
+
+    /// What the shares recorded, as a batch.
+    fn join_recordings(&self, recordings: Vec<Recording>) -> Recording {
+        let (mut spikes, mut u_s_mv, mut u_d_mv) = (Vec::new(), Vec::new(), Vec::new());
+        for (share, recording) in self.shares().zip(recordings) {
+            let first_trial = share.layout.first_trial as u32;
+            let of_batch = |spike: Spike| Spike { trial: first_trial + spike.trial, ..spike };
+            spikes.extend(recording.spikes.into_iter().map(of_batch));
+            u_s_mv.push(recording.u_s_mv);
+            u_d_mv.push(recording.u_d_mv);
+        }
+        if !self.others.is_empty() {
+            spikes.sort_unstable();
+        }
+        Recording { spikes, u_s_mv: self.join(u_s_mv), u_d_mv: self.join(u_d_mv) }
     }
 }

@@ -10,7 +10,11 @@ impl Simulation {
     /// # Errors
     /// [`Error::AdapterTooSmall`] where a state does not fit.
     pub fn reserve_settled(&mut self) -> Result<()> {
-        self.device.settled = Some(Buffer::storage(&self.gpu, "settled state", self.layout.state_words())?);
+        self.each(|share| {
+            let n_words = share.layout.state_words();
+            share.device.settled = Some(Buffer::storage(&share.gpu, "settled state", n_words)?);
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -21,6 +25,12 @@ impl Simulation {
     /// # Errors
     /// [`Error::Failed`] without [`Simulation::reserve_settled`]; those of a forward pass.
     pub fn settle(&mut self, seed: u64, presentation: u32, n_steps: usize) -> Result<()> {
+        self.each(|share| share.settle_own(seed, presentation, n_steps))?;
+        Ok(())
+    }
+
+    /// The same for the share's own trials.
+    fn settle_own(&mut self, seed: u64, presentation: u32, n_steps: usize) -> Result<()> {
         let (words, counts) = (self.layout.state_words(), self.layout.state_plane("COUNT"));
         let (Some(_), Some(counts)) = (&self.device.settled, counts) else {
             return Err(Error::Failed("this simulation has no room for a settled start".to_owned()));

@@ -1,9 +1,10 @@
 //! Where the spikes of LGN and background units come from.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::Settings;
-use super::layout::{Layout, UNIFORM_STRIDE};
+use super::layout::{DRAW_TRIALS, Layout, UNIFORM_STRIDE};
 use super::profile::Timed;
 use super::shaders::{NEURON_WORKGROUP, assemble};
 use crate::error::{Error, Result};
@@ -49,6 +50,18 @@ impl SpikeList {
         Self { words }
     }
 
+    /// The spikes of some trials, numbered from the first of them.
+    pub(super) fn of_trials(&self, trials: &Range<usize>) -> Self {
+        let n_steps = self.words[0] as usize - 1;
+        let mut spikes = Vec::new();
+        for (step, ends) in self.words[..=n_steps].windows(2).enumerate() {
+            let entries = self.words[ends[0] as usize..ends[1] as usize].as_chunks().0;
+            let own = |[unit, mask]: &[u32; 2]| (step as u32, *unit, mask_of_trials(*mask, trials));
+            spikes.extend(entries.iter().map(own).filter(|(_, _, mask)| *mask != 0));
+        }
+        Self::new(n_steps, spikes.into_iter())
+    }
+
     /// From masks of trials, `[n_steps][n_units]`.
     fn from_masks(masks: &[u32], n_steps: usize, n_units: usize) -> Self {
         let at = |i: usize| ((i / n_units) as u32, (i % n_units) as u32, masks[i]);
@@ -84,6 +97,11 @@ pub struct SourceDrive<'a> {
     pub frames: &'a [[f32; 4]],
 }
 
+/// The bits of some trials of a mask.
+fn mask_of_trials(mask: u32, trials: &Range<usize>) -> u32 {
+    (mask >> trials.start) & (u32::MAX >> (32 - trials.len()))
+}
+
 /// The kernels of the sources' spikes: where they are drawn, all of them before the first step; then each step's are handed on to
 /// its slot.
 #[derive(Debug)]
@@ -93,6 +111,8 @@ pub(super) struct SourceKernel {
     /// By step.
     groups: Vec<BindGroup>,
     n_units: usize,
+    /// The trials of a batch that it is for.
+    trials: Range<usize>,
     spikes: Spikes,
 }
 
@@ -118,8 +138,8 @@ struct Drawn {
     /// Trials that spiked, `[n_steps][n_units]`, in one buffer for each dispatch.
     masks: Vec<Buffer>,
     groups: Vec<BindGroup>,
-    n_amplitudes: usize,
-    n_trials: usize,
+    n_subfields: usize,
+    trials: Range<usize>,
     n_steps: usize,
 }
 
@@ -141,7 +161,7 @@ impl SourceKernel {
         let spikes = match sources {
             SourceSpikes::None => return Ok(None),
             SourceSpikes::Replay(masks) => {
-                let list = SpikeList::from_masks(masks, n_steps, n_units.max(1));
+                let list = SpikeList::from_masks(masks, n_steps, n_units.max(1)).of_trials(&layout.trials());
                 given(&list, list.words.len())?
             }
             SourceSpikes::Listed(most) => {
@@ -157,7 +177,7 @@ impl SourceKernel {
         };
         let constants: Vec<_> = [WORKGROUP].into_iter().chain(steps).collect();
         let list = Kernel::new(gpu, name, &assemble(name, layout)?, &constants)?;
-        Ok(Some(Self { list, groups: Vec::new(), n_units, spikes }))
+        Ok(Some(Self { list, groups: Vec::new(), n_units, trials: layout.trials(), spikes }))
     }
 
     /// Binds the kernels to the uniforms of the steps and to the spikes of the slot that each step has.
@@ -218,24 +238,23 @@ impl SourceKernel {
         self.list.dispatch(pass, &self.groups[step], uniform_offset, self.list.workgroups_for(self.n_units));
     }
 
-    /// Sets what the units see in each trial.
-    pub(super) fn set_stimulus(&self, drive: &SourceDrive<'_>) -> Result<()> {
-        let lengths = [drive.amplitude.len(), drive.group_trials.len(), drive.frames.len()];
+    /// Sets what the units see in each trial of a batch of `n_trials`: takes what its own trials see.
+    pub(super) fn set_stimulus(&self, batch: &SourceDrive<'_>, n_trials: usize) -> Result<()> {
+        let lengths = [batch.amplitude.len(), batch.group_trials.len(), batch.frames.len()];
         match &self.spikes {
             Spikes::Drawn(drawn)
-                if lengths == [drawn.n_amplitudes, drawn.n_trials, drawn.n_steps * drawn.n_trials] =>
+                if lengths == [drawn.n_subfields, 1, drawn.n_steps].map(|n| n * n_trials) =>
             {
-                drawn.amplitude.write(0, drive.amplitude);
-                drawn.group_trials.write(0, drive.group_trials);
-                drawn.frames.write(0, drive.frames);
+                drawn.set_stimulus(batch, n_trials);
                 Ok(())
             }
             _ => Err(Error::Failed("this simulation takes no stimulus of that shape".to_owned())),
         }
     }
 
-    /// Sets the spikes of the units in every batch to come.
-    pub(super) fn set_spikes(&self, list: &SpikeList) -> Result<()> {
+    /// Sets the spikes of the units in every batch to come: takes those of its own trials.
+    pub(super) fn set_spikes(&self, batch: &SpikeList) -> Result<()> {
+        let list = batch.of_trials(&self.trials);
         match &self.spikes {
             Spikes::Given(replay) if 4 * list.words.len() as u64 <= replay.bytes() => {
                 replay.write(0, &list.words);
@@ -246,8 +265,6 @@ impl SourceKernel {
     }
 }
 
-/// Trials that share the words of the generator, and a thread of the draw.
-const TRIALS_PER_DRAW: usize = 4;
 /// Most iterations of loops that a thread of the draw spends on a step: of four groups at most the step, the rounds of the
 /// generator and the loops of one turn, each with the test that ends it.
 const ITERATIONS_PER_STEP: usize = 4 * 20;
@@ -261,7 +278,7 @@ impl Drawn {
         settings: &Settings,
         filters: &SourceFilters<'_>,
     ) -> Result<Self> {
-        let (n_trials, n_steps) = (settings.n_trials, settings.n_steps);
+        let (n_trials, n_steps) = (layout.n_trials, settings.n_steps);
         let n_units = (layout.n_lgn + layout.n_background).max(1);
         let n_amplitudes = n_trials * filters.baseline_hz.len();
         let most_mask_bytes = gpu.adapter().max_binding_bytes.min(gpu.adapter().max_buffer_bytes);
@@ -286,16 +303,34 @@ impl Drawn {
             steps_per_draw,
             masks,
             groups: Vec::new(),
-            n_amplitudes,
-            n_trials,
+            n_subfields: filters.baseline_hz.len(),
+            trials: layout.trials(),
             n_steps,
         })
+    }
+
+    /// Takes from what the trials of a batch see what its own see, with the groups that these belong to.
+    fn set_stimulus(&self, batch: &SourceDrive<'_>, n_trials: usize) {
+        let own = |n: usize| self.trials.start * n..self.trials.end * n;
+        let masks = batch.group_trials.iter().map(|mask| mask_of_trials(*mask, &self.trials));
+        let (groups, mut masks): (Vec<usize>, Vec<u32>) =
+            masks.enumerate().filter(|(_, mask)| *mask != 0).unzip();
+        masks.resize(self.trials.len(), 0);
+        let of_groups = |of_step: &[[f32; 4]]| {
+            let mut frames: Vec<[f32; 4]> = groups.iter().map(|group_ix| of_step[*group_ix]).collect();
+            frames.resize(self.trials.len(), [0.0; 4]);
+            frames
+        };
+        let frames: Vec<[f32; 4]> = batch.frames.chunks_exact(n_trials).flat_map(of_groups).collect();
+        self.amplitude.write(0, &batch.amplitude[own(self.n_subfields)]);
+        self.group_trials.write(0, &masks);
+        self.frames.write(0, &frames);
     }
 
     /// Records the dispatch that fills buffer `part` of the masks.
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, part: usize, n_units: usize) {
         let offset = part * self.steps_per_draw * UNIFORM_STRIDE;
-        let workgroups = self.kernel.workgroups_for(n_units * self.n_trials.div_ceil(TRIALS_PER_DRAW));
+        let workgroups = self.kernel.workgroups_for(n_units * self.trials.len().div_ceil(DRAW_TRIALS));
         self.kernel.dispatch(pass, &self.groups[part], offset as u32, workgroups);
     }
 

@@ -47,6 +47,16 @@ impl TapeCost {
         }
     }
 
+    /// Of this and another share of the trials together.
+    fn with(self, other: Self) -> Self {
+        Self {
+            step_bytes: self.step_bytes + other.step_bytes,
+            checkpoint_bytes: self.checkpoint_bytes + other.checkpoint_bytes,
+            history_bytes: self.history_bytes + other.history_bytes,
+            ..self
+        }
+    }
+
     fn bytes(&self, length: usize) -> u64 {
         let n_checkpoints = (self.n_steps.div_ceil(length) - 1) as u64;
         let history = if n_checkpoints > 0 { self.history_bytes } else { 0 };
@@ -132,29 +142,33 @@ impl Simulation {
     /// [`Error::NoMemory`] if the adapter has no room for the shortest tape; [`Error::Device`] what else the driver refused.
     pub fn fit_tape(&mut self, budget_bytes: u64) -> Result<TapeFit> {
         let n_steps = self.settings.n_steps;
-        let cost = TapeCost::new(&self.layout, n_steps);
-        (self.has_run, self.segment_on_tape) = (false, None);
-        self.device.clear_tape();
+        let cost = self.others.iter().fold(TapeCost::new(&self.layout, n_steps), |cost, other| {
+            cost.with(TapeCost::new(&other.layout, n_steps))
+        });
+        self.each_mut(|share| {
+            (share.has_run, share.segment_on_tape) = (false, None);
+            share.device.clear_tape();
+        });
         let free = self.gpu.free_bytes().map_or(u64::MAX, |bytes| bytes / 4 * 3);
         let others = self.gpu.allocated_bytes();
         let mut length = cost.longest(budget_bytes.saturating_sub(others).min(free));
         let mut refused_bytes = None;
         loop {
-            match self.device.set_tape(&self.gpu, &self.layout, &self.settings, length) {
-                Ok(()) => break,
+            match self.each(|s| s.device.set_tape(&s.gpu, &s.layout, &s.settings, length)) {
+                Ok(_) => break,
                 Err(Error::NoMemory { .. }) if length > cost.shortest => {
                     refused_bytes.get_or_insert(cost.bytes(length));
                     // An eighth of what there was stays free for whatever else the driver needs.
                     let found = self.gpu.allocated_bytes().saturating_sub(others);
                     length = cost.longest(found / 8 * 7).min(length - 1);
-                    self.device.clear_tape();
+                    self.each_mut(|share| share.device.clear_tape());
                     // Memory is free once the device has let go of it.
                     self.gpu.wait("freeing the tape")?;
                 }
                 Err(e) => return Err(e),
             }
         }
-        self.settings.steps_between_checkpoints = length;
+        self.each_mut(|share| share.settings.steps_between_checkpoints = length);
         Ok(TapeFit { n_taped: length, n_steps, refused_bytes })
     }
 
