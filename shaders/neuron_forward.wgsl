@@ -28,28 +28,11 @@ fn injected_current(neuron: u32, trial: u32) -> f32 {
 
 // Advances every TRIAL_THREADS-th trial of a neuron from the first on: masks of those that spiked, were held, have psi not 0.
 fn advance_trials(neuron: u32, first_trial: u32) -> vec3<u32> {
-    let model = neuron_model(neuron);
-    let target_type = neuron_target_type(neuron);
-    let threshold_mv = cell(model, CELL_THRESHOLD);
-    let scale_mv = cell(model, CELL_SCALE);
+//!include shared/neuron_constants.wgsl
     let reset_mv = cell(model, CELL_RESET);
     let refractory_steps = cell(model, CELL_REFRACTORY_STEPS);
-    let asc_mean_1 = cell(model, CELL_ASC_MEAN_1);
-    let asc_mean_2 = cell(model, CELL_ASC_MEAN_2);
-    let asc_decay_1 = cell(model, CELL_ASC_DECAY_1);
-    let asc_decay_2 = cell(model, CELL_ASC_DECAY_2);
-    let asc_keep_1 = cell(model, CELL_ASC_KEEP_1);
-    let asc_keep_2 = cell(model, CELL_ASC_KEEP_2);
     let asc_amp_1 = cell(model, CELL_ASC_AMP_1);
     let asc_amp_2 = cell(model, CELL_ASC_AMP_2);
-//!for p in PORTS
-    let decay_#p = port(model, #pu, PORT_DECAY);
-//!end
-//!for c in CLASSES
-//!for p in PORTS of c
-    let gain_#c_#p = gain(target_type, #cu, #pu);
-//!end
-//!end
 //!membrane constants
     var spiked = 0u;
     var held_trials = 0u;

@@ -20,7 +20,11 @@ use crate::network::{
 use crate::sim::{Probe, Recording, Settings, Simulation, SourceSpikes};
 
 /// Most steps that are kept on the device at once.
-const SEGMENT_STEPS: usize = 512;
+pub(crate) const SEGMENT_STEPS: usize = 512;
+/// What puts the threshold of a recorded cell out of reach, so that it cannot spike, mV.
+pub(crate) const OUT_OF_REACH_MV: f64 = 1e3;
+/// Trials of a paired recording: without and with the spike.
+pub(crate) const N_TRIALS: usize = 2;
 /// A cell is at its holding potential after this many membrane time constants: e^-15 of the way is 6e-6 mV.
 const SETTLING_TIME_CONSTANTS: f64 = 15.0;
 
@@ -107,34 +111,36 @@ pub fn paired_recordings(
     dynamics.ports.copy_class(synapse.class_ix, CLASS_OF_SOURCE_TYPE[SOURCE_TYPE_BACKGROUND]);
     let mut spikes = vec![0; n_steps];
     spikes[spike_step] = 0b10;
-    let settings = settings(2, n_steps, 0..n_steps);
+    let settings = settings(N_TRIALS, n_steps, 0..n_steps);
     let mut simulation = Simulation::new(gpu, &network, &dynamics, SourceSpikes::Replay(&spikes), settings)?;
-    // A threshold out of reach keeps the held cells from spiking.
     let mut theta = [0.0; N_CELL_PARAMETERS];
-    theta[THRESHOLD] = 1e3;
+    theta[THRESHOLD] = OUT_OF_REACH_MV;
     simulation.set_cell_parameters(&vec![theta; n_cells]);
     let holding: Vec<f32> =
-        cells.iter().flat_map(|cell| [holding_current_pa(rig, cell, synapse.hold_mv); 2]).collect();
+        cells.iter().flat_map(|cell| [holding_current_pa(rig, cell, synapse.hold_mv); N_TRIALS]).collect();
     simulation.set_current(&holding)?;
     let (_, recording) = simulation.forward_recorded(0, 0, &Probe::potentials(0..n_cells))?;
-    // Trial 1 less trial 0, from the arrival on.
-    let deflections = |planes: &[f32], ix: usize| -> Vec<f64> {
-        planes
-            .chunks_exact(2 * n_cells)
-            .skip(arrival_step)
-            .map(|cells| f64::from(cells[2 * ix + 1]) - f64::from(cells[2 * ix]))
-            .collect()
+    let from_arrival = |planes: &[f32], ix: usize| -> Vec<f64> {
+        deflections_mv(planes, n_cells).skip(arrival_step).map(|cells| cells[ix]).collect()
     };
     let recordings = (0..n_cells).map(|ix| {
-        let soma_mv = deflections(&recording.u_s_mv, ix);
+        let soma_mv = from_arrival(&recording.u_s_mv, ix);
         let dendrite_mv = match recording.u_d_mv.is_empty() {
             true => vec![0.0; soma_mv.len()],
-            false => deflections(&recording.u_d_mv, ix),
+            false => from_arrival(&recording.u_d_mv, ix),
         };
         let (peak_mv, time_to_peak_ms) = peak(&soma_mv, rig.dt_ms);
         PairRecording { peak_mv, time_to_peak_ms, soma_mv, dendrite_mv }
     });
     Ok(recordings.collect())
+}
+
+/// Deflections of the cells of a paired recording, step by step: trial 1 less trial 0 of potentials
+/// `[n_steps][n_cells][N_TRIALS]` mV.
+pub(crate) fn deflections_mv(potentials_mv: &[f32], n_cells: usize) -> impl Iterator<Item = Vec<f64>> {
+    potentials_mv.chunks_exact(N_TRIALS * n_cells).map(|cells| {
+        cells.chunks_exact(N_TRIALS).map(|trials| f64::from(trials[1]) - f64::from(trials[0])).collect()
+    })
 }
 
 /// The steady somatic current that holds a cell at a potential, pA.

@@ -26,7 +26,7 @@ use simrun::setup;
 const SCENE: &str = "tests/scenes/v1_4k.ron";
 
 /// A column of 40 um whose training steps take a fraction of a second.
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 13] = [
     "network.radius_um=40",
     "network.core_radius_um=40",
     "time.duration_ms=60",
@@ -36,6 +36,7 @@ const SMALL: [&str; 12] = [
     "optimiser.warmup_steps=0",
     "trials.n_evoked=2",
     "trials.n_spontaneous=2",
+    "trials.start=Rest",
     "evaluate.every_steps=0",
     "evaluate.n_trials=1",
     "evaluate.directions_deg=[0]",

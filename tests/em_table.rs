@@ -222,6 +222,7 @@ fn a_network_of_em_tables_trains_and_resumes() {
         "network.radius_um=50",
         "network.core_radius_um=50",
         "time.duration_ms=100",
+        "trials.start=Rest",
         "optimiser.training_steps=2",
         "optimiser.warmup_steps=0",
         "evaluate.every_steps=0",

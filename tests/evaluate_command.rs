@@ -17,6 +17,7 @@ fn small_run(run: &Path, scene: &str) {
         "network.radius_um=40",
         "network.core_radius_um=40",
         "time.duration_ms=150",
+        "trials.start=Rest",
         "optimiser.training_steps=2",
         "optimiser.warmup_steps=0",
         "evaluate.every_steps=0",

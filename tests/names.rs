@@ -241,6 +241,7 @@ fn a_network_of_em_tables_goes_by_its_cells_ids() {
         "network.radius_um=50",
         "network.core_radius_um=50",
         "time.duration_ms=100",
+        "trials.start=Rest",
         "evaluate.n_trials=1",
         "evaluate.directions_deg=[0]",
     ];

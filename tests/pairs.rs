@@ -15,10 +15,11 @@ use simrun::setup;
 use simrun::train::Session;
 
 /// V1 within 40 um and nothing but this term, or nothing at all.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 15] = [
     "network.radius_um=40",
     "network.core_radius_um=40",
     "time.duration_ms=20",
+    "trials.start=Rest",
     "time.analysis_start_ms=5",
     "trials.n_evoked=1",
     "trials.n_spontaneous=1",

@@ -18,6 +18,7 @@ fn small_run(run: &Path, more: &[&str]) {
         "network.radius_um=40",
         "network.core_radius_um=40",
         "time.duration_ms=100",
+        "trials.start=Rest",
         "trials.n_evoked=2",
         "trials.n_spontaneous=2",
         "trials.grating.onset_ms=30",

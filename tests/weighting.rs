@@ -112,6 +112,7 @@ fn electrophysiology_alone_trains_without_running_the_network() {
         "evaluate.n_trials=1",
         "evaluate.directions_deg=[0]",
         "time.duration_ms=100",
+        "trials.start=Rest",
     ];
     let settings: Vec<&str> = settings.iter().flat_map(|s| ["--set", s]).collect();
     let out = ["tests/scenes/v1_4k.ron", "--quiet", "--out", run.to_str().unwrap()];

@@ -116,19 +116,7 @@ mod tests {
         });
         let point_ports = Ports::exact(&kinetics, SynapseKind::Current);
         let ports = Ports::exact(&kinetics, SynapseKind::Conductance { e_exc_mv: 0.0, e_inh_mv: -75.0 });
-        let cell = CellModel {
-            id: 1,
-            population_ix: 0,
-            cell_type_ix: 1,
-            v_th_mv: -45.0,
-            e_l_mv: -75.0,
-            v_reset_mv: -75.0,
-            g_ns: 4.0,
-            c_m_pf: 80.0,
-            t_ref_ms: 3.0,
-            asc_amp_pa: [0.0; 2],
-            asc_decay_per_ms: [0.1, 0.3],
-        };
+        let cell = CellModel { cell_type_ix: 1, ..CellModel::sample() };
         let (exc, weight_pa, rate_per_ms) = (9, 8.0, 1.0);
         let mode = CellMode::TwoCompartment { dendrite_fraction: 0.6, coupling_ratio: 3.0 };
         let matched =

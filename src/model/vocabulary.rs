@@ -110,3 +110,23 @@ pub struct CellModel {
     /// Decay rates of the two after-spike currents, 1/ms.
     pub asc_decay_per_ms: [f64; 2],
 }
+
+#[cfg(test)]
+impl CellModel {
+    /// A cell of usual size without after-spike currents.
+    pub(crate) fn sample() -> Self {
+        Self {
+            id: 1,
+            population_ix: 0,
+            cell_type_ix: 0,
+            v_th_mv: -45.0,
+            e_l_mv: -75.0,
+            v_reset_mv: -75.0,
+            g_ns: 4.0,
+            c_m_pf: 80.0,
+            t_ref_ms: 3.0,
+            asc_amp_pa: [0.0; 2],
+            asc_decay_per_ms: [0.1, 0.3],
+        }
+    }
+}

@@ -10,11 +10,11 @@ use crate::model::real::{Dual, Real};
 /// Derivative of the loss by every learnable parameter: shapes of [`Parameters`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient {
-    /// By the weights before the pair scale, `[n_edges]`.
+    /// By the weights before the pair factor, `[n_edges]`.
     pub weights: Vec<f64>,
     /// By the cell parameters, `[n_models]`.
     pub theta: Vec<[f64; N_CELL_PARAMETERS]>,
-    /// By the logarithms of the pair scales, `[n_pair_types]`.
+    /// By the logarithms of the pair factors, `[n_pair_types]`.
     pub log_scale: Vec<f64>,
 }
 
@@ -297,7 +297,7 @@ impl<'a> AdjointPass<'a> {
         }
     }
 
-    /// A10: the gradient by the weights before the pair scale and by the logarithm of the scale.
+    /// A10: the gradient by the weights before the pair factor and by the logarithm of the scale.
     pub fn into_gradient(self) -> Gradient {
         let Self { problem, constants, mut gradient, .. } = self;
         for source_ix in 0..problem.network.n_sources() {

@@ -259,7 +259,7 @@ impl Problem<'_> {
 /// The learnable parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters<T> {
-    /// Weights before the pair scale, `[n_edges]` nS (two compartments) or pA (point).
+    /// Weights before the pair factor, `[n_edges]` nS (two compartments) or pA (point).
     pub weights: Vec<T>,
     /// Offsets of the cell parameters from their measured values, `[n_models]`, in the order of
     /// [`crate::model::membrane::LEARNABLE`].
@@ -269,7 +269,7 @@ pub struct Parameters<T> {
 }
 
 impl<T: Real> Parameters<T> {
-    /// The network's own weights, measured cells, pair scales of one.
+    /// The network's own weights, measured cells, pair factors of one.
     pub fn of_network(network: &Network) -> Self {
         Self {
             weights: network.rows.weights.iter().map(|&w| T::of(f64::from(w))).collect(),
@@ -312,7 +312,7 @@ pub struct Constants<T> {
     pub cells: Vec<CellConstants<T>>,
     /// What one arrival adds to a rise variable (E8), `[n_target_types][n_classes][n_ports]` 1/ms.
     pub gain_per_ms: Vec<f64>,
-    /// Weights times their pair scale, `[n_edges]`.
+    /// Weights times their pair factor, `[n_edges]`.
     pub weights: Vec<T>,
     /// Pair scales, `[n_pair_types]`.
     pub scales: Vec<T>,

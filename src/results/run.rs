@@ -97,7 +97,7 @@ impl Gradients {
         let mut text = format!(
             "gradient of each term alone at the first training step, back over the last {n_steps} time steps at most\n\
              {:<22} {:>11} {:>11} {:>11} {:>11} {:>11} {:>7} {:>11}\n",
-            "term", "value", "norm", "weights", "cells", "pair scales", "steps", "factor"
+            "term", "value", "norm", "weights", "cells", "pair factors", "steps", "factor"
         );
         for term in &self.terms {
             let TermGradient { name, value, norm, weights, cells, scales, n_steps, factor } = term;

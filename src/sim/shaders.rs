@@ -56,6 +56,7 @@ pub const INCLUDES: &[(&str, &str)] = sources![
     "shared/status",
     "shared/rng",
     "shared/psi",
+    "shared/neuron_constants",
     "shared/rows",
     "shared/records",
     "shared/packing",

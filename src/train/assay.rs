@@ -22,6 +22,7 @@ use crate::network::{
     CLASS_OF_SOURCE_TYPE, CellModel, N_CELL_TYPES, Network, Neurons, Rows, pack_target, target_delay_steps,
     target_neuron,
 };
+use crate::patch::{N_TRIALS, OUT_OF_REACH_MV, SEGMENT_STEPS, deflections_mv};
 use crate::plan::Plan;
 use crate::results::PairErrors;
 use crate::scene::{CellsScene, PortsScene};
@@ -32,12 +33,6 @@ use crate::sim::{EdgeSample, LearnWeights, PotentialSeeds, Probe, Settings, Simu
 const RECORDING_MS: f64 = 50.0;
 /// Current that makes the stimulator spike in the first step, pA.
 const STIMULUS_PA: f32 = 1e6;
-/// What puts the threshold of the recorded cells out of reach, mV.
-const OUT_OF_REACH_MV: f64 = 1e3;
-/// Trials: without and with the spike.
-const N_TRIALS: usize = 2;
-/// Most steps that are kept on the device at once.
-const SEGMENT_STEPS: usize = 512;
 
 /// A recorded edge.
 #[derive(Clone, Copy, Debug)]
@@ -104,14 +99,19 @@ impl Assay {
         simulation: &Simulation,
     ) -> Result<Option<Self>> {
         let Some(last) = pairs.last() else { return Ok(None) };
-        let n_pairs = last.places.end;
+        let n_recordings = last.places.end;
         let n_neurons = network.neurons.len();
         let n_edges = network.rows.offsets[n_neurons] as usize;
         // In the rig no spike is sent on and nothing grows: its adjoint is exact.
         let dynamics = &Dynamics { damping: Damping::default(), ..dynamics.clone() };
         let settings = rig_settings(simulation.settings(), dynamics);
-        let rig =
-            Simulation::new(gpu, &rig_network(network, n_pairs), dynamics, SourceSpikes::None, settings)?;
+        let rig = Simulation::new(
+            gpu,
+            &rig_network(network, n_recordings),
+            dynamics,
+            SourceSpikes::None,
+            settings,
+        )?;
         let sample = EdgeSample::new(gpu, simulation, &rig)?;
         let exact = CellsScene { ports: PortsScene::Exact, ..plan.scene.cells.clone() };
         Ok(Some(Self {
@@ -175,13 +175,13 @@ impl Assay {
         let Some(Recording { steps, theta, hold_u_mv, .. }) = &self.recording else {
             return Err(Error::Failed("no paired recordings to go back from".to_owned()));
         };
-        let n_pairs = by_peak.len();
+        let n_recordings = by_peak.len();
         let mut seeds = PotentialSeeds {
-            steps: vec![0; 2 * N_TRIALS * n_pairs],
-            values: vec![0.0; 2 * N_TRIALS * n_pairs],
+            steps: vec![0; 2 * N_TRIALS * n_recordings],
+            values: vec![0.0; 2 * N_TRIALS * n_recordings],
         };
         for (i, (by_peak, step)) in by_peak.iter().zip(steps).enumerate() {
-            let at = N_TRIALS * (n_pairs + i);
+            let at = N_TRIALS * (n_recordings + i);
             seeds.steps[at..at + N_TRIALS].fill(*step);
             seeds.values[at] = -by_peak as f32;
             seeds.values[at + 1] = *by_peak as f32;
@@ -282,25 +282,25 @@ impl Assay {
 
     /// Sets the rig up for the given edges, but for their weights.
     fn prepare(&mut self, theta: &[[f64; N_CELL_PARAMETERS]], recorded: Vec<Recorded>) -> Result<Prepared> {
-        let n_pairs = recorded.len();
+        let n_recordings = recorded.len();
         let neurons = self.rig_neurons(&recorded);
         let targets: Vec<u32> = recorded
             .iter()
             .enumerate()
-            .map(|(i, r)| pack_target((n_pairs + i) as u32, target_delay_steps(self.targets[r.edge_ix])))
+            .map(|(i, r)| pack_target((n_recordings + i) as u32, target_delay_steps(self.targets[r.edge_ix])))
             .collect();
         self.rig.exchange_neurons(&neurons, &targets)?;
         let mut rig_theta = theta.to_vec();
         rig_theta.iter_mut().for_each(|theta| theta[THRESHOLD] += OUT_OF_REACH_MV);
         rig_theta.push([0.0; N_CELL_PARAMETERS]);
         self.rig.set_cell_parameters(&rig_theta);
-        let mut hold_u_mv = vec![0.0; 2 * n_pairs * N_TRIALS];
-        let mut extra_pa = vec![0.0; 2 * n_pairs * N_TRIALS];
+        let mut hold_u_mv = vec![0.0; 2 * n_recordings * N_TRIALS];
+        let mut extra_pa = vec![0.0; 2 * n_recordings * N_TRIALS];
         for (i, recorded) in recorded.iter().enumerate() {
             extra_pa[N_TRIALS * i + 1] = STIMULUS_PA;
             let cell = &self.cell_models[usize::from(self.neuron_model_ix[recorded.target])];
             let hold_mv = holding_potential_mv(CLASS_OF_SOURCE_TYPE[recorded.source_type]);
-            let at = N_TRIALS * (n_pairs + i);
+            let at = N_TRIALS * (n_recordings + i);
             hold_u_mv[at..at + N_TRIALS].fill(hold_mv.map_or(0.0, |v| v - cell.e_l_mv));
         }
         self.rig.set_held(&rig_theta, &hold_u_mv, &extra_pa)?;
@@ -310,11 +310,12 @@ impl Assay {
     /// Records the edges that the rig is set up for.
     fn record(&mut self, simulation: &Simulation, prepared: Prepared) -> Result<Recording> {
         let Prepared { recorded, theta, hold_u_mv } = prepared;
-        let n_pairs = recorded.len();
+        let n_recordings = recorded.len();
         let edges: Vec<u32> = recorded.iter().map(|r| r.edge_ix as u32).collect();
         self.sample.fetch_weights(simulation, &mut self.rig, &edges)?;
-        let (_, recording) = self.rig.forward_recorded(0, 0, &Probe::potentials(n_pairs..2 * n_pairs))?;
-        let (peaks_mv, steps) = peaks(&recording.u_s_mv, n_pairs);
+        let (_, recording) =
+            self.rig.forward_recorded(0, 0, &Probe::potentials(n_recordings..2 * n_recordings))?;
+        let (peaks_mv, steps) = peaks(&recording.u_s_mv, n_recordings);
         Ok(Recording { peaks_mv, steps, theta, hold_u_mv })
     }
 
@@ -348,7 +349,7 @@ fn rig_settings(of_network: &Settings, dynamics: &Dynamics) -> Settings {
 }
 
 /// A network of the rig's shape: which cells and edges is told before every recording.
-fn rig_network(network: &Network, n_pairs: usize) -> Network {
+fn rig_network(network: &Network, n_recordings: usize) -> Network {
     let stimulator = CellModel {
         id: 0,
         population_ix: 0,
@@ -365,27 +366,26 @@ fn rig_network(network: &Network, n_pairs: usize) -> Network {
     };
     let mut cell_models = network.cell_models.clone();
     cell_models.push(stimulator);
-    let n = 2 * n_pairs;
+    let n = 2 * n_recordings;
     Network {
         populations: network.populations.clone(),
         cell_models,
         neurons: Neurons { model_ix: vec![0; n], cell_type_ix: vec![0; n], ..Neurons::default() },
         vocabulary: network.vocabulary.clone(),
         rows: Rows {
-            offsets: (0..=n).map(|source| source.min(n_pairs) as u64).collect(),
-            targets: (n_pairs..n).map(|target| pack_target(target as u32, 1)).collect(),
-            weights: vec![0.0; n_pairs],
+            offsets: (0..=n).map(|source| source.min(n_recordings) as u64).collect(),
+            targets: (n_recordings..n).map(|target| pack_target(target as u32, 1)).collect(),
+            weights: vec![0.0; n_recordings],
         },
         ..Network::default()
     }
 }
 
-/// Largest deflection of each recorded cell, mV, and the step that it follows: trial 1 less trial 0, `[n_steps][n_pairs][N_TRIALS]` mV.
-fn peaks(u_s_mv: &[f32], n_pairs: usize) -> (Vec<f64>, Vec<u32>) {
-    let (mut peaks_mv, mut steps) = (vec![0.0_f64; n_pairs], vec![0; n_pairs]);
-    for (step, cells) in u_s_mv.chunks_exact(N_TRIALS * n_pairs).enumerate() {
-        for (i, trials) in cells.chunks_exact(N_TRIALS).enumerate() {
-            let deflection_mv = f64::from(trials[1]) - f64::from(trials[0]);
+/// Largest deflection of each recorded cell, mV, and the step that it follows: trial 1 less trial 0, `[n_steps][n_recordings][N_TRIALS]` mV.
+fn peaks(u_s_mv: &[f32], n_recordings: usize) -> (Vec<f64>, Vec<u32>) {
+    let (mut peaks_mv, mut steps) = (vec![0.0_f64; n_recordings], vec![0; n_recordings]);
+    for (step, deflections_mv) in deflections_mv(u_s_mv, n_recordings).enumerate() {
+        for (i, deflection_mv) in deflections_mv.into_iter().enumerate() {
             if deflection_mv.abs() > peaks_mv[i].abs() {
                 (peaks_mv[i], steps[i]) = (deflection_mv, step as u32);
             }

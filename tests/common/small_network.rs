@@ -179,7 +179,7 @@ impl Case {
     }
 }
 
-/// Random offsets of the cell parameters and pair scales; no weights.
+/// Random offsets of the cell parameters and pair factors; no weights.
 fn random_parameters(network: &Network, draws: &mut Draws, size: f64) -> Parameters<f64> {
     let spans = [0.2, 1.5, 5.0, 5.0, 0.3].map(|span| span * size);
     Parameters {

@@ -247,19 +247,7 @@ mod tests {
     #[test]
     fn every_membrane_says_what_it_has() {
         let two = CellMode::TwoCompartment { dendrite_fraction: 0.5, coupling_ratio: 2.0 };
-        let cell = CellModel {
-            id: 1,
-            population_ix: 0,
-            cell_type_ix: 0,
-            v_th_mv: -45.0,
-            e_l_mv: -75.0,
-            v_reset_mv: -75.0,
-            g_ns: 4.0,
-            c_m_pf: 80.0,
-            t_ref_ms: 3.0,
-            asc_amp_pa: [0.0; 2],
-            asc_decay_per_ms: [0.1, 0.3],
-        };
+        let cell = CellModel::sample();
         for mode in [CellMode::Point, two] {
             let membrane = mode.membrane();
             let ports = [Port { tau_ms: 2.0, reversal_mv: 0.0, on_soma: false }];
