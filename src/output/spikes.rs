@@ -113,9 +113,9 @@ impl TrialSpikes {
 
     fn trial(&self, trial: u32, stimulus: &TrialStimulus) -> Trial {
         let (condition, grating, direction_deg, contrast) = match stimulus {
-            TrialStimulus::Screen(TrialCondition::Grey) => ("grey", None, None, None),
-            TrialStimulus::Screen(TrialCondition::Grating(g)) => {
-                ("drifting_grating", Some(g), Some(g.direction_deg), Some(g.contrast))
+            TrialStimulus::Screen(shown) => {
+                let grating = shown.grating();
+                (shown.name(), grating, grating.map(|g| g.direction_deg), grating.map(|g| g.contrast))
             }
             TrialStimulus::Recorded { direction_deg, contrast } => {
                 ("recorded_spikes", None, *direction_deg, *contrast)

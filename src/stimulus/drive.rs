@@ -9,7 +9,6 @@ use rayon::prelude::*;
 
 use super::grating::TrialCondition;
 use super::lgn::{LgnUnit, Subfield, first_step, phase};
-use super::spatial::grating_amplitude;
 use super::temporal;
 
 /// Filters of all LGN and background units.
@@ -96,11 +95,9 @@ pub fn drive(
     let amplitude = conditions
         .par_iter()
         .flat_map(|condition| {
-            subfields.par_iter().map(move |subfield| match (condition, subfield) {
-                (TrialCondition::Grating(grating), Some(s)) => {
-                    grating_amplitude(grating, s.centre_deg, s.sigma_deg, screen_deg).map(|v| v as f32)
-                }
-                _ => [0.0; 2],
+            subfields.par_iter().map(move |subfield| {
+                let seen = |s: &Subfield| condition.amplitude(s.centre_deg, s.sigma_deg, screen_deg);
+                subfield.map_or([0.0; 2], |s| seen(s).map(|v| v as f32))
             })
         })
         .collect();
@@ -118,9 +115,8 @@ pub fn drive(
 /// Groups of trials that share a running sum: their masks, padded with 0 to the number of trials, and a condition of each.
 /// Grey sees nothing through any sum and joins the first group.
 fn group(conditions: &[TrialCondition], dt_ms: f64) -> (Vec<u32>, Vec<TrialCondition>) {
-    let key = |condition: &TrialCondition| match condition {
-        TrialCondition::Grey => None,
-        TrialCondition::Grating(g) => Some((g.temporal_frequency_hz, first_step(g, dt_ms))),
+    let key = |condition: &TrialCondition| {
+        condition.grating().map(|g| (g.temporal_frequency_hz, first_step(g, dt_ms)))
     };
     let mut leaders: Vec<TrialCondition> = Vec::new();
     let mut masks = vec![0; conditions.len()];
@@ -147,7 +143,7 @@ const STILL: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
 /// One entry of [`Drive::frames`].
 fn frame(condition: &TrialCondition, step: usize, n_taps: usize, dt_ms: f64) -> [f32; 4] {
-    let TrialCondition::Grating(grating) = condition else { return STILL };
+    let Some(grating) = condition.grating() else { return STILL };
     let first = first_step(grating, dt_ms);
     if step < first {
         return STILL;

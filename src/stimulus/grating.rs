@@ -7,7 +7,11 @@
 //!
 //! so it drifts towards `direction_deg`, counted anticlockwise from rightward.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use super::spatial::{Complex, grating_amplitude};
 
 /// A sinusoidal drifting grating that replaces grey at its onset and stays.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -34,4 +38,45 @@ pub enum TrialCondition {
     Grey,
     /// A drifting grating.
     Grating(Grating),
+}
+
+impl TrialCondition {
+    /// Its name in tables of trials.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Grey => "grey",
+            Self::Grating(_) => "drifting_grating",
+        }
+    }
+
+    /// Its numbers; none of grey.
+    pub fn grating(&self) -> Option<&Grating> {
+        match self {
+            Self::Grey => None,
+            Self::Grating(grating) => Some(grating),
+        }
+    }
+
+    /// What a Gaussian of `sigma_deg` at `centre_deg` sees of it on a screen of `screen_deg`: the complex amplitude `D` of
+    /// [`grating_amplitude`].
+    pub fn amplitude(&self, centre_deg: [f64; 2], sigma_deg: f64, screen_deg: [f64; 2]) -> Complex {
+        match self {
+            Self::Grey => [0.0; 2],
+            Self::Grating(grating) => grating_amplitude(grating, centre_deg, sigma_deg, screen_deg),
+        }
+    }
+}
+
+/// What is shown, for readers.
+impl fmt::Display for TrialCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grey => write!(f, "a grey screen"),
+            Self::Grating(g) => write!(
+                f,
+                "grey, then from {} ms on a grating that drifts towards {} deg (contrast {}, {} cycles/deg, {} Hz)",
+                g.onset_ms, g.direction_deg, g.contrast, g.spatial_frequency_cpd, g.temporal_frequency_hz
+            ),
+        }
+    }
 }

@@ -14,7 +14,7 @@ use std::f64::consts::TAU;
 use rayon::prelude::*;
 
 use super::grating::{Grating, TrialCondition};
-use super::spatial::{Complex, grating_amplitude, multiply, polar};
+use super::spatial::{Complex, multiply, polar};
 use super::temporal;
 use crate::model::rng::{self, Stream};
 use crate::network::lgn_units::{JITTER, LgnUnits, N_TILES, TILE_DEG};
@@ -203,10 +203,7 @@ pub fn rates_hz(
 ) -> Vec<f64> {
     let mut rates = vec![0.0; n_steps];
     for subfield in unit.subfields() {
-        let modulation = match condition {
-            TrialCondition::Grey => vec![0.0; n_steps],
-            TrialCondition::Grating(grating) => modulation_hz(subfield, grating, dt_ms, n_steps, screen_deg),
-        };
+        let modulation = modulation_hz(subfield, condition, dt_ms, n_steps, screen_deg);
         for (rate, modulation) in rates.iter_mut().zip(modulation) {
             *rate += (subfield.baseline_hz + modulation).max(0.0);
         }
@@ -214,19 +211,20 @@ pub fn rates_hz(
     rates
 }
 
-/// The linear response of one subfield to a grating, Hz, per step.
+/// The linear response of one subfield, Hz, per step.
 fn modulation_hz(
     subfield: &Subfield,
-    grating: &Grating,
+    condition: &TrialCondition,
     dt_ms: f64,
     n_steps: usize,
     screen_deg: [f64; 2],
 ) -> Vec<f64> {
-    let amplitude = grating_amplitude(grating, subfield.centre_deg, subfield.sigma_deg, screen_deg);
+    let mut response = vec![0.0; n_steps];
+    let Some(grating) = condition.grating() else { return response };
+    let amplitude = condition.amplitude(subfield.centre_deg, subfield.sigma_deg, screen_deg);
     let taps = temporal::taps(&subfield.filter);
     let first = first_step(grating, dt_ms);
     let mut sum: Complex = [0.0; 2];
-    let mut response = vec![0.0; n_steps];
     for (step, response) in response.iter_mut().enumerate().skip(first) {
         let n_frames = step - first;
         let tap = polar(

@@ -187,11 +187,8 @@ mod tests {
             "evaluate.n_trials=2",
         ]);
         let gratings = |shown: Vec<TrialCondition>| -> Vec<(f64, f64)> {
-            let grating = |condition: &TrialCondition| match condition {
-                TrialCondition::Grating(g) => Some((g.direction_deg, g.contrast)),
-                TrialCondition::Grey => None,
-            };
-            shown.iter().filter_map(grating).collect()
+            let gratings = shown.iter().filter_map(TrialCondition::grating);
+            gratings.map(|g| (g.direction_deg, g.contrast)).collect()
         };
         let shown: Vec<_> = (1..=2).flat_map(|step| gratings(conditions(&scene.trials, 1, step))).collect();
         assert_eq!(shown, [(0.0, 0.8), (0.0, 0.1), (0.0, 0.3), (90.0, 0.8), (90.0, 0.1), (90.0, 0.3)]);
@@ -206,10 +203,7 @@ mod tests {
         let trials = scene(&["trials.n_evoked=32", "trials.n_spontaneous=0"]).trials;
         let angles: Vec<[f64; 2]> = (1..=100)
             .flat_map(|step| conditions(&trials, 5, step))
-            .filter_map(|condition| match condition {
-                TrialCondition::Grating(g) => Some([g.direction_deg, g.phase_deg]),
-                TrialCondition::Grey => None,
-            })
+            .filter_map(|condition| condition.grating().map(|g| [g.direction_deg, g.phase_deg]))
             .collect();
         // 3,200 draws: mean of cosines and of their products within 4 standard errors of 0.
         let limit = 4.0 * (0.5 / angles.len() as f64).sqrt();
@@ -225,12 +219,9 @@ mod tests {
     fn stratified_directions_are_spaced_evenly_and_turned_at_random() {
         let trials = scene(&["trials.grating.directions=Stratified"]).trials;
         let gratings = |trials: &TrialsScene, step| -> Vec<(f64, f64)> {
-            let shown = conditions(trials, 7, step).into_iter();
-            let grating = |c: TrialCondition| match c {
-                TrialCondition::Grating(g) => Some((g.direction_deg, g.contrast)),
-                TrialCondition::Grey => None,
-            };
-            shown.filter_map(grating).collect()
+            let shown = conditions(trials, 7, step);
+            let gratings = shown.iter().filter_map(TrialCondition::grating);
+            gratings.map(|g| (g.direction_deg, g.contrast)).collect()
         };
         assert_eq!(gratings(&trials, 3), gratings(&trials, 3));
         let apart = |from: f64, to: f64| (to - from).rem_euclid(360.0);
@@ -264,10 +255,7 @@ mod tests {
         let trials = scene(&["trials.grating.directions=Degrees([0, 90, 180])", "trials.n_evoked=2"]).trials;
         let directions: Vec<f64> = (1..=3)
             .flat_map(|step| conditions(&trials, 1, step))
-            .filter_map(|condition| match condition {
-                TrialCondition::Grating(g) => Some(g.direction_deg),
-                TrialCondition::Grey => None,
-            })
+            .filter_map(|condition| condition.grating().map(|g| g.direction_deg))
             .collect();
         assert_eq!(directions, [0.0, 90.0, 180.0, 0.0, 90.0, 180.0]);
     }

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::network::BUILT_POPULATION as POPULATION;
 use crate::network::CELL_TYPES;
 use crate::scene::{ReportScene, ReportVariable};
-use crate::stimulus::TrialCondition;
 
 impl Export<'_> {
     pub(super) fn write_configs(&self) -> Result<()> {
@@ -137,13 +136,7 @@ impl Export<'_> {
     fn readme(&self) -> String {
         let trained = &self.trained;
         let network = &trained.network;
-        let shown = match &self.trial.condition {
-            TrialCondition::Grey => "a grey screen".to_owned(),
-            TrialCondition::Grating(g) => format!(
-                "grey, then from {} ms on a grating that drifts towards {} deg (contrast {}, {} cycles/deg, {} Hz)",
-                g.onset_ms, g.direction_deg, g.contrast, g.spatial_frequency_cpd, g.temporal_frequency_hz
-            ),
-        };
+        let shown = &self.trial.condition;
         let run_it = if self.receptors.is_some() {
             "Run it in NEST (BMTK 1.2, NEST 3.10) on the same input spikes:\n\n    \
              python -c \"from bmtk.simulator import pointnet as p; c = p.Config.from_json('bmtk_config.json'); c.build_env(); \
