@@ -40,8 +40,7 @@ impl Ranks {
         let ranks = Self { world: World::start()?.map(Arc::new) };
         if ranks.n() > 1 {
             ranks.hold_alike("the program", &program(), 2)?;
-            let arguments: Vec<String> = std::env::args().skip(1).collect();
-            ranks.hold_alike("the arguments", &arguments.join(" "), 2)?;
+            ranks.hold_arguments_alike(&std::env::args().skip(1).collect::<Vec<_>>())?;
         }
         Ok(ranks)
     }
@@ -181,6 +180,23 @@ impl Ranks {
                     format!("rank {rank} on {} has {what} {has}", hosts[rank])
                 });
                 Err(self.of_all(format!("{theirs}, {first}: all ranks must have the same"), exit_code))
+            }
+        }
+    }
+
+    /// The same of the command line, by the first argument that differs on any of them.
+    fn hold_arguments_alike(&self, own: &[String]) -> Result<()> {
+        let of_ranks: Vec<Vec<String>> = self
+            .gather_texts(&own.join("\n"))
+            .iter()
+            .map(|text| text.lines().map(str::to_owned).collect())
+            .collect();
+        let most = of_ranks.iter().map(Vec::len).max().unwrap_or(0);
+        match (0..most).find(|i| of_ranks.iter().any(|other| other.get(*i) != of_ranks[0].get(*i))) {
+            None => Ok(()),
+            Some(i) => {
+                let argument = own.get(i).map_or("(none)", String::as_str);
+                self.hold_alike(&format!("argument {}", i + 1), argument, 2)
             }
         }
     }
