@@ -21,6 +21,9 @@
 @group(0) @binding(7) var<storage, read_write> masks: array<atomic<u32>>; // [step of this dispatch][unit] spiked trials
 override WORKGROUP_SIZE: u32 = 64u;
 override STEPS: u32 = 1u;
+// Where these trials are part of a larger batch: block of four that holds the first of them, and how many of that block's come before.
+override FIRST_BLOCK: u32 = 0u;
+override LEAD: u32 = 0u;
 //!include shared/rng.wgsl
 
 const NONE: u32 = 0xffffffffu;
@@ -38,16 +41,24 @@ fn turned(sum: vec2<f32>, now: vec4<f32>) -> vec2<f32> {
     return vec2<f32>(now.x * sum.x + now.y * sum.y, now.x * sum.y - now.y * sum.x);
 }
 
+// Trial of this simulation at a place of all blocks; those before the first and after the last are masked.
+fn trial_at(place: u32) -> u32 { return min(max(place, LEAD) - LEAD, N_TRIALS - 1u); }
+
+// The trials of a block, of which bit i is trial i, as a mask of this simulation's.
+fn trials_of_block(bits: u32, block: u32) -> u32 {
+    if (block < LEAD) { return bits >> (LEAD - block); }
+    return bits << (block - LEAD);
+}
+
 // What a block's four trials see under a subfield: real parts, imaginary parts and baseline (Hz) of S4.
 struct Sight { real: vec4<f32>, imaginary: vec4<f32>, baseline_hz: f32 }
 
 fn sight(subfield: u32, block: u32) -> Sight {
     let n = arrayLength(&subfields);
-    let last = N_TRIALS - 1u; // Trials beyond it are masked.
-    let d_0 = amplitude[block * n + subfield];
-    let d_1 = amplitude[min(block + 1u, last) * n + subfield];
-    let d_2 = amplitude[min(block + 2u, last) * n + subfield];
-    let d_3 = amplitude[min(block + 3u, last) * n + subfield];
+    let d_0 = amplitude[trial_at(block) * n + subfield];
+    let d_1 = amplitude[trial_at(block + 1u) * n + subfield];
+    let d_2 = amplitude[trial_at(block + 2u) * n + subfield];
+    let d_3 = amplitude[trial_at(block + 3u) * n + subfield];
     return Sight(
         vec4<f32>(d_0.x, d_1.x, d_2.x, d_3.x), vec4<f32>(d_0.y, d_1.y, d_2.y, d_3.y),
         bitcast<f32>(subfields[subfield].x),
@@ -59,7 +70,7 @@ fn subfield_rate_hz(seen: Sight, response: vec2<f32>) -> vec4<f32> {
     return max(vec4<f32>(), seen.baseline_hz + seen.real * response.y + seen.imaginary * response.x);
 }
 
-// Draws the trials of a group in the block that starts at trial `block`.
+// Draws the trials of a group in the block that starts at place `block` of all blocks.
 fn draw(unit: u32, second: u32, block: u32, trials: u32, trial_group: u32) {
     let k_at = firstTrailingBit(trials) * arrayLength(&subfields);
     let dominant_sight = sight(unit, block);
@@ -85,11 +96,11 @@ fn draw(unit: u32, second: u32, block: u32, trials: u32, trial_group: u32) {
         }
         let spike_step = step.spike_step + (t - step.step);
         let words = random_words(
-            step.seed_low, step.seed_high, STREAM_SOURCE_SPIKES, N_NEURONS + unit, spike_step, (FIRST_TRIAL + block) / 4u,
+            step.seed_low, step.seed_high, STREAM_SOURCE_SPIKES, N_NEURONS + unit, spike_step, FIRST_BLOCK + block / 4u,
         );
         let spiked = uniform_of_words(words) < rate_hz * 1e-3 * DT_MS; // S5
         let bits = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), spiked);
-        let mask = ((bits.x | bits.y | bits.z | bits.w) << block) & trials;
+        let mask = trials_of_block(bits.x | bits.y | bits.z | bits.w, block) & trials;
         if (mask != 0u) { atomicOr(&masks[(t - step.step) * N_UNITS + unit], mask); }
     }
     filter_sum[k_at + unit] = dominant_sum;
@@ -101,11 +112,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let thread = id.x + id.y * groups.x * WORKGROUP_SIZE;
     let unit = thread % N_UNITS;
     let block = 4u * (thread / N_UNITS);
-    if (block >= N_TRIALS) { return; }
+    if (block >= LEAD + N_TRIALS) { return; }
     let second = subfields[unit].y;
     if (second == SILENT) { return; }
     for (var trial_group = 0u; trial_group < N_TRIALS; trial_group++) {
-        let trials = group_trials[trial_group] & (15u << block);
+        let trials = group_trials[trial_group] & trials_of_block(15u, block);
         if (trials != 0u) { draw(unit, second, block, trials, trial_group); }
     }
 }

@@ -15,8 +15,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
-
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::network::tables::Tables;
@@ -351,19 +349,10 @@ fn notes(plan: &Plan, options: &CalibrationOptions, tables: &Tables, search: &Se
             options.n_trials
         ),
         format!("sha256 of the tables {}", tables.digest()),
-        format!("sha256 of the network {}", network_digest(search.grey.network())),
+        format!("sha256 of the network {}", search.grey.network().rows.digest()),
     ];
     notes.extend(search.notes.iter().cloned());
     notes
-}
-
-/// Hexadecimal SHA-256 of the edges and their weights.
-fn network_digest(network: &Network) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(bytemuck::cast_slice::<u64, u8>(&network.rows.offsets));
-    hasher.update(bytemuck::cast_slice::<u32, u8>(&network.rows.targets));
-    hasher.update(bytemuck::cast_slice::<f32, u8>(&network.rows.weights));
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What was reached, as text.

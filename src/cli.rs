@@ -12,6 +12,7 @@ use simrun::experiment::Experiment;
 use simrun::gpu::{self, AdapterDescription, Gpu, SelfTests};
 use simrun::output::say;
 use simrun::plan::Plan;
+use simrun::ranks::Ranks;
 use simrun::scene::NetworkScene;
 use simrun::{Error, Result, setup};
 
@@ -136,9 +137,9 @@ struct AdaptersArguments {
 pub(crate) fn run(cli: Cli) -> Result<()> {
     match (cli.command, cli.run) {
         (Some(Command::Check(arguments)), _) => check(&arguments),
-        (Some(Command::Calibrate(arguments)), _) => calibrate::calibrate(&arguments),
-        (Some(Command::Adapt(arguments)), _) => adapt::adapt(arguments),
-        (Some(Command::Evaluate(arguments)), _) => evaluate::evaluate(&arguments),
+        (Some(Command::Calibrate(arguments)), _) => on_ranks(|ranks| calibrate::calibrate(&arguments, ranks)),
+        (Some(Command::Adapt(arguments)), _) => on_ranks(|ranks| adapt::adapt(arguments, ranks)),
+        (Some(Command::Evaluate(arguments)), _) => on_ranks(|ranks| evaluate::evaluate(&arguments, ranks)),
         (Some(Command::Import(command)), _) => import::import(&command),
         (Some(Command::Report(arguments)), _) => report::report(&arguments),
         (Some(Command::New(arguments)), _) => new::new(&arguments),
@@ -149,7 +150,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         (Some(Command::Measure(arguments)), _) => measure::measure(arguments),
         (Some(Command::Cell(arguments)), _) => recordings::cell(&arguments),
         (Some(Command::Pair(arguments)), _) => recordings::pair(&arguments),
-        (None, Some(arguments)) => run::run(arguments),
+        (None, Some(arguments)) => on_ranks(|ranks| run::run(arguments, ranks)),
         (None, None) => {
             Err(Error::field("command line", "SCENE", "", "name a scene or a command; see --help"))
         }
@@ -173,6 +174,22 @@ fn write_out(text: &str) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(Error::io("standard output")),
     }
+}
+
+/// Does work that ranks share, and ends all of them where one fails alone.
+fn on_ranks(work: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
+    let ranks = Ranks::start()?;
+    let outcome = work(&ranks);
+    ranks.conclude(outcome, |words| say(format_args!("error: {words}")))
+}
+
+/// Refuses several ranks for work that they cannot share.
+fn refuse_ranks(ranks: &Ranks, what: &str) -> Result<()> {
+    if ranks.n() == 1 {
+        return Ok(());
+    }
+    let limit = format!("{what} runs on one rank: start it without mpirun or srun");
+    ranks.agree(Err(Error::field("command line", "number of ranks", ranks.n(), limit)))
 }
 
 /// What is said of a run that ended before its first checkpoint, or that was not to train.

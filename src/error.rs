@@ -120,6 +120,15 @@ pub enum Error {
         /// Run folder that holds the checkpoint.
         run: PathBuf,
     },
+    /// What all ranks of a run know of ([`crate::ranks::Ranks`]).
+    OfRanks {
+        /// What it is.
+        words: String,
+        /// Exit code of all of them.
+        exit_code: u8,
+        /// Whether another rank tells the user.
+        is_told: bool,
+    },
     /// A failed run for a reason that is none of the above.
     Failed(String),
 }
@@ -172,6 +181,7 @@ impl Error {
             Self::Interrupted { step, run } => {
                 format!("stopped after training step {step}; continue with --resume {}", run.display())
             }
+            Self::OfRanks { words, .. } => words.clone(),
             Self::Failed(reason) => reason.clone(),
         }
     }
@@ -211,6 +221,11 @@ impl Error {
         }
     }
 
+    /// Whether another process tells the user.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::OfRanks { is_told: true, .. })
+    }
+
     /// Exit code of the process: 2 for bad input, 1 for a failed run.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -219,6 +234,7 @@ impl Error {
             | Self::NoAdapter { .. }
             | Self::AdapterTooSmall { .. }
             | Self::NoMemory { .. } => 2,
+            Self::OfRanks { exit_code, .. } => *exit_code,
             _ => 1,
         }
     }

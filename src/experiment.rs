@@ -193,6 +193,7 @@ impl Experiment {
                 n_steps: (run.n_steps == 0).then_some(0),
                 adapter: adapter.map(str::to_owned),
                 quiet,
+                ..Options::default()
             };
             train::run(&run.plan, begin_or_continue(&folder)?, &options, stop).map_err(|e| match e {
                 Error::Interrupted { step, .. } => Error::Interrupted { step, run: dir.clone() },
@@ -214,6 +215,9 @@ impl Experiment {
             Destination::New(folder) => {
                 replace_file(&folder.path().join(FILE), to_ron(&self.scene)?.as_bytes())?;
                 folder.finish()
+            }
+            Destination::OfFirstRank(_) => {
+                Err(Error::Failed("an experiment has a folder of its own".to_owned()))
             }
             Destination::Resume(dir) => {
                 let copy = dir.join(FILE);

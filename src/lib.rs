@@ -66,6 +66,8 @@ pub mod output;
 pub mod patch;
 #[doc(hidden)]
 pub mod plan;
+#[doc(hidden)]
+pub mod ranks;
 pub mod reference;
 #[doc(hidden)]
 pub mod report;

@@ -17,7 +17,9 @@ fn main() -> ExitCode {
     match refuse_names_that_are_no_text().and_then(|()| cli::run(parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("error: {error}"));
+            if !error.is_told() {
+                say(format_args!("error: {error}"));
+            }
             ExitCode::from(error.exit_code())
         }
     }

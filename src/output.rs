@@ -45,7 +45,7 @@ pub use lock::FolderLock;
 pub use metrics::Metrics;
 pub use new_folder::NewFolder;
 pub use progress::{Phase, Progress, say};
-pub use provenance::{Adapter, AncestorRecord, Provenance};
+pub use provenance::{Adapter, AncestorRecord, Provenance, RankRecord};
 pub use spikes::TrialSpikes;
 
 use checkpoint::refuse_other_scene;
@@ -177,29 +177,25 @@ impl RunFolder {
     }
 }
 
-/// The folder of a run that is to go on, which nobody else writes into meanwhile.
+/// How far a run got that is to go on.
 #[derive(Debug)]
-pub struct EarlierRun {
-    dir: PathBuf,
-    lock: FolderLock,
+pub struct EarlierState {
     /// Where it got to; None for a run that ended before its first checkpoint, which begins again.
     pub checkpoint: Option<Checkpoint>,
     /// What it started from.
     pub start: OriginScene,
 }
 
-impl EarlierRun {
-    /// Opens a run folder that `plan` continues, and removes what a dead process left half written there.
+impl EarlierState {
+    /// Reads it from a run folder that `plan` continues.
     ///
     /// # Errors
-    /// Bad input for a folder that is no run, is in use, is of another scene, or has a checkpoint that is broken.
-    pub fn open(dir: &Path, plan: &Plan) -> Result<Self> {
+    /// Bad input for a folder that is no run, is of another scene, or has a checkpoint that is broken.
+    pub fn read(dir: &Path, plan: &Plan) -> Result<Self> {
         let [checkpoint, scene] = [CHECKPOINT, "scene.ron"].map(|name| dir.join(name));
         if !checkpoint.exists() && !scene.exists() {
             return Err(no_run(dir));
         }
-        let lock = FolderLock::take(dir)?;
-        remove_leftovers(dir);
         let checkpoint = if checkpoint.exists() {
             Some(Checkpoint::of_run(dir, plan)?)
         } else {
@@ -208,12 +204,36 @@ impl EarlierRun {
         };
         let start = if scene.exists() { Scene::read(&scene)?.start } else { plan.scene.start.clone() };
         refuse_other_start(&start, &scene, plan)?;
-        Ok(Self { dir: dir.to_path_buf(), lock, checkpoint, start })
+        Ok(Self { checkpoint, start })
+    }
+}
+
+/// The folder of a run that is to go on, which nobody else writes into meanwhile.
+#[derive(Debug)]
+pub struct EarlierRun {
+    dir: PathBuf,
+    lock: FolderLock,
+    /// How far it got.
+    pub state: EarlierState,
+}
+
+impl EarlierRun {
+    /// Opens a run folder that `plan` continues, and removes what a dead process left half written there.
+    ///
+    /// # Errors
+    /// Those of [`EarlierState::read`]; a folder that is in use.
+    pub fn open(dir: &Path, plan: &Plan) -> Result<Self> {
+        if !has_checkpoint(dir) && !dir.join("scene.ron").exists() {
+            return Err(no_run(dir));
+        }
+        let lock = FolderLock::take(dir)?;
+        remove_leftovers(dir);
+        Ok(Self { dir: dir.to_path_buf(), lock, state: EarlierState::read(dir, plan)? })
     }
 
     /// What the user should know of the folder before it goes on.
     pub fn notices(&self) -> Vec<String> {
-        let again = self.checkpoint.is_none();
+        let again = self.state.checkpoint.is_none();
         let dir = self.dir.display();
         let again =
             again.then(|| format!("{dir}: has no checkpoint yet; the run begins again at training step 1"));
@@ -360,7 +380,7 @@ mod tests {
         fs::write(dir.join("metrics.jsonl"), half).unwrap();
         fs::write(dir.join("checkpoint.safetensors.77.partial"), "half").unwrap();
         let run = earlier(&dir).unwrap();
-        let found = run.checkpoint.as_ref().unwrap();
+        let found = run.state.checkpoint.as_ref().unwrap();
         assert_eq!((found.training_step, &found.tensors), (2, &checkpoint(&plan, 2).tensors));
         let message =
             found.refuse_beyond(&self::plan(&["optimiser.training_steps=1"])).unwrap_err().to_string();
@@ -396,7 +416,11 @@ mod tests {
             "{error}"
         );
         let run = EarlierRun::open(&dir, &plan(&["optimiser.training_steps=9"])).unwrap();
-        assert!(run.checkpoint.is_none() && run.notices()[0].contains("begins again"), "{:?}", run.notices());
+        assert!(
+            run.state.checkpoint.is_none() && run.notices()[0].contains("begins again"),
+            "{:?}",
+            run.notices()
+        );
         let (_, said) = run.go_on(0).unwrap();
         assert_eq!((said, Metrics::read(&dir).unwrap()), (None, Metrics::default()));
     }

@@ -13,8 +13,11 @@ mod network;
 mod sonata;
 mod trials;
 
-/// Most trials of a batch: a spike carries the trials it happened in as the bits of one 32-bit word.
+/// Most trials of a batch on one device: a spike carries the trials it happened in as the bits of one 32-bit word.
 pub const MAX_TRIALS: u32 = 32;
+
+/// Most trials of a batch on all ranks together: one rank has no more than [`MAX_TRIALS`].
+pub const MAX_BATCH: u32 = if cfg!(feature = "mpi") { 1024 * MAX_TRIALS } else { MAX_TRIALS };
 
 /// A checked scene and what follows from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +36,7 @@ pub struct Plan {
     pub analysis_start_step: u32,
     /// Time steps of grey before a batch whose state the trials start in; 0: they start at rest.
     pub n_settling_steps: u32,
-    /// Trials of a batch, evoked first, 1..=32.
+    /// Trials of a batch on all ranks, evoked first, 1..=[`MAX_BATCH`].
     pub n_trials: u32,
 }
 
@@ -146,7 +149,7 @@ mod tests {
             ("time.dt_ms=1.5", "time.dt_ms"),
             ("time.duration_ms=500.5", "time.duration_ms"),
             ("time.analysis_start_ms=500", "time.analysis_start_ms"),
-            ("trials.n_evoked=28", "trials.n_evoked"),
+            ("trials.n_evoked=32764", "trials.n_evoked"),
             ("trials.n_evoked=4294967295", "trials.n_evoked"),
             ("trials.grating.contrast=1.1", "trials.grating.contrast"),
             ("trials.grating.contrasts=[0.8, 1.5]", "trials.grating.contrasts[1]"),

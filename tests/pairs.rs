@@ -71,7 +71,8 @@ fn pairs_of_a_network_without_the_term_are_recorded_all_the_same() {
     let network = setup::network(&plan, &tables, &dynamics).unwrap();
     let built = setup::Built { network, dynamics, given: None };
     let gpu = Gpu::open_tested(None).unwrap();
-    let mut session = Session::new_with_pairs(&plan, &gpu, &tables, built).unwrap();
+    let mut session =
+        Session::new_with_pairs(&plan, &simrun::ranks::Ranks::default(), &gpu, &tables, built).unwrap();
     assert!(session.step(1).unwrap().losses.is_empty());
     let pairs = session.record_pairs(2).unwrap();
     assert_eq!(pairs, session.record_pairs(2).unwrap());

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use simrun::output::RunFolder;
 use simrun::plan::Plan;
+use simrun::ranks::Ranks;
 use simrun::scene::Scene;
 use simrun::train::{Destination, Options};
 use simrun::{Error, Result};
 
-use super::run::{start_setting, train_and_report};
+use super::run::{on_first_rank, start_setting, train_and_report};
 use super::stop;
 
 /// Share of the training steps of the run that adapting takes.
@@ -47,7 +48,22 @@ pub(super) struct AdaptArguments {
     quiet: bool,
 }
 
-pub(super) fn adapt(arguments: AdaptArguments) -> Result<()> {
+pub(super) fn adapt(arguments: AdaptArguments, ranks: &Ranks) -> Result<()> {
+    let plan = ranks.agree(plan(&arguments))?;
+    let stop = stop::on_signals(ranks)?;
+    let destination = on_first_rank(ranks, None, || {
+        Ok(Destination::New(match &arguments.out {
+            Some(dir) => RunFolder::claim(dir)?,
+            None => RunFolder::claim_default(&default_name(&arguments.run))?,
+        }))
+    })?;
+    let AdaptArguments { adapter, quiet, .. } = arguments;
+    let options = Options { n_steps: None, adapter, quiet, ranks: ranks.clone() };
+    train_and_report(&plan, destination, &options, &stop)
+}
+
+/// The scene of the run as the arguments change it.
+fn plan(arguments: &AdaptArguments) -> Result<Plan> {
     let scene_file = arguments.run.join("scene.ron");
     if !scene_file.is_file() {
         return Err(Error::file(&arguments.run, "is not a run folder: it has no scene.ron"));
@@ -68,15 +84,8 @@ pub(super) fn adapt(arguments: AdaptArguments) -> Result<()> {
         settings.push(format!("recordings={:?}", recordings.display().to_string()));
     }
     settings.extend(keep_setting(&scene_file, arguments.keep)?);
-    settings.extend(arguments.settings);
-    let plan = Plan::read(&scene_file, &settings)?;
-    let stop = stop::on_signals()?;
-    let folder = match &arguments.out {
-        Some(dir) => RunFolder::claim(dir)?,
-        None => RunFolder::claim_default(&default_name(&arguments.run))?,
-    };
-    let options = Options { n_steps: None, adapter: arguments.adapter, quiet: arguments.quiet };
-    train_and_report(&plan, Destination::New(folder), &options, &stop)
+    settings.extend(arguments.settings.iter().cloned());
+    Plan::read(&scene_file, &settings)
 }
 
 /// The setting of the keep term, with the other terms of the structure as they are; none where it is off anyway.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use simrun::Result;
 use simrun::calibrate::{CalibrationOptions, calibrate as find};
 use simrun::plan::{MAX_TRIALS, Plan};
+use simrun::ranks::Ranks;
 use simrun::scene::Scene;
 
-use super::print;
+use super::{print, refuse_ranks};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -47,7 +48,8 @@ fn part(text: &str) -> std::result::Result<f64, String> {
     text.parse().ok().filter(|x| (0.01..=1.0).contains(x)).ok_or_else(|| "a number from 0.01 to 1".to_owned())
 }
 
-pub(super) fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
+pub(super) fn calibrate(arguments: &CalibrateArguments, ranks: &Ranks) -> Result<()> {
+    refuse_ranks(ranks, "a calibration")?;
     // The table that the scene names need not be there yet.
     let scene = Scene::read(&arguments.scene)?;
     let mut settings = arguments.settings.clone();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use simrun::evaluate::{rate_misses_text, table};
 use simrun::output::{lock_run, replace_file, say};
+use simrun::ranks::Ranks;
 use simrun::results::{BesideSessions, Evaluation};
 use simrun::train::{StimulusOptions, ValidationOptions, stimulus_text, validate};
 use simrun::{Error, Result, figures, report};
@@ -84,7 +85,7 @@ enum Sessions {
 }
 
 /// Evaluates a run; writes `evaluation.json`, the spikes behind it, `figures/` and the report into its folder.
-pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
+pub(super) fn evaluate(arguments: &EvaluateArguments, ranks: &Ranks) -> Result<()> {
     let stimuli = &arguments.stimuli;
     let options = ValidationOptions {
         n_trials: arguments.trials,
@@ -100,10 +101,15 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         },
         adapter: arguments.adapter.clone(),
         quiet: arguments.quiet,
+        ranks: ranks.clone(),
     };
-    let lock = lock_run(&arguments.run)?;
-    lock.notice().iter().for_each(say);
+    // The first rank alone writes.
+    let lock = ranks.agree(ranks.is_first().then(|| lock_run(&arguments.run)).transpose())?;
+    lock.iter().flat_map(|lock| lock.notice()).for_each(say);
     let validation = validate(&arguments.run, &options)?;
+    if !ranks.is_first() {
+        return Ok(());
+    }
     let json = serde_json::to_string_pretty(&validation)
         .map_err(|e| Error::Failed(format!("evaluation.json: {e}")))?;
     replace_file(&arguments.run.join("evaluation.json"), json.as_bytes())?;

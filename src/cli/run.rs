@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 use simrun::experiment::Experiment;
 use simrun::output::{NewFolder, RunFolder, say};
 use simrun::plan::Plan;
+use simrun::ranks::Ranks;
 use simrun::train::{self, Destination, Options};
 use simrun::{Error, Result, report};
 
-use super::{print, stop, tables_setting};
+use super::{print, refuse_ranks, stop, tables_setting};
 
 #[derive(clap::Args)]
 pub(super) struct RunArguments {
@@ -44,22 +45,45 @@ pub(super) struct RunArguments {
     quiet: bool,
 }
 
-pub(super) fn run(mut arguments: RunArguments) -> Result<()> {
+pub(super) fn run(mut arguments: RunArguments, ranks: &Ranks) -> Result<()> {
+    let plan = ranks.agree(plan(&mut arguments))?;
+    let Some(plan) = plan else {
+        refuse_ranks(ranks, "an experiment")?;
+        return run_experiment(arguments);
+    };
+    let adapter = arguments.adapter.clone();
+    if arguments.dry_run {
+        let text = train::dry_run(&plan, ranks, adapter.as_deref(), arguments.quiet)?;
+        return if ranks.is_first() { print(&text) } else { Ok(()) };
+    }
+    let stop = stop::on_signals(ranks)?;
+    let destination = on_first_rank(ranks, arguments.resume.as_deref(), || destination(&arguments))?;
+    let options = Options { n_steps: arguments.steps, adapter, quiet: arguments.quiet, ranks: ranks.clone() };
+    train_and_report(&plan, destination, &options, &stop)
+}
+
+/// The scene as the arguments change it; none of an experiment.
+fn plan(arguments: &mut RunArguments) -> Result<Option<Plan>> {
     arguments.settings.extend(tables_setting(arguments.tables.as_deref())?);
     if let Some(run) = &arguments.start {
         arguments.settings.insert(0, start_setting(run)?);
     }
     if Experiment::is_one(&arguments.scene)? {
-        return run_experiment(arguments);
+        return Ok(None);
     }
-    let plan = Plan::read(&arguments.scene, &arguments.settings)?;
-    if arguments.dry_run {
-        return print(&train::dry_run(&plan, arguments.adapter.as_deref(), arguments.quiet)?);
-    }
-    let stop = stop::on_signals()?;
-    let destination = destination(&arguments)?;
-    let options = Options { n_steps: arguments.steps, adapter: arguments.adapter, quiet: arguments.quiet };
-    train_and_report(&plan, destination, &options, &stop)
+    Plan::read(&arguments.scene, &arguments.settings).map(Some)
+}
+
+/// The destination of a run, which the first rank alone opens; `resume` is the folder of a run that is continued.
+pub(super) fn on_first_rank(
+    ranks: &Ranks,
+    resume: Option<&Path>,
+    open: impl FnOnce() -> Result<Destination>,
+) -> Result<Destination> {
+    let own = ranks.agree(if ranks.is_first() { open().map(Some) } else { Ok(None) })?;
+    let is_resumed = ranks.any(matches!(own, Some(Destination::Resume(_))));
+    let elsewhere = resume.filter(|_| is_resumed).map(Path::to_path_buf);
+    Ok(own.unwrap_or(Destination::OfFirstRank(elsewhere)))
 }
 
 /// The setting that names a run to start from, relative to where the user is.
@@ -77,6 +101,9 @@ pub(super) fn train_and_report(
 ) -> Result<()> {
     let dir = destination.dir().to_path_buf();
     let outcome = train::run(plan, destination, options, stop);
+    if !options.ranks.is_first() {
+        return outcome.map(drop);
+    }
     // A run that was stopped has a report as far as it got.
     let reported = match &outcome {
         Ok(_) | Err(Error::Interrupted { .. }) => report::write(&dir).map(Some),
@@ -119,11 +146,11 @@ fn run_experiment(arguments: RunArguments) -> Result<()> {
         let mut text = format!("experiment {}: {}\n\n", arguments.scene.display(), experiment.size());
         // The start and the models have networks of one size; the first model has the terms that take memory.
         if let Some(plan) = experiment.plans().nth(1) {
-            text += &train::dry_run(plan, arguments.adapter.as_deref(), arguments.quiet)?;
+            text += &train::dry_run(plan, &Ranks::default(), arguments.adapter.as_deref(), arguments.quiet)?;
         }
         return print(&text);
     }
-    let stop = stop::on_signals()?;
+    let stop = stop::on_signals(&Ranks::default())?;
     let destination = destination(&arguments)?;
     show(&experiment.run(destination, arguments.adapter.as_deref(), arguments.quiet, &stop)?);
     Ok(())

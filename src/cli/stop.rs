@@ -8,6 +8,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use simrun::output::say;
+use simrun::ranks::Ranks;
 use simrun::{Error, Result};
 
 /// How soon the user hears that a signal has arrived.
@@ -16,8 +17,8 @@ const HEARD_WITHIN: Duration = Duration::from_millis(50);
 const EXIT_CODE: i32 = 1;
 
 /// A flag that SIGINT (Ctrl-C), SIGTERM and SIGHUP raise: the run then ends after the step in hand, with a checkpoint. Ctrl-C after any
-/// of them ends the process at once; the others may come several times, as a closing terminal sends them.
-pub(super) fn on_signals() -> Result<Arc<AtomicBool>> {
+/// of them ends the process at once; the others may come several times, as a closing terminal sends them. The first rank says so.
+pub(super) fn on_signals(ranks: &Ranks) -> Result<Arc<AtomicBool>> {
     let failed = |e: std::io::Error| Error::Failed(format!("signals cannot be handled: {e}"));
     let stop = Arc::new(AtomicBool::new(false));
     // Before the flag, so that the first Ctrl-C finds it down. This ends the process without running what the driver registered for its
@@ -25,6 +26,9 @@ pub(super) fn on_signals() -> Result<Arc<AtomicBool>> {
     flag::register_conditional_shutdown(SIGINT, EXIT_CODE, Arc::clone(&stop)).map_err(failed)?;
     for signal in [SIGINT, SIGTERM].into_iter().chain(hangup()) {
         flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
+    }
+    if !ranks.is_first() {
+        return Ok(stop);
     }
     let raised = Arc::clone(&stop);
     thread::spawn(move || {

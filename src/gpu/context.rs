@@ -109,15 +109,18 @@ fn rank(adapter: &wgpu::Adapter) -> u32 {
     }
 }
 
-fn choose_adapter(name: Option<&str>) -> Result<wgpu::Adapter> {
-    let adapters = enumerate()?;
+/// The best adapter whose name contains `name`; of several of one name the one whose turn it is.
+fn choose_adapter(name: Option<&str>, turn: usize) -> Result<wgpu::Adapter> {
+    let mut adapters = enumerate()?;
     let found: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
     let wanted = name.unwrap_or_default().to_lowercase();
-    adapters.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted)).ok_or_else(|| {
-        Error::NoAdapter {
-            reason: format!("no adapter's name contains '{wanted}'; found: {}", found.join(", ")),
-        }
-    })
+    let Some(best) = found.iter().find(|found| found.to_lowercase().contains(&wanted)) else {
+        let reason = format!("no adapter's name contains '{wanted}'; found: {}", found.join(", "));
+        return Err(Error::NoAdapter { reason });
+    };
+    adapters.retain(|adapter| adapter.get_info().name == *best);
+    let turn = turn % adapters.len();
+    Ok(adapters.swap_remove(turn))
 }
 
 impl Gpu {
@@ -126,7 +129,15 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoAdapter`] if there is none, [`Error::Device`] if it refuses a device.
     pub fn open(name: Option<&str>) -> Result<Self> {
-        let adapter = choose_adapter(name)?;
+        Self::open_in_turn(name, 0)
+    }
+
+    /// The same for one of several processes of a host, numbered from 0: they take adapters of one name in turn.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`].
+    pub fn open_in_turn(name: Option<&str>, turn: usize) -> Result<Self> {
+        let adapter = choose_adapter(name, turn)?;
         let description = describe(&adapter);
         let limits = adapter.limits();
         let required_limits = wgpu::Limits {

@@ -49,7 +49,15 @@ impl Gpu {
     /// # Errors
     /// Those of [`Gpu::open`] and [`self_test`].
     pub fn open_tested(name: Option<&str>) -> Result<Arc<Self>> {
-        let gpu = Arc::new(Self::open(name)?);
+        Self::open_tested_in_turn(name, 0)
+    }
+
+    /// The same as [`Gpu::open_in_turn`] opens one.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open_tested`].
+    pub fn open_tested_in_turn(name: Option<&str>, turn: usize) -> Result<Arc<Self>> {
+        let gpu = Arc::new(Self::open_in_turn(name, turn)?);
         self_test(&gpu, SelfTests::Short)?;
         Ok(gpu)
     }

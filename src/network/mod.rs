@@ -20,6 +20,8 @@ pub mod scene;
 pub mod tables;
 mod weights;
 
+use sha2::{Digest, Sha256};
+
 pub use arrays::Edge;
 pub use build::{NetworkSpec, build, build_em, cells_only, connect};
 pub use cache::{build_or_load, cache_folder};
@@ -121,6 +123,15 @@ impl Rows {
     /// Number of edges.
     pub fn n_edges(&self) -> usize {
         self.targets.len()
+    }
+
+    /// Hexadecimal SHA-256 of the edges and their weights.
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(bytemuck::cast_slice::<u64, u8>(&self.offsets));
+        hasher.update(bytemuck::cast_slice::<u32, u8>(&self.targets));
+        hasher.update(bytemuck::cast_slice::<f32, u8>(&self.weights));
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

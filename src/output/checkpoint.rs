@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::files::replace_open;
 use super::provenance::sha256_of_file;
@@ -54,6 +55,13 @@ pub enum TensorData {
 }
 
 impl TensorData {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(data) => bytemuck::cast_slice(data),
+            Self::F64(data) => bytemuck::cast_slice(data),
+        }
+    }
+
     /// The first element that is not finite, and its place.
     fn first_not_finite(&self) -> Option<(usize, f64)> {
         match self {
@@ -89,16 +97,26 @@ impl Checkpoint {
         Self { file: NAME.into(), scene: plan.scene.clone(), training_step, tensors }
     }
 
+    /// The first digits of a hexadecimal SHA-256 of all tensors.
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (name, tensor) in &self.tensors {
+            hasher.update(name.as_bytes());
+            hasher.update(tensor.data.bytes());
+        }
+        hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Writes beside `path`, syncs, renames. On an error an earlier checkpoint at `path` is as it was.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         // Where doubles come first, every tensor is aligned.
         let mut tensors: Vec<(&str, &Tensor, Dtype, &[u8])> = Vec::with_capacity(self.tensors.len());
         for (name, tensor) in &self.tensors {
-            let (kind, bytes) = match &tensor.data {
-                TensorData::F32(data) => (Dtype::F32, bytemuck::cast_slice(data)),
-                TensorData::F64(data) => (Dtype::F64, bytemuck::cast_slice(data)),
+            let kind = match &tensor.data {
+                TensorData::F32(_) => Dtype::F32,
+                TensorData::F64(_) => Dtype::F64,
             };
-            tensors.push((name, tensor, kind, bytes));
+            tensors.push((name, tensor, kind, tensor.data.bytes()));
         }
         tensors.sort_by_key(|(name, _, kind, _)| (std::cmp::Reverse(*kind), *name));
         let header = self.header(&tensors)?;

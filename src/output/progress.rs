@@ -29,13 +29,22 @@ pub struct Progress {
 enum Shown {
     Bar(ProgressBar),
     Lines,
+    Warnings,
     Nothing,
 }
 
 impl Progress {
-    /// No training step yet; `quiet` never shows anything.
+    /// No training step yet; `quiet` shows nothing but warnings.
     pub fn new(quiet: bool) -> Self {
-        let shown = if quiet { Shown::Nothing } else { Shown::Lines };
+        Self::showing(if quiet { Shown::Warnings } else { Shown::Lines })
+    }
+
+    /// Shows nothing at all: another rank does.
+    pub fn silent() -> Self {
+        Self::showing(Shown::Nothing)
+    }
+
+    fn showing(shown: Shown) -> Self {
         Self { shown, started: Instant::now(), n_steps: 0, n_done: 0 }
     }
 
@@ -61,7 +70,7 @@ impl Progress {
             Shown::Lines => {
                 say(format_args!("step {} ({}/{})  {text}", metrics.step, self.n_done, self.n_steps))
             }
-            Shown::Nothing => {}
+            Shown::Warnings | Shown::Nothing => {}
         }
     }
 
@@ -76,8 +85,8 @@ impl Progress {
         match &self.shown {
             Shown::Bar(bar) => bar.println(text),
             Shown::Lines => say(text),
-            Shown::Nothing if is_warning(&text) => say(text),
-            Shown::Nothing => {}
+            Shown::Warnings if is_warning(&text) => say(text),
+            Shown::Warnings | Shown::Nothing => {}
         }
     }
 
@@ -125,8 +134,9 @@ fn describe(metrics: &StepMetrics) -> String {
     let terms: Vec<String> =
         metrics.losses.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
     let ms = &metrics.ms;
+    let exchange = if ms.ranks > 0.0 { format!("{:.0} exchange ", ms.ranks) } else { String::new() };
     format!(
-        "loss {} ({})  rates {:.2} evoked {:.2} grey Hz  ms {:.0} forward {:.0} adjoint {:.0} update",
+        "loss {} ({})  rates {:.2} evoked {:.2} grey Hz  ms {:.0} forward {:.0} adjoint {exchange}{:.0} update",
         short(metrics.total_loss),
         terms.join(", "),
         metrics.mean_rate_evoked_hz,

@@ -55,6 +55,22 @@ pub struct Provenance {
     /// The runs that this one started from, the nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<AncestorRecord>,
+    /// The processes that shared its trials when it began, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<RankRecord>,
+}
+
+/// A process that has some of the trials of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankRecord {
+    /// Its host.
+    pub host: String,
+    /// Its adapter, by name.
+    pub adapter: String,
+    /// Its first trial of each batch.
+    pub first_trial: u32,
+    /// How many it has.
+    pub n_trials: u32,
 }
 
 /// A run that another one started from.
@@ -95,6 +111,7 @@ impl Provenance {
             calibration: calibration(plan)?,
             circuit: circuit(plan)?,
             ancestors: Vec::new(),
+            ranks: Vec::new(),
         })
     }
 

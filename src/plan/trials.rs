@@ -1,6 +1,6 @@
 //! Checks of time, trials and evaluation.
 
-use super::{Check, MAX_TRIALS};
+use super::{Check, MAX_BATCH};
 use crate::error::Result;
 use crate::loss::contrast::check_contrast;
 use crate::scene::{DirectionsScene, NetworkScene, ReportNeuronsScene, ReportVariable, Scene, StartScene};
@@ -27,8 +27,8 @@ impl Check<'_> {
         let trials = &scene.trials;
         let n_trials = u64::from(trials.n_evoked) + u64::from(trials.n_spontaneous);
         let batch = format!("{} + {}", trials.n_evoked, trials.n_spontaneous);
-        let limit = || format!("their sum must be from 1 to {MAX_TRIALS} trials");
-        let inside = (1..=u64::from(MAX_TRIALS)).contains(&n_trials);
+        let limit = || format!("their sum must be from 1 to {MAX_BATCH} trials");
+        let inside = (1..=u64::from(MAX_BATCH)).contains(&n_trials);
         self.hold(inside, "trials.n_evoked + trials.n_spontaneous", batch, limit)?;
         self.start(scene)?;
         let grating = &trials.grating;

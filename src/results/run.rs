@@ -23,14 +23,21 @@ pub struct PhaseMs {
     pub adjoint: f64,
     /// Paired recordings, forward and back; 0 without their term.
     pub pairs: f64,
+    /// Exchange of counts and gradients with other ranks; missing without any.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ranks: f64,
     /// Update of the parameters.
     pub update: f64,
+}
+
+fn is_zero(ms: &f64) -> bool {
+    *ms == 0.0
 }
 
 impl PhaseMs {
     /// Of the whole step.
     pub fn total(&self) -> f64 {
-        self.stimulus + self.settling + self.forward + self.adjoint + self.pairs + self.update
+        self.stimulus + self.settling + self.forward + self.adjoint + self.pairs + self.ranks + self.update
     }
 }
 

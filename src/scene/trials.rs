@@ -21,7 +21,7 @@ pub struct TimeScene {
 pub struct TrialsScene {
     /// Trials that show the grating.
     pub n_evoked: u32,
-    /// Trials that show a grey screen. With n_evoked 1..=32 in all.
+    /// Trials that show a grey screen. With n_evoked 1..=32 in all; on several ranks so many a rank.
     pub n_spontaneous: u32,
     /// State in which the trials of training and evaluation start.
     #[serde(default)]

@@ -103,7 +103,7 @@ impl Simulation {
     pub(super) fn write_uniforms(&self) {
         let s = &self.settings;
         let (seed, presentation) = self.draws;
-        let mean = (self.layout.n_neurons * s.n_steps * s.n_trials) as f64;
+        let mean = (self.layout.n_neurons * s.n_steps * s.of_batch.n_all) as f64;
         let uniform = |step: usize, first_arrival_step: usize| StepUniform {
             step: step as u32,
             slot: (step % self.layout.n_slots) as u32,

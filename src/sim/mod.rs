@@ -8,6 +8,7 @@ mod device;
 mod edge_sample;
 mod edges;
 mod forward;
+mod gradient;
 mod held;
 pub mod layout;
 pub mod optimiser;
@@ -70,6 +71,15 @@ impl LearnWeights {
     pub const ALL: Self = Self { recurrent: true, lgn: true, background: true };
 }
 
+/// The place of a simulation's trials in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchPlace {
+    /// Number of the simulation's first trial in the batch.
+    pub first: usize,
+    /// Trials of the batch.
+    pub n_all: usize,
+}
+
 /// What a simulation is told beside its network and dynamics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -78,6 +88,9 @@ pub struct Settings {
     /// Most of them that run side by side, rounded up to a multiple of [`layout::DRAW_TRIALS`]; fewer where the adapter cannot bind so
     /// many. The others run after them, with the same spikes.
     pub trials_at_once: usize,
+    /// Which trials of a larger batch these are, where others simulate the rest: LGN and background spikes are drawn by the trial's
+    /// number there, and the voltage penalty is a mean over all of them.
+    pub of_batch: BatchPlace,
     /// Time steps of a trial.
     pub n_steps: usize,
     /// Steps whose spikes are counted.
@@ -108,6 +121,7 @@ impl Settings {
         Self {
             n_trials,
             trials_at_once: n_trials,
+            of_batch: BatchPlace { first: 0, n_all: n_trials },
             n_steps,
             window: 0..n_steps,
             steps_between_checkpoints: n_steps,

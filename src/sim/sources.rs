@@ -140,6 +140,8 @@ struct Drawn {
     groups: Vec<BindGroup>,
     n_subfields: usize,
     trials: Range<usize>,
+    /// Blocks of trials that share the words of the generator, those included that a block shares with another simulation.
+    n_blocks: usize,
     n_steps: usize,
 }
 
@@ -291,7 +293,14 @@ impl Drawn {
             .map(|n_words| Buffer::storage(gpu, "spikes of all sources", n_words))
             .collect::<Result<_>>()?;
         let name = "source_forward";
-        let constants = [WORKGROUP, ("STEPS", steps_per_draw as f64)];
+        let first = settings.of_batch.first;
+        let lead = first % DRAW_TRIALS;
+        let constants = [
+            WORKGROUP,
+            ("STEPS", steps_per_draw as f64),
+            ("FIRST_BLOCK", (first / DRAW_TRIALS + layout.first_trial / DRAW_TRIALS) as f64),
+            ("LEAD", lead as f64),
+        ];
         Ok(Self {
             kernel: Kernel::new(gpu, name, &assemble(name, layout)?, &constants)?,
             amplitude: Buffer::storage(gpu, "LGN amplitudes", 2 * n_amplitudes)?,
@@ -305,6 +314,7 @@ impl Drawn {
             groups: Vec::new(),
             n_subfields: filters.baseline_hz.len(),
             trials: layout.trials(),
+            n_blocks: (lead + n_trials).div_ceil(DRAW_TRIALS),
             n_steps,
         })
     }
@@ -330,7 +340,7 @@ impl Drawn {
     /// Records the dispatch that fills buffer `part` of the masks.
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, part: usize, n_units: usize) {
         let offset = part * self.steps_per_draw * UNIFORM_STRIDE;
-        let workgroups = self.kernel.workgroups_for(n_units * self.trials.len().div_ceil(DRAW_TRIALS));
+        let workgroups = self.kernel.workgroups_for(n_units * self.n_blocks);
         self.kernel.dispatch(pass, &self.groups[part], offset as u32, workgroups);
     }
 

@@ -32,10 +32,10 @@ impl Recorded {
         }
     }
 
-    /// Most entries of a batch's list of spikes.
-    pub(super) fn most_entries(&self) -> usize {
+    /// Most entries of the list of spikes of `n_trials` trials.
+    pub(super) fn most_entries(&self, n_trials: usize) -> usize {
         let longest = self.inputs.iter().map(|input| input.spikes.len()).max().unwrap_or(0);
-        longest * (self.n_evoked + self.n_spontaneous)
+        longest * n_trials
     }
 
     /// Inputs of a training step (from 1): gratings in turn, then the others in turn.
@@ -81,7 +81,7 @@ impl Recorded {
         shown.iter().map(|ix| stimulus(&self.inputs[*ix])).collect()
     }
 
-    /// The spikes of a batch.
+    /// The spikes of some trials.
     pub(super) fn list(&self, shown: &[usize], n_steps: usize) -> SpikeList {
         let of_trial = |(trial, ix): (usize, &usize)| {
             self.inputs[*ix]

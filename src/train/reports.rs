@@ -1,9 +1,12 @@
 //! Potentials that a scene asks for (`evaluate.reports`): which neurons, in which trials, and what a recording says of them.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::output::reports::PotentialReport;
 use crate::plan::Plan;
+use crate::ranks::Ranks;
 use crate::scene::{ReportNeuronsScene, ReportScene, ReportVariable};
 use crate::sim::Recording;
 
@@ -19,6 +22,23 @@ struct Report {
     e_l_mv: Vec<f64>,
     /// Time steps between two samples.
     interval_steps: usize,
+}
+
+impl Report {
+    fn of_dendrites(&self) -> bool {
+        self.scene.variable == ReportVariable::DendritePotential
+    }
+
+    /// The report before anything was read.
+    fn empty(&self) -> PotentialReport {
+        PotentialReport {
+            name: self.scene.name.clone(),
+            neurons: self.neurons.clone(),
+            of_dendrites: self.of_dendrites(),
+            interval_ms: self.scene.interval_ms,
+            potential_mv: Vec::new(),
+        }
+    }
 }
 
 impl Reports {
@@ -107,8 +127,7 @@ impl Reports {
         recording: &Recording,
     ) -> Vec<PotentialReport> {
         let read = |report: &Report| {
-            let of_dendrites = report.scene.variable == ReportVariable::DendritePotential;
-            let planes = if of_dendrites { &recording.u_d_mv } else { &recording.u_s_mv };
+            let planes = if report.of_dendrites() { &recording.u_d_mv } else { &recording.u_s_mv };
             let trial = report.scene.trial as usize - first_trial;
             // Every reported neuron was recorded.
             let places: Vec<usize> =
@@ -119,15 +138,24 @@ impl Reports {
                 let above = places.iter().map(move |place| f64::from(plane[place * n_trials + trial]));
                 above.zip(&report.e_l_mv).map(|(u, e_l)| (e_l + u) as f32)
             });
-            PotentialReport {
-                name: report.scene.name.clone(),
-                neurons: report.neurons.clone(),
-                of_dendrites,
-                interval_ms: report.scene.interval_ms,
-                potential_mv: potential_mv.collect(),
-            }
+            PotentialReport { potential_mv: potential_mv.collect(), ..report.empty() }
         };
         self.of_batch(first_trial, n_trials).map(read).collect()
+    }
+
+    /// All reports on a batch of trials, of which each rank has read those on its own.
+    pub(super) fn of_all_ranks(
+        &self,
+        trials: Range<usize>,
+        mut own: Vec<PotentialReport>,
+        ranks: &Ranks,
+    ) -> Vec<PotentialReport> {
+        let whole = |report: &Report| {
+            let found = own.iter_mut().find(|read| read.name == report.scene.name);
+            let potential_mv = found.map_or(Vec::new(), |read| std::mem::take(&mut read.potential_mv));
+            PotentialReport { potential_mv: ranks.gather(&potential_mv).concat(), ..report.empty() }
+        };
+        self.of_batch(trials.start, trials.len()).map(whole).collect()
     }
 
     fn of_batch(&self, first_trial: usize, n_trials: usize) -> impl Iterator<Item = &Report> {

@@ -26,6 +26,7 @@ use crate::loss::{Loss, Needs, Responses, Seeds, Seen, Terms, TrialKind, Weighti
 use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::network::{NodeNames, Vocabulary};
 use crate::plan::Plan;
+use crate::ranks::Ranks;
 use crate::results::{Gradients, PhaseMs, StepMetrics, TermGradient};
 use crate::sim::layout::Layout;
 use crate::sim::optimiser::Optimiser;
@@ -40,6 +41,8 @@ const FEWEST_STEPS: usize = 20;
 /// A network on the device and everything that trains it.
 pub struct Session {
     plan: Plan,
+    /// Who simulates the other trials of a batch.
+    ranks: Ranks,
     gpu: Arc<Gpu>,
     simulation: Simulation,
     /// How long the tape became where that was left open.
@@ -141,8 +144,16 @@ impl Session {
         ))
     }
 
-    /// Takes a training step (from 1): show, forward, terms, adjoint, update.
+    /// Takes a training step (from 1): show, forward, gather, terms, adjoint, sum, update.
+    ///
+    /// # Errors
+    /// Those of the passes and of the update, of any rank.
     pub fn step(&mut self, training_step: u32) -> Result<StepMetrics> {
+        let taken = self.step_on_ranks(training_step);
+        self.ranks.agree(taken)
+    }
+
+    fn step_on_ranks(&mut self, training_step: u32) -> Result<StepMetrics> {
         let looked = self.look(training_step)?;
         let start = Instant::now();
         let Loss { values, seeds } = self.terms.evaluate(&looked.seen(&self.optimiser));
@@ -227,6 +238,18 @@ impl Session {
 
     /// Shows the network the trials of a training step and records its pairs, as far as a term looks at them.
     fn look(&mut self, training_step: u32) -> Result<Looked> {
+        let own = self.look_at_own(training_step);
+        let mut looked = self.ranks.agree(own)?;
+        let start = Instant::now();
+        let n_trials = looked.trials.len();
+        looked.counts = self.ranks.gather_trials(looked.counts, n_trials);
+        looked.population_counts = self.ranks.gather_trials(looked.population_counts, n_trials);
+        looked.ms.ranks = self.exchange_ms(start);
+        Ok(looked)
+    }
+
+    /// The same before the counts of the other ranks are there.
+    fn look_at_own(&mut self, training_step: u32) -> Result<Looked> {
         let mut looked = Looked {
             trials: Vec::new(),
             counts: Vec::new(),
@@ -286,16 +309,14 @@ impl Session {
     /// Goes back from what was last seen: the gradients of the weights lie on the device, those of
     /// the cell parameters are in the report, those of the weights' own terms are with the optimiser.
     fn back(&mut self, seeds: &Seeds, back: Back, ms: &mut PhaseMs) -> Result<Gradient> {
-        let start = Instant::now();
         let mut adjoint = if seeds.touch_network() {
-            self.simulation.set_voltage_factor(seeds.voltage);
-            let [counts, population] = [&seeds.counts, &seeds.population]
-                .map(|seeds| seeds.iter().map(|seed| *seed as f32).collect::<Vec<f32>>());
-            let adjoint = match back {
-                Back::Step(step) => self.adjoint_beside_stimulus(step + 1, &counts, &population)?,
-                Back::Last(n_steps) => self.simulation.adjoint_of_last(n_steps, &counts, &population)?,
-            };
+            let start = Instant::now();
+            let own = self.adjoint_of_own(seeds, back);
+            let adjoint = self.ranks.agree(own)?;
             ms.adjoint = ms_since(start);
+            let start = Instant::now();
+            let adjoint = self.sum_over_ranks(adjoint)?;
+            ms.ranks += self.exchange_ms(start);
             adjoint
         } else {
             self.simulation.clear_weight_gradient();
@@ -318,6 +339,47 @@ impl Session {
         Ok(Gradient { adjoint, keep_loss })
     }
 
+    /// The adjoint pass of this rank's trials.
+    fn adjoint_of_own(&mut self, seeds: &Seeds, back: Back) -> Result<AdjointReport> {
+        self.simulation.set_voltage_factor(seeds.voltage);
+        let n_trials = self.plan.n_trials as usize;
+        let [counts, population] = [&seeds.counts, &seeds.population].map(|seeds| {
+            let seeds: Vec<f32> = seeds.iter().map(|seed| *seed as f32).collect();
+            self.ranks.own_trials(seeds, n_trials)
+        });
+        match back {
+            Back::Step(step) => self.adjoint_beside_stimulus(step + 1, &counts, &population),
+            Back::Last(n_steps) => self.simulation.adjoint_of_last(n_steps, &counts, &population),
+        }
+    }
+
+    /// Adds up what the trials of all ranks say of the gradient, in the order of the ranks: of the weights on the device, of the rest in
+    /// the report. What does not depend on trials (paired recordings, the weights' own terms) is added after it, on all ranks alike.
+    fn sum_over_ranks(&mut self, mut adjoint: AdjointReport) -> Result<AdjointReport> {
+        let ranks = &self.ranks;
+        if ranks.n() == 1 {
+            return Ok(adjoint);
+        }
+        self.simulation.map_weight_gradient(|block| {
+            let mut block = ranks.agree(block)?;
+            ranks.sum(&mut block);
+            Ok(block)
+        })?;
+        ranks.sum_f64(adjoint.cell_gradient.as_flattened_mut());
+        ranks.sum_f64(std::slice::from_mut(&mut adjoint.voltage_loss));
+        Ok(adjoint)
+    }
+
+    /// This rank's trials of a batch.
+    fn own_trials(&self) -> std::ops::Range<usize> {
+        self.ranks.share(self.plan.n_trials as usize)
+    }
+
+    /// Time of an exchange with other ranks, ms; 0 without any.
+    fn exchange_ms(&self, start: Instant) -> f64 {
+        if self.ranks.n() > 1 { ms_since(start) } else { 0.0 }
+    }
+
     /// Runs the adjoint pass; meanwhile the host works out what the next training step shows.
     fn adjoint_beside_stimulus(
         &mut self,
@@ -329,7 +391,8 @@ impl Session {
         let Some(stimulus) = &mut self.stimulus else {
             return simulation.adjoint_of_groups(seeds, population);
         };
-        let conditions = schedule::conditions(&plan.scene.trials, plan.scene.seed, next_step);
+        let mut conditions = schedule::conditions(&plan.scene.trials, plan.scene.seed, next_step);
+        conditions = self.ranks.own_trials(conditions, plan.n_trials as usize);
         let (adjoint, drive) = std::thread::scope(|scope| {
             let drive = scope.spawn(|| stimulus.drive(plan, &conditions));
             (simulation.adjoint_of_groups(seeds, population), drive.join())

@@ -1,5 +1,7 @@
 //! What the simulation and the optimiser are told of a plan.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::model::Dynamics;
 use crate::model::adam::AdamRule;
@@ -9,10 +11,10 @@ use crate::plan::Plan;
 use crate::scene::{LearnScene, NetworkScene, OptimiserKind, OptimiserScene};
 use crate::setup;
 use crate::sim::optimiser::{OptimiserSettings, WeightRule};
-use crate::sim::{LearnWeights, Settings, VoltagePenalty};
+use crate::sim::{BatchPlace, LearnWeights, Settings, VoltagePenalty};
 
-/// Settings of the simulation.
-pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
+/// Settings of the simulation of some trials of each batch.
+pub(super) fn settings(plan: &Plan, dynamics: &Dynamics, trials: &Range<usize>) -> Result<Settings> {
     let (scene, n_steps) = (&plan.scene, plan.n_steps as usize);
     let learn = &scene.learn;
     // A pair factor's gradient is the sum of its weights' gradients.
@@ -34,7 +36,8 @@ pub(super) fn settings(plan: &Plan, dynamics: &Dynamics) -> Result<Settings> {
         learn_weights: weights,
         learn_cells: learn_cells(learn).contains(&true),
         current: matches!(scene.network, NetworkScene::CellsOnly(_)).then_some(0..n_steps),
-        ..Settings::new(n_steps, plan.n_trials as usize)
+        of_batch: BatchPlace { first: trials.start, n_all: plan.n_trials as usize },
+        ..Settings::new(n_steps, trials.len())
     })
 }
 

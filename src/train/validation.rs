@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::session::TrialRecording;
 use super::stimuli::{Stage, StimulusOptions};
-use super::{Prepared, prepare, schedule};
+use super::{Prepared, prepare, progress, schedule};
 use crate::error::{Error, Result};
 use crate::output::{Progress, read_run};
+use crate::ranks::Ranks;
 use crate::results::Evaluation;
 
 /// Directions of the gratings, deg.
@@ -27,10 +28,13 @@ pub struct ValidationOptions {
     pub adapter: Option<String>,
     /// Whether progress is not shown.
     pub quiet: bool,
+    /// The processes that share the trials.
+    pub ranks: Ranks,
 }
 
 /// Evaluates the network of a run folder as its checkpoint holds it, or as it was built where no step was taken; writes the
-/// spikes of the trials into the folder (`evaluation_spikes.h5`, `evaluation_trials.csv`).
+/// spikes of the trials into the folder (`evaluation_spikes.h5`, `evaluation_trials.csv`). Ranks share the trials of gratings and grey;
+/// images and movies each shows alike, in simulations of their own.
 ///
 /// # Errors
 /// Bad input for a folder that is no run; a failed run otherwise.
@@ -43,18 +47,21 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
         // The reports of a run are of its own trials.
         "evaluate.reports=[]".to_owned(),
     ];
-    let (plan, checkpoint) = read_run(dir, &settings)?;
-    let footage = options.stimuli.open(&plan)?;
-    let progress = Progress::new(options.quiet);
-    let Prepared { gpu, mut session, tables, .. } = prepare(&plan, options.adapter.as_deref(), &progress)?;
-    if let Some(checkpoint) = &checkpoint {
-        session.restore(checkpoint)?;
-    }
-    let shown = options.stimuli.show(footage, &session, &gpu, &plan)?;
+    let ranks = &options.ranks;
+    let (plan, checkpoint) = ranks.agree(read_run(dir, &settings))?;
+    let footage = ranks.agree(options.stimuli.open(&plan))?;
+    let progress = progress(ranks, options.quiet);
+    let Prepared { gpu, mut session, tables, .. } =
+        prepare(&plan, ranks, options.adapter.as_deref(), &progress)?;
+    let restored = checkpoint.as_ref().map_or(Ok(Vec::new()), |checkpoint| session.restore(checkpoint));
+    ranks.agree(restored)?;
+    let shown = ranks.agree(options.stimuli.show(footage, &session, &gpu, &plan))?;
     let evaluated = session.evaluate()?;
     let without_checkpoint = checkpoint.is_none();
     let training_step = checkpoint.map_or(0, |c| c.training_step);
-    evaluated.spikes.write(dir, "evaluation_", training_step)?;
+    if ranks.is_first() {
+        evaluated.spikes.write(dir, "evaluation_", training_step)?;
+    }
     let mut evaluation = Evaluation {
         run: dir.to_path_buf(),
         training_step,
@@ -86,7 +93,7 @@ pub fn record_trial(dir: &Path, trial: u32, adapter: Option<&str>, quiet: bool) 
         let limit = format!("the run's evaluation has trials 0 to {}", n_trials - 1);
         return Err(Error::field("command line", "--trial", trial, limit));
     }
-    let Prepared { mut session, .. } = prepare(&plan, adapter, &Progress::new(quiet))?;
+    let Prepared { mut session, .. } = prepare(&plan, &Ranks::default(), adapter, &Progress::new(quiet))?;
     if let Some(checkpoint) = &checkpoint {
         session.restore(checkpoint)?;
     }

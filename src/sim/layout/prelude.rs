@@ -22,7 +22,6 @@ impl Layout {
         number("N_BACKGROUND", self.n_background);
         number("N_SOURCES", self.n_sources());
         number("N_TRIALS", self.n_trials);
-        number("FIRST_TRIAL", self.first_trial);
         number("N_SLOTS", self.n_slots);
         number("N_PORTS", self.n_ports);
         number("N_CLASSES", self.n_classes);

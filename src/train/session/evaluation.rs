@@ -8,9 +8,9 @@ use crate::evaluate::{
     ContrastResponses, DirectionSlopes, Tuning, contrast_classes, contrast_curves, rate_misses, summarise,
     tuning_curves, weights_beside_em,
 };
-use crate::loss::Responses;
 use crate::loss::groups::PopulationCounts;
 use crate::loss::targets::FunctionTargets;
+use crate::loss::{Responses, TrialKind};
 use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::network::tables::{Split, Tables};
 use crate::network::{NodeNames, target_neuron};
@@ -41,6 +41,18 @@ pub struct TrialRecording {
     pub condition: TrialCondition,
     /// Time step and source of every spike, ordered. Sources are neurons, then LGN units, then background units.
     pub spikes: Vec<(u32, u32)>,
+}
+
+/// What a rank saw of a batch of an evaluation.
+struct Recorded {
+    /// What all trials of the batch are.
+    trials: Vec<TrialKind>,
+    /// Of this rank's trials, as [`crate::sim::ForwardReport`] has them.
+    spike_counts: Vec<f32>,
+    population_counts: Vec<u32>,
+    /// Trial of the batch, step and neuron of each spike in this rank's trials.
+    spikes: Vec<[u32; 3]>,
+    reports: Vec<PotentialReport>,
 }
 
 /// What a session learned, to be simulated elsewhere.
@@ -167,7 +179,30 @@ impl Session {
         }
     }
 
-    /// Shows every direction and the grey screen to the network as it is.
+    /// Shows this rank's trials of a batch of the evaluation, whose first trial is `first_trial`.
+    fn record_batch(
+        &mut self,
+        shown: &Shown,
+        seed: u64,
+        presentation: u32,
+        first_trial: usize,
+    ) -> Result<Recorded> {
+        self.settle(seed, presentation)?;
+        let trials = self.show(shown)?;
+        let own = self.own_trials();
+        let (first, n_own) = (first_trial + own.start, own.len());
+        let probe = Probe { neurons: self.reports.neurons(first, n_own), sources: false };
+        let (forward, recording) = self.simulation.forward_recorded(seed, presentation, &probe)?;
+        Ok(Recorded {
+            trials,
+            spike_counts: forward.spike_counts,
+            population_counts: forward.population_counts,
+            spikes: recording.spikes.iter().map(|s| [own.start as u32 + s.trial, s.step, s.neuron]).collect(),
+            reports: self.reports.read(first, n_own, &probe.neurons, &recording),
+        })
+    }
+
+    /// Shows every direction and the grey screen to the network as it is; the ranks share the trials of each batch.
     pub fn evaluate(&mut self) -> Result<SessionEvaluation> {
         let batches: Vec<Shown> = match &self.recorded {
             Some(recorded) => recorded.batches().into_iter().map(Shown::Recorded).collect(),
@@ -181,21 +216,26 @@ impl Session {
         let mut reports = Vec::new();
         let mut fano = self.fano.clone();
         for (presentation, shown) in batches.iter().enumerate() {
-            self.settle(seed, presentation as u32)?;
-            let trials = self.show(shown)?;
-            let (first_trial, n_trials) = (spikes.trials.len(), trials.len());
-            let probe = Probe { neurons: self.reports.neurons(first_trial, n_trials), sources: false };
-            let (forward, recording) = self.simulation.forward_recorded(seed, presentation as u32, &probe)?;
-            reports.extend(self.reports.read(first_trial, n_trials, &probe.neurons, &recording));
-            let own = recording.spikes.iter().map(|s| (s.trial, s.step, s.neuron)).collect();
-            spikes.add(&self.stimuli_of(shown), own);
-            let responses =
-                Responses { counts: &forward.spike_counts, trials: &trials, window_ms: self.window_ms() };
+            let first_trial = spikes.trials.len();
+            let own = self.record_batch(shown, seed, presentation as u32, first_trial);
+            let own = self.ranks.agree(own)?;
+            let (trials, n_trials) = (&own.trials, own.trials.len());
+            reports.extend(self.reports.of_all_ranks(
+                first_trial..first_trial + n_trials,
+                own.reports,
+                &self.ranks,
+            ));
+            let of_ranks = self.ranks.gather(&own.spikes).concat();
+            let all = of_ranks.into_iter().map(|[trial, step, neuron]| (trial, step, neuron)).collect();
+            spikes.add(&self.stimuli_of(shown), all);
+            let spike_counts = self.ranks.gather_trials(own.spike_counts, n_trials);
+            let population_counts = self.ranks.gather_trials(own.population_counts, n_trials);
+            let responses = Responses { counts: &spike_counts, trials, window_ms: self.window_ms() };
             tuning.add(&responses);
             contrasts.add(&responses);
             if let Some(fano) = &mut fano {
                 let population = PopulationCounts {
-                    counts: &forward.population_counts,
+                    counts: &population_counts,
                     n_groups: self.n_groups,
                     n_trials,
                     window: self.window(),

@@ -20,6 +20,7 @@ use crate::loss::{Context, Terms, core_neurons, neurons_outside};
 use crate::network::Network;
 use crate::network::tables::{Split, Tables};
 use crate::plan::Plan;
+use crate::ranks::Ranks;
 use crate::scene::{CheckpointScene, NetworkScene, StepsBetween};
 use crate::setup::Built;
 use crate::sim::optimiser::Optimiser;
@@ -35,22 +36,29 @@ impl Session {
     /// A term of the loss that finds nothing to compare, or a device that is too small.
     pub fn new(plan: &Plan, gpu: &Arc<Gpu>, tables: &Tables, built: Built) -> Result<Self> {
         let pairs = plan.scene.losses.electrophysiology;
-        Self::with_pairs(plan, gpu, tables, built, pairs.as_ref())
+        Self::with_pairs(plan, &Ranks::default(), gpu, tables, built, pairs.as_ref())
     }
 
     /// As [`Session::new`], with the rig of paired recordings even where the scene's loss has no electrophysiology term, for
-    /// [`Session::record_pairs`].
+    /// [`Session::record_pairs`], and this rank's trials of each batch.
     ///
     /// # Errors
     /// Those of [`Session::new`].
-    pub fn new_with_pairs(plan: &Plan, gpu: &Arc<Gpu>, tables: &Tables, built: Built) -> Result<Self> {
+    pub fn new_with_pairs(
+        plan: &Plan,
+        ranks: &Ranks,
+        gpu: &Arc<Gpu>,
+        tables: &Tables,
+        built: Built,
+    ) -> Result<Self> {
         // The rig stands for the project's own cells and synapses, which a circuit that was read need not have.
         let pairs = built.given.is_none().then(|| plan.scene.losses.electrophysiology.unwrap_or_default());
-        Self::with_pairs(plan, gpu, tables, built, pairs.as_ref())
+        Self::with_pairs(plan, ranks, gpu, tables, built, pairs.as_ref())
     }
 
     fn with_pairs(
         plan: &Plan,
+        ranks: &Ranks,
         gpu: &Arc<Gpu>,
         tables: &Tables,
         built: Built,
@@ -85,7 +93,8 @@ impl Session {
         let (given_inputs, start_u_mv) = given.map_or((None, Vec::new()), |g| (Some(g.inputs), g.start_u_mv));
         let recorded = given_inputs.map(|inputs| Recorded::new(plan, inputs));
         let stimulus = stimulus(plan, tables, &network)?;
-        let mut settings = settings(plan, &dynamics)?;
+        let own_trials = ranks.share(plan.n_trials as usize);
+        let mut settings = settings(plan, &dynamics, &own_trials)?;
         settings.groups = groups.masks;
         let n_trials = match &recorded {
             Some(recorded) => recorded.batches().iter().map(Vec::len).sum(),
@@ -93,7 +102,7 @@ impl Session {
         };
         let reports = Reports::new(plan, &network, n_trials)?;
         let sources = match (&stimulus, &recorded) {
-            (_, Some(recorded)) => SourceSpikes::Listed(recorded.most_entries()),
+            (_, Some(recorded)) => SourceSpikes::Listed(recorded.most_entries(own_trials.len())),
             (Some(stimulus), _) => SourceSpikes::Drawn(drawn(&stimulus.filters)),
             (None, None) => SourceSpikes::None,
         };
@@ -105,7 +114,7 @@ impl Session {
             simulation.set_start(&start_u_mv)?;
         }
         if let NetworkScene::CellsOnly(cells) = &scene.network {
-            let n_values = network.neurons.len() * plan.n_trials as usize;
+            let n_values = network.neurons.len() * own_trials.len();
             simulation.set_current(&vec![cells.current_pa as f32; n_values])?;
         }
         let assay = Assay::new(gpu, plan, pairs, tables, &network, &dynamics, &simulation)?;
@@ -118,6 +127,7 @@ impl Session {
         let tape = fit_tape(plan, &mut simulation)?;
         Ok(Self {
             plan: plan.clone(),
+            ranks: ranks.clone(),
             gpu: Arc::clone(gpu),
             simulation,
             tape,

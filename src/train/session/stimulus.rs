@@ -44,16 +44,17 @@ pub(super) enum Shown {
 }
 
 impl Session {
-    /// Sets what the sources send in a batch, and says what its trials are to the losses.
+    /// Sets what the sources send in this rank's trials of a batch, and says what all its trials are to the losses.
     pub(super) fn show(&mut self, shown: &Shown) -> Result<Vec<TrialKind>> {
+        let own = self.own_trials();
         match (shown, &self.recorded) {
             (Shown::Recorded(inputs), Some(recorded)) => {
-                let list = recorded.list(inputs, self.plan.n_steps as usize);
+                let list = recorded.list(&inputs[own], self.plan.n_steps as usize);
                 self.simulation.set_spikes(&list)?;
                 Ok(recorded.kinds(inputs))
             }
             (Shown::Screen(conditions), _) => {
-                self.set_stimulus(conditions)?;
+                self.set_stimulus(&conditions[own])?;
                 Ok(kinds(conditions, self.plan.scene.trials.grating.contrast))
             }
             (Shown::Recorded(_), _) => {
@@ -69,10 +70,11 @@ impl Session {
         if n_steps == 0 {
             return Ok(());
         }
+        let n_trials = self.own_trials().len();
         if let Some(stimulus) = &mut self.stimulus {
             let grey = match stimulus.grey.take() {
                 Some(grey) => grey,
-                None => stimulus.drive(&self.plan, &vec![TrialCondition::Grey; self.plan.n_trials as usize]),
+                None => stimulus.drive(&self.plan, &vec![TrialCondition::Grey; n_trials]),
             };
             self.simulation.set_stimulus(&source_drive(&grey))?;
             stimulus.grey = Some(grey);
