@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use common::circuit::{Circuit, Mode, dynamics};
@@ -14,7 +15,9 @@ use simrun::model::rng::{self, Stream};
 use simrun::network::{Network, Rows, lgn_units, v1_unit_types};
 use simrun::sim::layout::{Layout, StepUniform, UNIFORM_STRIDE};
 use simrun::sim::shaders::assemble;
-use simrun::sim::{LearnWeights, Probe, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes};
+use simrun::sim::{
+    BatchPlace, LearnWeights, Probe, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, Spike,
+};
 use simrun::stimulus::drive::{Drive, Filters, drive, filters};
 use simrun::stimulus::lgn::{LgnUnit, SCREEN_DEG, rates_hz, units};
 use simrun::stimulus::{Grating, TrialCondition};
@@ -256,6 +259,20 @@ fn drawing(
     conditions: &[TrialCondition],
     steps_between_checkpoints: usize,
 ) -> Simulation {
+    let whole = BatchPlace { first: 0, n_all: conditions.len() };
+    drawing_part(gpu, circuit, sample, conditions, steps_between_checkpoints, whole, conditions.len())
+}
+
+/// The same of a part of a batch, of which so many trials run at once; the conditions are the part's.
+fn drawing_part(
+    gpu: &Arc<Gpu>,
+    circuit: &Circuit,
+    sample: &[LgnUnit],
+    conditions: &[TrialCondition],
+    steps_between_checkpoints: usize,
+    of_batch: BatchPlace,
+    trials_at_once: usize,
+) -> Simulation {
     let n_background = circuit.network.n_background;
     let filters = filters(sample, n_background, BACKGROUND_HZ);
     let sources = SourceSpikes::Drawn(SourceFilters {
@@ -266,7 +283,9 @@ fn drawing(
     let settings = Settings {
         steps_between_checkpoints,
         learn_weights: LearnWeights::ALL,
-        ..Settings::new(circuit.n_steps, circuit.n_trials)
+        of_batch,
+        trials_at_once,
+        ..Settings::new(circuit.n_steps, conditions.len())
     };
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
@@ -329,6 +348,38 @@ fn long_trials_are_drawn_in_parts() {
         }
     }
     assert!(n_near < 10, "{n_near} draws decided by rounding");
+}
+
+/// Trials draw by their number in the batch, whoever simulates which of them: cuts within and between the blocks of four that share
+/// random words, with and without trials that run one share after another.
+#[test]
+fn parts_of_a_batch_draw_its_spikes() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut circuit = Circuit::random(Mode::TwoCompartment, 5);
+    let conditions = conditions().repeat(2);
+    circuit.n_trials = conditions.len();
+    let sample: Vec<LgnUnit> = sample_units().into_iter().step_by(11).take(circuit.network.n_lgn).collect();
+    let spikes = |part: Range<usize>, at_once: usize| -> Vec<(u32, u32, u32)> {
+        let place = BatchPlace { first: part.start, n_all: conditions.len() };
+        let mut simulation =
+            drawing_part(&gpu, &circuit, &sample, &conditions[part.clone()], 20, place, at_once);
+        let probe = Probe { sources: true, ..Probe::default() };
+        let (_, recording) = simulation.forward_recorded(SEED, 1, &probe).unwrap();
+        let of_batch = |s: &Spike| (part.start as u32 + s.trial, s.step, s.neuron);
+        recording.spikes.iter().map(of_batch).collect()
+    };
+    let sorted = |mut spikes: Vec<(u32, u32, u32)>| {
+        spikes.sort_unstable();
+        spikes
+    };
+    let whole = sorted(spikes(0..12, 12));
+    assert!((0..12).all(|trial| whole.iter().filter(|s| s.0 == trial).count() > 20), "hardly a spike");
+    for cuts in [vec![0, 6, 12], vec![0, 4, 8, 12], vec![0, 3, 7, 9, 12], vec![0, 1, 12]] {
+        for at_once in [4, 12] {
+            let parts = cuts.windows(2).flat_map(|cut| spikes(cut[0]..cut[1], at_once)).collect();
+            assert!(sorted(parts) == whole, "{cuts:?}, {at_once} trials at once");
+        }
+    }
 }
 
 /// The weight gradient sees every LGN spike of the recomputed segments: equal bits mean equal spikes.
