@@ -13,6 +13,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
@@ -21,8 +22,10 @@ use crate::network::tables::Tables;
 use crate::network::{Network, Vocabulary};
 use crate::output::{Progress, replace_file};
 use crate::plan::Plan;
+use crate::ranks::Ranks;
 use crate::setup;
 use crate::setup::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz};
+use crate::train::open_adapters;
 use grey::GreyNetwork;
 use rule::{FIRST_GAIN, Knob, Way, log_error};
 
@@ -60,6 +63,8 @@ pub struct CalibrationOptions {
     pub adapter: Option<String>,
     /// Whether progress is not shown.
     pub quiet: bool,
+    /// The processes that share the trials.
+    pub ranks: Ranks,
 }
 
 /// Calibrates the network of a plan, writes the table, and returns what was reached as text. A calibration that the scene names is not applied.
@@ -68,28 +73,57 @@ pub struct CalibrationOptions {
 /// Bad input for a network without LGN and background, cell types that were not recorded, a recorded median of zero, or a table that exists or
 /// is of other cells; a failed run otherwise.
 pub fn calibrate(plan: &Plan, options: &CalibrationOptions) -> Result<String> {
-    if options.out.exists() {
-        let limit = "exists; a calibration overwrites nothing: name another file";
-        return Err(Error::field("command line", "--out", options.out.display(), limit));
-    }
+    let ranks = &options.ranks;
+    ranks.agree(refuse_existing(&options.out))?;
     let mut plan = plan.clone();
-    let progress = Progress::new(options.quiet);
-    let gpu = Gpu::open_tested(options.adapter.as_deref())?;
-    let tables = setup::tables(&plan)?;
     plan.scene.network.set_calibration(None);
-    let built = setup::build(&plan, &tables, &mut |text| progress.say(text))?;
-    let targets_hz = targets(&plan, &tables, &built.network)?;
-    let start = options.from.as_ref().map(|from| start(&plan, from, &tables, &built.network)).transpose()?;
-    let grey = GreyNetwork::new(&plan, &gpu, &tables, built, options)?;
-    let mut search = Search::new(grey, targets_hz, options.background_part, progress);
-    let models = search.run(options.n_rounds, start)?;
+    let progress = Progress::of_rank(ranks.is_first(), options.quiet);
+    let adapter = options.adapter.as_deref();
+    let (gpu, _) = open_adapters(&plan, options.n_trials as usize, ranks, adapter, &progress)?;
+    let (prepared, tables) = ranks.agree(prepare(&plan, &gpu, options, &progress))?;
+    let made_of = format!("{:.12} and {:.12}", prepared.grey.network().rows.digest(), tables.digest());
+    ranks.hold_alike("the network and tables", &made_of, 2)?;
+    let mut search = Search::new(prepared.grey, prepared.targets_hz, options.background_part, progress);
+    let models = search.run(options.n_rounds, prepared.start)?;
     let calibration = Calibration {
         made_for: MadeFor::scene(&plan.scene),
         notes: notes(&plan, options, &tables, &search),
         models,
     };
-    replace_file(&options.out, calibration.to_text()?.as_bytes())?;
+    if ranks.is_first() {
+        replace_file(&options.out, calibration.to_text()?.as_bytes())?;
+    }
     Ok(outcome(&calibration, options))
+}
+
+fn refuse_existing(out: &Path) -> Result<()> {
+    if out.exists() {
+        let limit = "exists; a calibration overwrites nothing: name another file";
+        return Err(Error::field("command line", "--out", out.display(), limit));
+    }
+    Ok(())
+}
+
+/// What a calibration begins with.
+struct Prepared {
+    grey: GreyNetwork,
+    targets_hz: Vec<Option<f64>>,
+    /// Where an earlier one ended.
+    start: Option<Vec<Started>>,
+}
+
+fn prepare(
+    plan: &Plan,
+    gpu: &Arc<Gpu>,
+    options: &CalibrationOptions,
+    progress: &Progress,
+) -> Result<(Prepared, Tables)> {
+    let tables = setup::tables(plan)?;
+    let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
+    let targets_hz = targets(plan, &tables, &built.network)?;
+    let start = options.from.as_ref().map(|from| start(plan, from, &tables, &built.network)).transpose()?;
+    let grey = GreyNetwork::new(plan, gpu, &tables, built, options)?;
+    Ok((Prepared { grey, targets_hz, start }, tables))
 }
 
 /// Recorded grey median of each cell model's type, Hz; none where none was recorded.

@@ -32,6 +32,7 @@ mod stimuli;
 mod validation;
 
 pub use dry_run::dry_run;
+pub(crate) use places::open_adapters;
 pub use session::{Session, TrialRecording};
 pub use stimuli::{StimulusOptions, stimulus_text};
 pub use validation::{ValidationOptions, record_trial, validate};
@@ -81,7 +82,7 @@ const N_PAIR_SAMPLES: u32 = 4;
 /// run folder is whole in every case.
 pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &AtomicBool) -> Result<String> {
     let ranks = &options.ranks;
-    let progress = progress(ranks, options.quiet);
+    let progress = Progress::of_rank(ranks.is_first(), options.quiet);
     let mut plan = plan.clone();
     // Everything that can be wrong is looked at before the network is built, which takes long.
     let opened = ranks.agree(Opened::new(destination, &plan))?;
@@ -124,11 +125,6 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
     let saved = Saved { step: last_step, at: Instant::now() };
     let mut run = Run { plan, ranks, session, size, tables, folder, progress, saved };
     run.train(last_step, n_steps, stop)
-}
-
-/// The first rank speaks for all.
-fn progress(ranks: &Ranks, quiet: bool) -> Progress {
-    if ranks.is_first() { Progress::new(quiet) } else { Progress::silent() }
 }
 
 /// The folder of a run before the run is ready.
@@ -234,7 +230,7 @@ fn prepare_from(
     adapter: Option<&str>,
     progress: &Progress,
 ) -> Result<Prepared> {
-    let (gpu, places) = places::open_adapters(plan, ranks, adapter, progress)?;
+    let (gpu, places) = open_adapters(plan, plan.n_trials as usize, ranks, adapter, progress)?;
     let (mut prepared, network) = ranks.agree(prepare_own(plan, ancestor, ranks, gpu, progress))?;
     let recordings = prepared.tables.digest();
     ranks.hold_alike("the network and tables", &format!("{network:.12} and {recordings:.12}"), 2)?;

@@ -319,17 +319,27 @@ fn a_rank_without_adapter_or_memory_is_refused_by_rank_and_host() {
 }
 
 #[test]
+fn a_calibration_is_the_same_on_any_number_of_ranks() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = |name: &str, start: &dyn Fn(&[&str]) -> Output| {
+        let table = dir.path().join(name).to_str().unwrap().to_owned();
+        let column = ["--set", "network.radius_um=30", "--set", "network.core_radius_um=30"];
+        let small = ["calibrate", "tests/scenes/v1_4k.ron", "--rounds", "1", "--trials", "3", "--quiet"];
+        succeeded(&start(&[&small[..], &column, &["--out", &table]].concat()));
+        fs::read_to_string(table).unwrap()
+    };
+    let one = found("one.csv", &simrun);
+    assert!(one.lines().count() > 200, "{one}");
+    assert_eq!(found("two.csv", &|arguments| on_ranks(2, arguments)), one);
+    let out = dir.path().join("one.csv");
+    let again = ["calibrate", "tests/scenes/v1_4k.ron", "--out", out.to_str().unwrap()];
+    refused(&on_ranks(2, &again), 2, &["--out", "exists"]);
+}
+
+#[test]
 fn what_ranks_cannot_share_runs_on_one() {
-    refused(
-        &on_ranks(2, &["calibrate", "scenes/v1_1k.ron"]),
-        2,
-        &["number of ranks = 2", "a calibration runs on one rank"],
-    );
-    refused(
-        &on_ranks(2, &["scenes/joint_vs_single.ron"]),
-        2,
-        &["number of ranks = 2", "an experiment runs on one rank"],
-    );
+    let parts = ["number of ranks = 2", "an experiment runs on one rank"];
+    refused(&on_ranks(2, &["scenes/joint_vs_single.ron"]), 2, &parts);
 }
 
 /// What is wrong with all ranks alike is said once, without a rank.

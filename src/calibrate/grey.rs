@@ -12,10 +12,11 @@ use crate::model::Dynamics;
 use crate::network::tables::Tables;
 use crate::network::{Network, lgn_units, target_neuron};
 use crate::plan::{MAX_TRIALS, Plan};
+use crate::ranks::Ranks;
 use crate::scene::NetworkScene;
 use crate::setup::{Built, Given};
 use crate::setup::{InputFactors, scale_inputs};
-use crate::sim::{Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, SpikeList};
+use crate::sim::{BatchPlace, Settings, Simulation, SourceDrive, SourceFilters, SourceSpikes, SpikeList};
 use crate::stimulus::TrialCondition;
 use crate::stimulus::drive;
 use crate::stimulus::lgn::{self, SCREEN_DEG};
@@ -37,6 +38,8 @@ pub(super) struct GreyNetwork {
     neurons: Vec<Vec<usize>>,
     /// Neurons of the core, by cell type.
     core: Vec<Vec<usize>>,
+    /// Those that share the trials.
+    ranks: Ranks,
     n_trials: usize,
     counted_s: f64,
     seed: u64,
@@ -54,10 +57,14 @@ impl GreyNetwork {
         let Built { network, dynamics, given } = built;
         let dt_ms = dynamics.dt_ms;
         let steps = |ms: f64| (ms / dt_ms).round() as usize;
-        let (mut simulation, n_trials) = match (&plan.scene.network, given) {
+        let (mut simulation, n_trials, ranks) = match (&plan.scene.network, given) {
             (NetworkScene::V1(v1), _) => {
                 let (n_trials, settling) = (options.n_trials as usize, steps(SETTLING_MS));
-                let settings = settings(&dynamics, n_trials, settling..settling + steps(COUNTED_MS));
+                let own = options.ranks.share(n_trials);
+                let settings = Settings {
+                    of_batch: BatchPlace { first: own.start, n_all: n_trials },
+                    ..settings(&dynamics, own.len(), settling..settling + steps(COUNTED_MS))
+                };
                 let places = lgn_units::place(&tables.lgn_units, plan.scene.seed);
                 let units = lgn::units(&tables.lgn_units, &places, plan.scene.seed)?;
                 let filters = drive::filters(&units, network.n_background, v1.background.rate_hz);
@@ -68,7 +75,7 @@ impl GreyNetwork {
                 });
                 let (n_taps, n_steps) = (filters.n_taps, settings.n_steps);
                 let mut simulation = Simulation::new(gpu, &network, &dynamics, sources, settings)?;
-                let grey = vec![TrialCondition::Grey; n_trials];
+                let grey = vec![TrialCondition::Grey; own.len()];
                 let n_background = network.n_background;
                 let shown = drive::drive(&units, n_background, &grey, n_taps, dt_ms, n_steps, SCREEN_DEG);
                 simulation.set_stimulus(&SourceDrive {
@@ -76,9 +83,13 @@ impl GreyNetwork {
                     group_trials: &shown.group_trials,
                     frames: &shown.frames,
                 })?;
-                (simulation, n_trials)
+                (simulation, n_trials, options.ranks.clone())
             }
-            (_, Some(given)) => recorded(plan, gpu, &network, &dynamics, given)?,
+            (_, Some(given)) => {
+                // Few, and each rank shows them all.
+                let (simulation, n_trials) = recorded(plan, gpu, &network, &dynamics, given)?;
+                (simulation, n_trials, Ranks::default())
+            }
             (_, None) => {
                 let reason =
                     "its network has neither LGN nor background units: there is nothing to calibrate";
@@ -97,6 +108,7 @@ impl GreyNetwork {
             seed: schedule::calibration_seed(plan.scene.seed),
             network,
             simulation,
+            ranks,
             n_trials,
         })
     }
@@ -133,9 +145,10 @@ impl GreyNetwork {
     pub(super) fn rates_hz(&mut self, factors: &[InputFactors], presentation: u32) -> Result<Vec<f64>> {
         let mut weights = self.network.rows.weights.clone();
         scale_inputs(&self.network, factors, &mut weights);
-        self.simulation.set_weights(&weights)?;
+        let set = self.simulation.set_weights(&weights);
         drop(weights);
-        let counts = self.simulation.forward(self.seed, presentation)?.spike_counts;
+        let own = set.and_then(|()| self.simulation.forward(self.seed, presentation));
+        let counts = self.ranks.gather_trials(self.ranks.agree(own)?.spike_counts, self.n_trials);
         let spikes = |neuron_ix: &usize| -> f64 {
             let first = neuron_ix * self.n_trials;
             counts[first..first + self.n_trials].iter().map(|c| f64::from(*c)).sum()

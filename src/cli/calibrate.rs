@@ -8,7 +8,7 @@ use simrun::plan::{MAX_TRIALS, Plan};
 use simrun::ranks::Ranks;
 use simrun::scene::Scene;
 
-use super::{print, refuse_ranks};
+use super::print;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -49,14 +49,7 @@ fn part(text: &str) -> std::result::Result<f64, String> {
 }
 
 pub(super) fn calibrate(arguments: &CalibrateArguments, ranks: &Ranks) -> Result<()> {
-    refuse_ranks(ranks, "a calibration")?;
-    // The table that the scene names need not be there yet.
-    let scene = Scene::read(&arguments.scene)?;
-    let mut settings = arguments.settings.clone();
-    if scene.network.calibration().is_some() {
-        settings.push("network.calibration=None".to_owned());
-    }
-    let plan = Plan::read(&arguments.scene, &settings)?;
+    let plan = ranks.agree(plan(arguments))?;
     let stem = arguments.scene.file_stem().unwrap_or_default().to_string_lossy();
     let beside = arguments.scene.with_file_name(format!("{stem}_calibration.csv"));
     let options = CalibrationOptions {
@@ -67,6 +60,18 @@ pub(super) fn calibrate(arguments: &CalibrateArguments, ranks: &Ranks) -> Result
         n_trials: arguments.trials,
         adapter: arguments.adapter.clone(),
         quiet: arguments.quiet,
+        ranks: ranks.clone(),
     };
-    print(&find(&plan, &options)?)
+    let found = find(&plan, &options)?;
+    if ranks.is_first() { print(&found) } else { Ok(()) }
+}
+
+/// The scene without a calibration: the table that it names need not be there yet.
+fn plan(arguments: &CalibrateArguments) -> Result<Plan> {
+    let scene = Scene::read(&arguments.scene)?;
+    let mut settings = arguments.settings.clone();
+    if scene.network.calibration().is_some() {
+        settings.push("network.calibration=None".to_owned());
+    }
+    Plan::read(&arguments.scene, &settings)
 }

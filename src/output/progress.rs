@@ -39,9 +39,9 @@ impl Progress {
         Self::showing(if quiet { Shown::Warnings } else { Shown::Lines })
     }
 
-    /// Shows nothing at all: another rank does.
-    pub fn silent() -> Self {
-        Self::showing(Shown::Nothing)
+    /// The same of one of several processes: the first of them speaks for all, the others show nothing at all.
+    pub fn of_rank(is_first: bool, quiet: bool) -> Self {
+        if is_first { Self::new(quiet) } else { Self::showing(Shown::Nothing) }
     }
 
     fn showing(shown: Shown) -> Self {

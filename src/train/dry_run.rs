@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::{Prepared, prepare, progress};
+use super::{Prepared, prepare};
 use crate::error::Result;
+use crate::output::Progress;
 use crate::plan::Plan;
 use crate::ranks::Ranks;
 
 /// Puts a plan on the device and says what is there: every figure is that of the run itself. A memory budget that is
 /// exceeded is shown, not refused. Of several ranks each finds what it takes itself.
 pub fn dry_run(plan: &Plan, ranks: &Ranks, adapter: Option<&str>, quiet: bool) -> Result<String> {
-    let Prepared { gpu, session, size, .. } = prepare(plan, ranks, adapter, &progress(ranks, quiet))?;
+    let Prepared { gpu, session, size, .. } =
+        prepare(plan, ranks, adapter, &Progress::of_rank(ranks.is_first(), quiet))?;
     let scene = &plan.scene;
     let [recurrent, lgn, background] = size.n_edges;
     let adapter = gpu.adapter();

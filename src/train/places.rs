@@ -8,18 +8,19 @@ use crate::output::{Progress, RankRecord};
 use crate::plan::{MAX_TRIALS, Plan};
 use crate::ranks::{Ranks, digest};
 
-/// Opens the adapter of this rank, and says what each has where there are several.
+/// Opens the adapter of this rank, and says what each has of `n_trials` trials where there are several.
 ///
 /// # Errors
 /// On all ranks: more ranks than trials, more trials than a rank takes, other scenes, a rank without an adapter or with one of another
 /// kind, which would round its updates differently.
-pub(super) fn open_adapters(
+pub(crate) fn open_adapters(
     plan: &Plan,
+    n_trials: usize,
     ranks: &Ranks,
     adapter: Option<&str>,
     progress: &Progress,
 ) -> Result<(Arc<Gpu>, Vec<RankRecord>)> {
-    ranks.agree(refuse_shares(plan, ranks))?;
+    ranks.agree(refuse_shares(plan, n_trials, ranks))?;
     ranks.hold_alike("the scene", &digest(format!("{:?}", plan.scene).as_bytes()), 2)?;
     let gpu = ranks.agree(Gpu::open_tested_in_turn(adapter, ranks.local_rank()))?;
     let own = gpu.adapter();
@@ -28,7 +29,7 @@ pub(super) fn open_adapters(
         return Ok((gpu, Vec::new()));
     }
     let record = |(rank, host): (usize, String)| {
-        let trials = ranks.share_of(rank, plan.n_trials as usize);
+        let trials = ranks.share_of(rank, n_trials);
         RankRecord {
             host,
             adapter: own.name.clone(),
@@ -52,12 +53,10 @@ fn line(records: &[RankRecord]) -> String {
     format!("{} ranks: {}", records.len(), all.join("; "))
 }
 
-fn refuse_shares(plan: &Plan, ranks: &Ranks) -> Result<()> {
-    let (n_ranks, n_trials) = (ranks.n(), plan.n_trials as usize);
+fn refuse_shares(plan: &Plan, n_trials: usize, ranks: &Ranks) -> Result<()> {
+    let n_ranks = ranks.n();
     if n_ranks > n_trials {
-        let limit = format!(
-            "must be at most the {n_trials} trials of a batch (trials.n_evoked + trials.n_spontaneous): each rank needs one"
-        );
+        let limit = format!("must be at most the {n_trials} trials of a batch: each rank needs one");
         return Err(Error::field("command line", "number of ranks", n_ranks, limit));
     }
     if ranks.share_of(0, n_trials).len() > MAX_TRIALS as usize {

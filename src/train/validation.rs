@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::session::TrialRecording;
 use super::stimuli::{Stage, StimulusOptions};
-use super::{Prepared, prepare, progress, schedule};
+use super::{Prepared, prepare, schedule};
 use crate::error::{Error, Result};
 use crate::output::{Progress, read_run};
 use crate::ranks::Ranks;
@@ -50,7 +50,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     let ranks = &options.ranks;
     let (plan, checkpoint) = ranks.agree(read_run(dir, &settings))?;
     let footage = ranks.agree(options.stimuli.open(&plan))?;
-    let progress = progress(ranks, options.quiet);
+    let progress = Progress::of_rank(ranks.is_first(), options.quiet);
     let Prepared { gpu, mut session, tables, .. } =
         prepare(&plan, ranks, options.adapter.as_deref(), &progress)?;
     let restored = checkpoint.as_ref().map_or(Ok(Vec::new()), |checkpoint| session.restore(checkpoint));
