@@ -78,7 +78,7 @@ pub fn current_steps(
     Ok(traces(&recording, cells, n_trials, rig.dt_ms))
 }
 
-/// One presynaptic spike onto each of some held cells that cannot spike; the deflection is the difference from a trial
+/// One presynaptic spike onto each of some clamped cells that cannot spike; the deflection is the difference from a trial
 /// without it. One recording a cell.
 ///
 /// # Errors

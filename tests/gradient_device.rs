@@ -265,8 +265,8 @@ fn damped_gradients() {
     }
 }
 
-/// A11: cells that start held at some potential, and a loss that looks at one potential of each cell and trial.
-fn compare_held(mode: Mode, seed: u64) {
+/// A11: cells that start clamped to some potential, and a loss that looks at one potential of each cell and trial.
+fn compare_clamped(mode: Mode, seed: u64) {
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let circuit = Circuit::random(mode, seed);
     let n_steps = 60;
@@ -290,12 +290,12 @@ fn compare_held(mode: Mode, seed: u64) {
     let mut simulation =
         Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
     simulation.set_cell_parameters(&theta);
-    simulation.set_held(&theta, &hold_u_mv, &extra_pa).unwrap();
+    simulation.set_clamped(&theta, &hold_u_mv, &extra_pa).unwrap();
     simulation.forward(1, 0).unwrap();
     let seeds = PotentialSeeds { steps: steps.clone(), values: values.clone() };
     let adjoint = simulation.adjoint_of_potentials(&seeds).unwrap();
     assert_eq!(adjoint, simulation.adjoint_of_potentials(&seeds).map(|a| same_time(a, &adjoint)).unwrap());
-    let mut cells = simulation.held_gradient(&theta, &hold_u_mv, &adjoint);
+    let mut cells = simulation.clamped_gradient(&theta, &hold_u_mv, &adjoint);
     for (sum, own) in cells.iter_mut().flatten().zip(adjoint.report.cell_gradient.iter().flatten()) {
         *sum += own;
     }
@@ -321,8 +321,8 @@ fn compare_held(mode: Mode, seed: u64) {
     let gradient = reference::adjoint(&problem, &parameters, reference::Mode::Hard);
     let check = |name: &str, device: &[f64], reference: &[f64]| {
         let d = distance(device, reference);
-        println!("{mode:?} held, {name}: {d:?}");
-        assert!(d.relative_l2 < 2e-5 && d.worst < 2e-5, "{mode:?} held, {name}: {d:?}");
+        println!("{mode:?} clamped, {name}: {d:?}");
+        assert!(d.relative_l2 < 2e-5 && d.worst < 2e-5, "{mode:?} clamped, {name}: {d:?}");
     };
     let weights: Vec<f64> = simulation.weight_gradient().unwrap().into_iter().map(f64::from).collect();
     check("weights", &weights, &gradient.weights);
@@ -343,8 +343,8 @@ fn same_time(second: PotentialAdjoint, first: &PotentialAdjoint) -> PotentialAdj
 }
 
 #[test]
-fn seeded_potentials_of_held_cells() {
+fn seeded_potentials_of_clamped_cells() {
     for mode in [Mode::Point, Mode::TwoCompartment] {
-        compare_held(mode, 21);
+        compare_clamped(mode, 21);
     }
 }

@@ -107,10 +107,10 @@ fn adjoint_agrees_with_dual_numbers() {
     }
 }
 
-/// A11: as level 1, with cells that start held at random potentials and a loss that looks at one potential of each. Leaving
+/// A11: as level 1, with cells that start clamped to random potentials and a loss that looks at one potential of each. Leaving
 /// out either the holding currents' part or the seeds' is seen.
 #[test]
-fn seeded_potentials_of_held_cells_agree_with_dual_numbers() {
+fn seeded_potentials_of_clamped_cells_agree_with_dual_numbers() {
     for kind in kinds() {
         let case = Case::new(kind);
         let n_cells = case.problem().n_cells();

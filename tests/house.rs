@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -382,6 +382,31 @@ fn every_forward_kernel_has_its_adjoint_or_a_reason() {
         }
     }
     assert!(n_pairs >= 6, "only {n_pairs} kernels name their pair: the reader of headers is broken");
+}
+
+/// Eight lines of code that stand in two places want to stand in one.
+#[test]
+fn no_eight_lines_stand_twice() {
+    const N_LINES: usize = 8;
+    let says_little =
+        |line: &str| line.chars().filter(|c| c.is_alphanumeric()).count() < 3 || line.starts_with(['@', '#']);
+    let mut places: BTreeMap<Vec<String>, String> = BTreeMap::new();
+    let mut faults = Vec::new();
+    let sources = ["src", "tests", "examples", "tools"].into_iter().flat_map(|folder| files(folder, "rs"));
+    for (path, text) in sources.chain(shaders()) {
+        let text = code(&text);
+        let lines = text.lines().map(str::trim).enumerate();
+        let lines: Vec<_> = lines.filter(|(_, l)| !says_little(l) && !l.starts_with("use ")).collect();
+        for run in lines.windows(N_LINES) {
+            let place = format!("{}:{}", path.display(), run[0].0 + 1);
+            let words = run.iter().map(|(_, line)| (*line).to_owned()).collect();
+            if let Some(first) = places.insert(words, place.clone()) {
+                faults.push(format!("{first} and {place}"));
+            }
+        }
+    }
+    assert!(places.len() > 10_000, "only {} runs: the reader of sources is broken", places.len());
+    assert!(faults.is_empty(), "{N_LINES} lines that stand twice begin at\n{}", faults.join("\n"));
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn shares_draw_the_spikes_of_the_batch() {
     }
 }
 
-/// Neurons held at a potential, and a loss that looks at potentials.
+/// Neurons clamped to a potential, and a loss that looks at potentials.
 #[test]
 fn shares_hold_their_own_neurons() {
     let gpu = Arc::new(Gpu::open(None).unwrap());
@@ -224,14 +224,14 @@ fn shares_hold_their_own_neurons() {
         let mut simulation =
             Simulation::new(&gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
         simulation.set_cell_parameters(&theta);
-        simulation.set_held(&theta, &hold_u_mv, &extra_pa).unwrap();
+        simulation.set_clamped(&theta, &hold_u_mv, &extra_pa).unwrap();
         let counts = simulation.forward(1, 0).unwrap().spike_counts;
         let adjoint = simulation.adjoint_of_potentials(&seeds).unwrap();
-        let held = simulation.held_gradient(&theta, &hold_u_mv, &adjoint);
-        (counts, adjoint, held.into_flattened())
+        let clamped = simulation.clamped_gradient(&theta, &hold_u_mv, &adjoint);
+        (counts, adjoint, clamped.into_flattened())
     };
-    let (counts, whole, held) = adjoint(N_TRIALS);
-    let (shared_counts, shared, shared_held) = adjoint(4);
+    let (counts, whole, clamped) = adjoint(N_TRIALS);
+    let (shared_counts, shared, shared_clamped) = adjoint(4);
     assert_eq!(shared_counts, counts);
     // Potentials of a trial know nothing of other trials.
     let values = |adjoint: &PotentialAdjoint| {
@@ -240,7 +240,7 @@ fn shares_hold_their_own_neurons() {
     };
     assert!(values(&shared) == values(&whole));
     assert!(whole.start_u_d_per_mv.iter().filter(|x| **x != 0.0).count() > n_values / 2);
-    assert_eq!(shared_held, held);
+    assert_eq!(shared_clamped, clamped);
 }
 
 /// How many trials fit follows from the adapter's limit alone.

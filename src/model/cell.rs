@@ -99,7 +99,7 @@ impl<T: Real> CellState<T> {
     }
 }
 
-/// A cell held at `u_mv` above E_L by a steady somatic current: that current (pA), and the state. `u_mv` = 0 is rest.
+/// A cell clamped to `u_mv` above E_L by a steady somatic current: that current (pA), and the state. `u_mv` = 0 is rest.
 pub fn resting_state<T: Real>(cell: &CellConstants<T>, u_mv: T) -> (T, CellState<T>) {
     let mut state = CellState::at_rest(cell.port_decay.len());
     state.u_s_mv = u_mv;

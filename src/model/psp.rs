@@ -40,7 +40,7 @@ pub fn holding_potential_mv(class_ix: usize) -> Option<f64> {
     class_is_inhibitory(class_ix).then_some(HOLD_INHIBITION_MV)
 }
 
-/// Unit PSP of a class on a cell held at `hold_mv` by a steady somatic current (None: at rest).
+/// Unit PSP of a class on a cell clamped to `hold_mv` by a steady somatic current (None: at rest).
 pub fn unit_psp(
     cell: &CellModel,
     mode: CellMode,

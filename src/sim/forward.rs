@@ -23,7 +23,7 @@ pub struct ForwardReport {
 }
 
 impl Simulation {
-    /// Runs the batch from rest (or from [`Simulation::set_held`], or [`Simulation::settle`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
+    /// Runs the batch from rest (or from [`Simulation::set_clamped`], or [`Simulation::settle`]) and counts the spikes of each neuron in each trial. `seed` and `presentation` choose the
     /// random numbers of LGN and background spikes: step n of presentation k draws as step `k * n_steps + n`.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Simulation {
         commands.submit()
     }
 
-    /// Brings the neurons to rest, or to [`Simulation::set_held`], with nothing on its way.
+    /// Brings the neurons to rest, or to [`Simulation::set_clamped`], with nothing on its way.
     pub(super) fn rest_state(&self) {
         let device = &self.device;
         device.state.clear();

@@ -58,7 +58,7 @@ pub struct Layout {
     pub has_current: bool,
     /// What the membrane has.
     pub membrane: &'static Membrane,
-    /// Whether neurons start held at a potential and the loss looks at potentials (A11).
+    /// Whether neurons start clamped to a potential and the loss looks at potentials (A11).
     pub has_potential_seeds: bool,
     /// Whether the adjoints of arrivals are rounded to 24 bits, five trials in the room of four.
     pub packed_records: bool,
@@ -119,7 +119,7 @@ impl Layout {
         Self { first_trial, ..self }
     }
 
-    /// The same for neurons that start held at a potential, with a loss that looks at potentials.
+    /// The same for neurons that start clamped to a potential, with a loss that looks at potentials.
     #[must_use]
     pub fn with_potential_seeds(self) -> Self {
         Self { has_potential_seeds: true, ..self }

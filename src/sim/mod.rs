@@ -4,12 +4,12 @@
 //! backwards and leaves the gradient on the device; `optimiser` takes the step. A run repeats bit for bit.
 
 mod adjoint;
+mod clamped;
 mod device;
 mod edge_sample;
 mod edges;
 mod forward;
 mod gradient;
-mod held;
 pub mod layout;
 pub mod optimiser;
 mod profile;
@@ -106,7 +106,7 @@ pub struct Settings {
     pub learn_cells: bool,
     /// Steps during which the injected current is on, if neurons get one.
     pub current: Option<Range<usize>>,
-    /// Whether neurons start held at a potential and the loss looks at potentials (A11).
+    /// Whether neurons start clamped to a potential and the loss looks at potentials (A11).
     pub potential_seeds: bool,
     /// Groups of neurons whose spikes are counted in every step: bit g of a neuron's mask for group g, `[n_neurons]`; empty for
     /// none.

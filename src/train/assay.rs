@@ -1,7 +1,7 @@
 //! The electrophysiology term (L3): paired recordings from edges of the network, with the kernels that the network runs on.
 //!
 //! The rig is a small simulation. Each recorded edge has a stimulator, which spikes once and has the cell type of the edge's
-//! source, and a copy of the edge's target, isolated, held at the holding potential of the recordings and unable to spike.
+//! source, and a copy of the edge's target, isolated, clamped to the holding potential of the recordings and unable to spike.
 //! Trial 1 has the spike, trial 0 has not; the deflection is their difference. Which edges are recorded is drawn anew in every
 //! training step; held-out pairs are recorded too, and enter evaluation only.
 
@@ -47,7 +47,7 @@ struct Prepared {
     recorded: Vec<Recorded>,
     /// Learned offsets of the rig's cell models.
     theta: Vec<[f64; N_CELL_PARAMETERS]>,
-    /// Potential above E_L at which each cell of the rig is held in each trial, mV.
+    /// Potential above E_L to which each cell of the rig is clamped in each trial, mV.
     hold_u_mv: Vec<f64>,
 }
 
@@ -59,7 +59,7 @@ struct Recording {
     steps: Vec<u32>,
     /// Learned offsets of the rig's cell models.
     theta: Vec<[f64; N_CELL_PARAMETERS]>,
-    /// Potential above E_L at which each cell of the rig is held in each trial, mV.
+    /// Potential above E_L to which each cell of the rig is clamped in each trial, mV.
     hold_u_mv: Vec<f64>,
 }
 
@@ -190,11 +190,11 @@ impl Assay {
         self.sample.add_gradients(simulation)?;
         let mut cell_gradient = vec![[0.0; N_CELL_PARAMETERS]; self.cell_models.len()];
         if self.rig.settings().learn_cells {
-            let held = self.rig.held_gradient(theta, hold_u_mv, &adjoint);
-            let parts = adjoint.report.cell_gradient.iter().zip(&held);
-            for (sum, (own, held)) in cell_gradient.iter_mut().zip(parts) {
+            let clamped = self.rig.clamped_gradient(theta, hold_u_mv, &adjoint);
+            let parts = adjoint.report.cell_gradient.iter().zip(&clamped);
+            for (sum, (own, clamped)) in cell_gradient.iter_mut().zip(parts) {
                 for k in 0..N_CELL_PARAMETERS {
-                    sum[k] = own[k] + held[k];
+                    sum[k] = own[k] + clamped[k];
                 }
             }
         }
@@ -303,7 +303,7 @@ impl Assay {
             let at = N_TRIALS * (n_recordings + i);
             hold_u_mv[at..at + N_TRIALS].fill(hold_mv.map_or(0.0, |v| v - cell.e_l_mv));
         }
-        self.rig.set_held(&rig_theta, &hold_u_mv, &extra_pa)?;
+        self.rig.set_clamped(&rig_theta, &hold_u_mv, &extra_pa)?;
         Ok(Prepared { recorded, theta: rig_theta, hold_u_mv })
     }
 

@@ -1,4 +1,4 @@
-//! Neurons held at a potential by a steady somatic current, as in a current-clamp recording (A11).
+//! Neurons clamped to a potential by a steady somatic current, as in a current-clamp recording (A11).
 
 use super::{PotentialAdjoint, Simulation};
 use crate::error::{Error, Result};
@@ -7,13 +7,13 @@ use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::model::real::{Dual, Real};
 
 impl Simulation {
-    /// Sets the potential above E_L at which each neuron is held in each trial, `[n_neurons][n_trials]` mV (0 is rest): forward
+    /// Sets the potential above E_L to which each neuron is clamped in each trial, `[n_neurons][n_trials]` mV (0 is rest): forward
     /// passes start there and a current keeps it there, which follows from the learned offsets `theta` of the cell models.
     /// `extra_pa` is injected on top, `[n_neurons][n_trials]`.
     ///
     /// # Errors
     /// [`Error::Failed`] for a shape that is not the simulation's, or one made without a current.
-    pub fn set_held(
+    pub fn set_clamped(
         &mut self,
         theta: &[[f64; N_CELL_PARAMETERS]],
         hold_u_mv: &[f64],
@@ -24,19 +24,19 @@ impl Simulation {
             return Err(Error::Failed("holding potentials do not have the simulation's shape".to_owned()));
         }
         let cells = self.constants(theta);
-        let held: Vec<(f64, CellState<f64>)> =
+        let clamped: Vec<(f64, CellState<f64>)> =
             (0..plane).map(|i| resting_state(&cells[self.model_of(i)], hold_u_mv[i])).collect();
         let current: Vec<f32> =
-            held.iter().zip(extra_pa).map(|((pa, _), extra)| *pa as f32 + extra).collect();
+            clamped.iter().zip(extra_pa).map(|((pa, _), extra)| *pa as f32 + extra).collect();
         self.set_current(&current)?;
-        let u_s: Vec<f32> = held.iter().map(|(_, state)| state.u_s_mv as f32).collect();
-        let u_d: Vec<f32> = held.iter().map(|(_, state)| state.u_d_mv as f32).collect();
+        let u_s: Vec<f32> = clamped.iter().map(|(_, state)| state.u_s_mv as f32).collect();
+        let u_d: Vec<f32> = clamped.iter().map(|(_, state)| state.u_d_mv as f32).collect();
         self.each_mut(|share| share.device.start_mv = [share.own(&u_s), share.own(&u_d)]);
         Ok(())
     }
 
     /// A11: gradient of the learned offsets through the holding currents and the dendrites' potentials at the start.
-    pub fn held_gradient(
+    pub fn clamped_gradient(
         &self,
         theta: &[[f64; N_CELL_PARAMETERS]],
         hold_u_mv: &[f64],
