@@ -22,7 +22,7 @@ fn main() -> simrun::Result<()> {
     let destination = Destination::New(RunFolder::claim(&folder)?);
     // Raised from another thread, the flag ends the run after the step in hand.
     let stop = AtomicBool::new(false);
-    let options = Options { n_steps: Some(3), quiet: true, ..Options::default() };
+    let options = Options { training_steps: Some(3), quiet: true, ..Options::default() };
     println!("{}", simrun::train(&plan, destination, &options, &stop)?);
     println!("{}", report::write(&folder)?.display());
     Ok(())

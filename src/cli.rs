@@ -220,7 +220,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
     let own = tables_setting(arguments.tables.as_deref())?;
     let settings: Vec<String> = arguments.settings.iter().cloned().chain(own).collect();
     for file in &arguments.scenes {
-        if file.is_file() && Experiment::is_one(file)? {
+        if file.is_file() && Experiment::is_one(file) {
             let experiment = Experiment::read(file, &settings)?;
             if !arguments.json {
                 print(&format!("{}: ok ({})\n", file.display(), experiment.size()))?;

@@ -72,19 +72,16 @@ struct PlannedRun {
     model: String,
     plan: Plan,
     /// Training steps; none for the start.
-    n_steps: u32,
+    training_steps: u32,
 }
 
 impl Experiment {
-    /// Whether a file is an experiment and no scene: it has a field `models`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be read.
-    pub fn is_one(file: &Path) -> Result<bool> {
-        // What cannot be read is no experiment; the reader of scenes says why.
-        let Ok(text) = fs::read_to_string(file) else { return Ok(false) };
-        let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-        Ok(code.into_iter().any(|line| line.trim_start().starts_with("models:")))
+    /// Whether a file is an experiment and no scene: it has a field `models`. What cannot be read is no experiment; the
+    /// reader of scenes says why.
+    pub fn is_one(file: &Path) -> bool {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let mut code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        code.any(|line| line.trim_start().starts_with("models:"))
     }
 
     /// Reads and checks an experiment with every scene in it. `settings` replace values of the base scene, or with the prefix
@@ -146,8 +143,8 @@ impl Experiment {
             let field = format!("models, '{}'", model.name);
             Error::field(&self.file, field, "its scene", format!("does not pass: {e}"))
         })?;
-        let n_steps = if model.name == UNTRAINED { 0 } else { plan.scene.optimiser.training_steps };
-        Ok(PlannedRun { seed, model: model.name.clone(), plan, n_steps })
+        let training_steps = if model.name == UNTRAINED { 0 } else { plan.scene.optimiser.training_steps };
+        Ok(PlannedRun { seed, model: model.name.clone(), plan, training_steps })
     }
 
     /// Every scene of the experiment, once a model.
@@ -157,7 +154,7 @@ impl Experiment {
 
     /// One line about its size.
     pub fn size(&self) -> String {
-        let steps = self.runs.iter().map(|run| run.n_steps).max().unwrap_or(0);
+        let steps = self.runs.iter().map(|run| run.training_steps).max().unwrap_or(0);
         format!(
             "{} models, {} seeds, up to {steps} training steps",
             self.scene.models.len(),
@@ -182,7 +179,7 @@ impl Experiment {
         let mut results = Results::default();
         for run in &self.runs {
             let folder = dir.join(format!("seed_{}", run.seed)).join(&run.model);
-            if let Some(summary) = finished(&folder, run.n_steps)? {
+            if let Some(summary) = finished(&folder, run.training_steps)? {
                 results.add(run.seed, &run.model, &summary);
                 continue;
             }
@@ -190,7 +187,7 @@ impl Experiment {
                 say(format_args!("seed {}, model {}: {}", run.seed, run.model, folder.display()));
             }
             let options = Options {
-                n_steps: (run.n_steps == 0).then_some(0),
+                training_steps: (run.training_steps == 0).then_some(0),
                 adapter: adapter.map(str::to_owned),
                 quiet,
                 ..Options::default()
@@ -200,7 +197,7 @@ impl Experiment {
                 other => other,
             })?;
             report::write(&folder)?;
-            if let Some(summary) = finished(&folder, run.n_steps)? {
+            if let Some(summary) = finished(&folder, run.training_steps)? {
                 results.add(run.seed, &run.model, &summary);
             }
             results.write(&dir)?;
@@ -259,11 +256,11 @@ fn seeds_of(file: &Path, setting: &str) -> Result<Vec<u64>> {
 }
 
 /// The summary of a run that has taken all its steps.
-fn finished(folder: &Path, n_steps: u32) -> Result<Option<Summary>> {
+fn finished(folder: &Path, training_steps: u32) -> Result<Option<Summary>> {
     let file = folder.join("summary.json");
     let Ok(text) = fs::read_to_string(&file) else { return Ok(None) };
     let summary: Summary = serde_json::from_str(&text).map_err(|e| Error::file(&file, e.to_string()))?;
-    Ok((summary.training_step == n_steps).then_some(summary))
+    Ok((summary.training_step == training_steps).then_some(summary))
 }
 
 /// A run whose folder is there goes on, from its checkpoint or from its beginning.

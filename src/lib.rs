@@ -10,7 +10,7 @@
 //! // A scene is what a user writes, a plan the same, checked. This one is within the program: a column of mouse V1.
 //! let plan = Plan::read(&shipped::scene("column"), &["network.radius_um=60".to_owned()])?;
 //! let folder = Destination::New(RunFolder::claim("runs/small".as_ref())?);
-//! let options = Options { n_steps: Some(10), ..Options::default() };
+//! let options = Options { training_steps: Some(10), ..Options::default() };
 //! // Ten training steps; the table of rates and selectivity beside the recordings.
 //! println!("{}", simrun::train(&plan, folder, &options, &AtomicBool::new(false))?);
 //! # Ok(())

@@ -63,7 +63,7 @@ impl Destination {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Most training steps to take now; `None` takes all that the schedule has left.
-    pub n_steps: Option<u32>,
+    pub training_steps: Option<u32>,
     /// Part of the adapter's name.
     pub adapter: Option<String>,
     /// Whether progress is not shown.
@@ -93,7 +93,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
     let last_step =
         ranks.agree(check_budget(plan, &gpu).and_then(|()| opened.restore(plan, &mut session)))?;
     let left = plan.scene.optimiser.training_steps.saturating_sub(last_step);
-    let n_steps = options.n_steps.map_or(left, |n| n.min(left));
+    let training_steps = options.training_steps.map_or(left, |n| n.min(left));
     let is_new = matches!(opened, Opened::New(_));
     let folder = match opened {
         Opened::New(folder) => {
@@ -112,7 +112,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
         carried.iter().try_for_each(|carried| folder.write_start(carried))?;
     }
     if last_step == 0
-        && n_steps > 0
+        && training_steps > 0
         && !ranks.any(stop.load(Ordering::Relaxed))
         && let Err(error) = weigh(ranks, &mut session, folder.as_ref(), &progress)
     {
@@ -124,7 +124,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
     }
     let saved = Saved { step: last_step, at: Instant::now() };
     let mut run = Run { plan, ranks, session, size, tables, folder, progress, saved };
-    run.train(last_step, n_steps, stop)
+    run.train(last_step, training_steps, stop)
 }
 
 /// The folder of a run before the run is ready.
@@ -328,13 +328,13 @@ struct Saved {
 }
 
 impl Run<'_> {
-    /// Takes `n_steps` training steps after `step`, and evaluates.
-    fn train(&mut self, mut step: u32, n_steps: u32, stop: &AtomicBool) -> Result<String> {
+    /// Takes `training_steps` training steps after `step`, and evaluates.
+    fn train(&mut self, mut step: u32, training_steps: u32, stop: &AtomicBool) -> Result<String> {
         let every = self.plan.scene.evaluate.every_steps;
-        let last_step = step + n_steps;
-        self.progress.start(n_steps);
+        let last_step = step + training_steps;
+        self.progress.start(training_steps);
         self.stop_where_told(step, stop)?;
-        if every > 0 && step == 0 && n_steps > 0 {
+        if every > 0 && step == 0 && training_steps > 0 {
             self.evaluate_between(0)?;
         }
         while step < last_step {

@@ -58,7 +58,7 @@ pub(super) fn adapt(arguments: AdaptArguments, ranks: &Ranks) -> Result<()> {
         }))
     })?;
     let AdaptArguments { adapter, quiet, .. } = arguments;
-    let options = Options { n_steps: None, adapter, quiet, ranks: ranks.clone() };
+    let options = Options { training_steps: None, adapter, quiet, ranks: ranks.clone() };
     train_and_report(&plan, destination, &options, &stop)
 }
 
@@ -69,15 +69,15 @@ fn plan(arguments: &AdaptArguments) -> Result<Plan> {
         return Err(Error::file(&arguments.run, "is not a run folder: it has no scene.ron"));
     }
     let before = Scene::read(&scene_file)?.optimiser;
-    let n_steps =
+    let training_steps =
         arguments.steps.unwrap_or((SHARE_OF_STEPS * f64::from(before.training_steps)).ceil() as u32);
     // The warm-up keeps its share of the schedule.
     let warmup =
-        f64::from(before.warmup_steps) * f64::from(n_steps) / f64::from(before.training_steps.max(1));
+        f64::from(before.warmup_steps) * f64::from(training_steps) / f64::from(before.training_steps.max(1));
     let mut settings = vec![
         start_setting(&arguments.run)?,
-        format!("optimiser.warmup_steps={}", warmup.ceil().min(f64::from(n_steps)) as u32),
-        format!("optimiser.training_steps={n_steps}"),
+        format!("optimiser.warmup_steps={}", warmup.ceil().min(f64::from(training_steps)) as u32),
+        format!("optimiser.training_steps={training_steps}"),
     ];
     if let Some(recordings) = &arguments.recordings {
         let recordings = std::path::absolute(recordings).map_err(Error::io(recordings))?;

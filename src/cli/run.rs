@@ -58,7 +58,8 @@ pub(super) fn run(mut arguments: RunArguments, ranks: &Ranks) -> Result<()> {
     }
     let stop = stop::on_signals(ranks)?;
     let destination = on_first_rank(ranks, arguments.resume.as_deref(), || destination(&arguments))?;
-    let options = Options { n_steps: arguments.steps, adapter, quiet: arguments.quiet, ranks: ranks.clone() };
+    let options =
+        Options { training_steps: arguments.steps, adapter, quiet: arguments.quiet, ranks: ranks.clone() };
     train_and_report(&plan, destination, &options, &stop)
 }
 
@@ -68,7 +69,7 @@ fn plan(arguments: &mut RunArguments) -> Result<Option<Plan>> {
     if let Some(run) = &arguments.start {
         arguments.settings.insert(0, start_setting(run)?);
     }
-    if Experiment::is_one(&arguments.scene)? {
+    if Experiment::is_one(&arguments.scene) {
         return Ok(None);
     }
     Plan::read(&arguments.scene, &arguments.settings).map(Some)
