@@ -1,5 +1,5 @@
 // Spikes of the sources outside the network: LGN units, which see the trials' gratings, and background units, whose filters are
-// zero. One dispatch draws up to STEPS steps from step.step on; one thread is a source and a block of four trials, which share the
+// zero. One dispatch draws up to STEPS steps from step.step on, none beyond step.n_drawn; one thread is a source and a block of four trials, which share the
 // words of the generator. S3 to S5 of docs/model.md, with T the steps since the grating's onset, k gain times temporal filter, D the
 // complex amplitude of the contrast that a subfield's Gaussian sees:
 //
@@ -82,7 +82,7 @@ fn draw(unit: u32, second: u32, block: u32, trials: u32, trial_group: u32) {
         second_sight = sight(s, block);
         second_sum = filter_sum[k_at + s];
     }
-    let last = min(step.step + STEPS, arrayLength(&frames) / N_TRIALS);
+    let last = min(step.step + STEPS, step.n_drawn);
     for (var t = step.step; t < last; t++) {
         let now = frames[t * N_TRIALS + trial_group];
         if (now.w > 0.0) {

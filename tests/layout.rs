@@ -70,7 +70,7 @@ fn host_struct(name: &str) -> (Vec<Field>, usize) {
             voltage_weight,
             x_low,
             x_high,
-            time_ms,
+            n_drawn,
             recurrent_damping,
             membrane_damping,
         }),

@@ -95,6 +95,7 @@ fn bench(
             let uniform = StepUniform {
                 step,
                 spike_step: 1000 + step,
+                n_drawn: n_steps as u32,
                 seed_low: SEED as u32,
                 seed_high: (SEED >> 32) as u32,
                 ..StepUniform::default()
@@ -320,7 +321,7 @@ fn long_trials_are_drawn_in_parts() {
     let gpu = Arc::new(Gpu::open(None).unwrap());
     let mut circuit = Circuit::random(Mode::TwoCompartment, 5);
     let conditions = conditions();
-    (circuit.n_steps, circuit.n_trials) = (1800, conditions.len());
+    (circuit.n_steps, circuit.n_trials) = (2200, conditions.len());
     let n_lgn = circuit.network.n_lgn;
     let sample: Vec<LgnUnit> = sample_units().into_iter().step_by(11).take(n_lgn).collect();
     assert_eq!(sample.len(), n_lgn);
@@ -330,7 +331,7 @@ fn long_trials_are_drawn_in_parts() {
     let n = circuit.network.neurons.len() as u32;
     let drawn: HashSet<(u32, u32, u32)> =
         recording.spikes.iter().filter(|s| s.neuron >= n).map(|s| (s.neuron - n, s.step, s.trial)).collect();
-    assert!(drawn.iter().any(|(_, step, _)| *step >= 1700), "no spikes in the last part");
+    assert!(drawn.iter().any(|(_, step, _)| *step >= 2100), "no spikes in the last part");
     let mut n_near = 0;
     for (unit_ix, unit) in sample.iter().enumerate() {
         for (trial, condition) in conditions.iter().enumerate() {

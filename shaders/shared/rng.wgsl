@@ -14,15 +14,15 @@ fn multiply_high(a: u32, b: u32) -> u32 {
 fn philox4x32(counter_in: vec4<u32>, key_in: vec2<u32>) -> vec4<u32> {
     var counter = counter_in;
     var key = key_in;
-    for (var round = 0u; round < 10u; round++) {
-        counter = vec4<u32>(
-            multiply_high(0xCD9E8D57u, counter.z) ^ counter.y ^ key.x,
-            0xCD9E8D57u * counter.z,
-            multiply_high(0xD2511F53u, counter.x) ^ counter.w ^ key.y,
-            0xD2511F53u * counter.x,
-        );
-        key += vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
-    }
+//!for round in PHILOX_ROUNDS
+    counter = vec4<u32>(
+        multiply_high(0xCD9E8D57u, counter.z) ^ counter.y ^ key.x,
+        0xCD9E8D57u * counter.z,
+        multiply_high(0xD2511F53u, counter.x) ^ counter.w ^ key.y,
+        0xD2511F53u * counter.x,
+    );
+    key += vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
+//!end
     return counter;
 }
 

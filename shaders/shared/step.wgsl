@@ -13,7 +13,7 @@ struct Step {
     voltage_weight: f32,     // weight of the voltage penalty / (neurons * steps * trials)
     x_low: f32,              // lower edge of the voltage penalty, units of V_th - E_L
     x_high: f32,             // upper edge
-    time_ms: f32,            // start of the step
+    n_drawn: u32,            // steps of the pass whose source spikes are drawn
     recurrent_damping: f32,  // factor on what flows back through spikes (A9)
     membrane_damping: f32,   // factor on what flows back through the membrane (A2)
 }

@@ -11,6 +11,15 @@ use crate::error::Result;
 /// Steps of one submission: few, so that the device starts at once; many, since each submission costs the host and leaves a gap.
 pub(super) const SLICE_STEPS: usize = 32;
 
+/// What a pass draws of the sources' spikes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draws {
+    pub(super) seed: u64,
+    pub(super) presentation: u32,
+    /// Steps from the first on.
+    pub(super) n_steps: usize,
+}
+
 /// What a forward pass returns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForwardReport {
@@ -53,7 +62,7 @@ impl Simulation {
         mut recorder: Option<&mut Recorder>,
     ) -> Result<ForwardReport> {
         let start = Instant::now();
-        self.begin(seed, presentation)?;
+        self.begin(Draws { seed, presentation, n_steps: self.settings.n_steps })?;
         self.start_state()?;
         let n_segments = self.n_segments();
         for segment in 0..n_segments {
@@ -77,14 +86,14 @@ impl Simulation {
         Ok(ForwardReport { spike_counts, population_counts, wall_ms: start.elapsed().as_secs_f64() * 1e3 })
     }
 
-    /// Draws the spikes of the sources of a batch.
-    pub(super) fn begin(&mut self, seed: u64, presentation: u32) -> Result<()> {
-        self.draws = (seed, presentation);
+    /// Draws the spikes of the sources in the steps of a pass.
+    pub(super) fn begin(&mut self, draws: Draws) -> Result<()> {
+        self.draws = draws;
         self.write_uniforms();
         let mut commands = self.gpu.commands("start of the trials");
         commands.clear(&self.device.population);
         if let Some(sources) = &self.device.sources {
-            sources.draw(&mut commands);
+            sources.draw(&mut commands, draws.n_steps);
         }
         commands.submit()
     }
@@ -102,7 +111,7 @@ impl Simulation {
 
     pub(super) fn write_uniforms(&self) {
         let s = &self.settings;
-        let (seed, presentation) = self.draws;
+        let Draws { seed, presentation, n_steps: n_drawn } = self.draws;
         let mean = (self.layout.n_neurons * s.n_steps * s.of_batch.n_all) as f64;
         let uniform = |step: usize, first_arrival_step: usize| StepUniform {
             step: step as u32,
@@ -118,7 +127,7 @@ impl Simulation {
             voltage_weight: (self.voltage_factor * s.voltage.weight / mean) as f32,
             x_low: s.voltage.x_low as f32,
             x_high: s.voltage.x_high as f32,
-            time_ms: (step as f64 * self.dynamics.dt_ms) as f32,
+            n_drawn: n_drawn as u32,
             recurrent_damping: self.dynamics.damping.recurrent as f32,
             membrane_damping: self.dynamics.damping.membrane as f32,
         };

@@ -35,6 +35,7 @@ pub use adjoint::{AdjointReport, PotentialAdjoint, PotentialSeeds};
 use device::Device;
 pub use edge_sample::EdgeSample;
 use edges::Edges;
+use forward::Draws;
 pub use forward::ForwardReport;
 use layout::Layout;
 pub use profile::KernelTime;
@@ -180,8 +181,8 @@ pub struct Simulation {
     has_run: bool,
     /// The segment whose steps lie in the slots with their tape.
     segment_on_tape: Option<usize>,
-    /// Seed and presentation of the last forward pass.
-    draws: (u64, u32),
+    /// What the last pass drew.
+    draws: Draws,
     /// Factor on the weight of the voltage penalty.
     voltage_factor: f64,
     /// Simulations of the trials that do not fit beside the first ([`shares`]).
@@ -231,6 +232,7 @@ impl Simulation {
             tables.extend(&settings.groups);
         }
         let device = Device::new(gpu, &layout, &settings, network, edges, &tables, sources)?;
+        let n_steps = settings.n_steps;
         Ok(Self {
             gpu: Arc::clone(gpu),
             layout,
@@ -246,7 +248,7 @@ impl Simulation {
             has_run: false,
             largest_sum: 0.0,
             segment_on_tape: None,
-            draws: (0, 0),
+            draws: Draws { seed: 0, presentation: 0, n_steps },
             voltage_factor: 1.0,
             others: Vec::new(),
         })

@@ -1,6 +1,7 @@
 //! A start that earlier passes have settled: the state that some time under another stimulus leaves.
 
 use super::Simulation;
+use super::forward::Draws;
 use crate::error::{Error, Result};
 use crate::gpu::Buffer;
 
@@ -36,15 +37,18 @@ impl Simulation {
             return Err(Error::Failed("this simulation has no room for a settled start".to_owned()));
         };
         self.segment_on_tape = None;
-        let n_passes = n_steps.div_ceil(self.settings.n_steps);
+        let most_steps = self.settings.n_steps;
+        let n_passes = n_steps.div_ceil(most_steps);
         for pass in 0..n_passes {
-            self.begin(seed, presentation.wrapping_mul(n_passes as u32).wrapping_add(pass as u32))?;
+            let of_pass = (n_steps - pass * most_steps).min(most_steps);
+            let presentation = presentation.wrapping_mul(n_passes as u32).wrapping_add(pass as u32);
+            self.begin(Draws { seed, presentation, n_steps: of_pass })?;
             if pass == 0 {
                 self.rest_state()
             } else {
                 self.start_state()?
             }
-            self.run_first(n_steps - pass * self.settings.n_steps)?;
+            self.run_first(of_pass)?;
             if let Some(settled) = &self.device.settled {
                 let mut commands = self.gpu.commands("settled state");
                 commands.copy(settled, 0, &self.device.state, 0, words);
@@ -56,7 +60,7 @@ impl Simulation {
         self.check_status()
     }
 
-    /// Runs the first `n_steps` steps of a batch, or all.
+    /// Runs the first `n_steps` steps of a batch.
     fn run_first(&self, n_steps: usize) -> Result<()> {
         for segment in 0..self.n_segments() {
             let steps = self.segment_steps(segment);

@@ -209,11 +209,12 @@ impl SourceKernel {
         self.groups.clear();
     }
 
-    /// Draws the spikes of all steps, where they are drawn.
-    pub(super) fn draw(&self, commands: &mut Commands<'_>) {
+    /// Draws the spikes of the first `n_steps` steps, where they are drawn; the uniforms have that number too.
+    pub(super) fn draw(&self, commands: &mut Commands<'_>, n_steps: usize) {
         let Spikes::Drawn(drawn) = &self.spikes else { return };
         self.start_draw(commands);
-        commands.pass(|pass| (0..drawn.groups.len()).for_each(|part| drawn.record(pass, part, self.n_units)));
+        let n_parts = n_steps.div_ceil(drawn.steps_per_draw);
+        commands.pass(|pass| (0..n_parts).for_each(|part| drawn.record(pass, part, self.n_units)));
     }
 
     fn start_draw(&self, commands: &mut Commands<'_>) {
@@ -267,9 +268,9 @@ impl SourceKernel {
     }
 }
 
-/// Most iterations of loops that a thread of the draw spends on a step: of four groups at most the step, the rounds of the
-/// generator and the loops of one turn, each with the test that ends it.
-const ITERATIONS_PER_STEP: usize = 4 * 20;
+/// Most iterations of loops that a thread of the draw spends on a step: of four groups at most the step and the loops of one turn, each
+/// with the test that ends it.
+const ITERATIONS_PER_STEP: usize = 4 * 8;
 const WORKGROUP: (&str, f64) = ("WORKGROUP_SIZE", NEURON_WORKGROUP as f64);
 
 impl Drawn {

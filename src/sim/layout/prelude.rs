@@ -115,6 +115,7 @@ impl Layout {
                 Some(if self.packed_records { (0..self.record_vec4s()).collect() } else { Vec::new() })
             }
             ("VEC4", None) => Some((0..4).collect()),
+            ("PHILOX_ROUNDS", None) => Some((0..10).collect()),
             ("CLASSES", None) => Some((0..self.n_classes).collect()),
             ("PORTS", None) => Some((0..self.n_ports).collect()),
             ("PORTS", Some(class_ix)) => self.ports_of_class.get(class_ix).cloned(),

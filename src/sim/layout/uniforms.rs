@@ -18,7 +18,7 @@ pub struct StepUniform {
     pub voltage_weight: f32,
     pub x_low: f32,
     pub x_high: f32,
-    pub time_ms: f32,
+    pub n_drawn: u32,
     pub recurrent_damping: f32,
     pub membrane_damping: f32,
 }
