@@ -305,62 +305,6 @@ fn edges_of_an_edited_connectome_are_matched_by_their_cells() {
 }
 
 #[test]
-fn adapting_keeps_the_chain_and_what_is_near() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let (start, recordings) = (ancestor(), path("recordings"));
-    fs::create_dir(&recordings).unwrap();
-    for table in
-        ["neuropixels_targets.csv", "neuropixels_sessions.csv", "tuning_curves.csv", "noise_ceiling.csv"]
-    {
-        fs::copy(common::root().join("scenes/v1").join(table), Path::new(&recordings).join(table)).unwrap();
-    }
-    let adapt = |run: &str, out: &str, more: &[&str]| {
-        let arguments = ["adapt", run, "--recordings", recordings.as_str(), "--out", out, "--steps", "2"];
-        succeeded(&[&arguments, more].concat())
-    };
-    let (free, near, whole, halves) = (path("free"), path("near"), path("whole"), path("halves"));
-    let said = adapt(start.to_str().unwrap(), &free, &["--keep", "0"]);
-    assert!(said.contains("starts from") && said.contains("edges between neurons:"), "{said}");
-    adapt(start.to_str().unwrap(), &near, &["--keep", "1e6", "--quiet"]);
-    let weights = |run: &str| {
-        let checkpoint = Checkpoint::read(&Path::new(run).join("checkpoint.safetensors")).unwrap();
-        checkpoint.f32s("weights").unwrap().to_vec()
-    };
-    let before = weights(start.to_str().unwrap());
-    let distance = |run: &str| -> f64 {
-        weights(run).iter().zip(&before).map(|(now, then)| f64::from(now / then - 1.0).powi(2)).sum()
-    };
-    assert!(distance(&near) < 0.7 * distance(&free), "{} and {}", distance(&near), distance(&free));
-    let steps = metrics(Path::new(&near));
-    assert_eq!(steps[0]["losses"]["keep"], 0.0);
-    assert!(steps[1]["losses"]["keep"].as_f64().unwrap() > 0.0);
-    assert!(metrics(Path::new(&free))[0]["losses"].get("keep").is_none());
-
-    // The chain of ancestors, the nearest first.
-    adapt(&near, &whole, &["--keep", "5", "--quiet"]);
-    let ancestors = json(&Path::new(&whole).join("provenance.json"))["ancestors"].clone();
-    let digest = |run: &Path| -> String {
-        let bytes = fs::read(run.join("checkpoint.safetensors")).unwrap();
-        Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-    };
-    assert_eq!(ancestors.as_array().unwrap().len(), 2);
-    assert_eq!(ancestors[0]["checkpoint_sha256"], digest(Path::new(&near)));
-    assert_eq!(ancestors[1]["checkpoint_sha256"], digest(&start));
-    assert_eq!(ancestors[1]["training_step"], 3);
-    let page = fs::read_to_string(Path::new(&whole).join("report.html")).unwrap();
-    assert!(page.contains(&digest(&start)) && page.contains("edges between neurons:"));
-
-    // A run that was cut off goes on to the same bits, though its ancestor is gone.
-    let scene = Path::new(&whole).join("scene.ron").to_str().unwrap().to_owned();
-    succeeded(&[&scene, "--out", &halves, "--steps", "1", "--quiet"]);
-    fs::rename(&near, path("elsewhere")).unwrap();
-    succeeded(&[&scene, "--resume", &halves, "--quiet"]);
-    assert_eq!(weights(&halves), weights(&whole));
-    succeeded(&["evaluate", &whole, "--trials", "1", "--quiet"]);
-}
-
-#[test]
 fn what_cannot_be_started_from_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (start, out) = (ancestor(), dir.path().join("out"));
@@ -427,4 +371,67 @@ fn what_cannot_be_started_from_is_refused() {
         &["is not a run folder"],
     );
     assert_eq!(fs::read(start.join("checkpoint.safetensors")).unwrap(), whole);
+}
+
+/// What takes too long for `cargo test`.
+mod slow {
+    use super::*;
+
+    #[test]
+    #[ignore = "slow: tools/test runs it"]
+    fn adapting_keeps_the_chain_and_what_is_near() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let (start, recordings) = (ancestor(), path("recordings"));
+        fs::create_dir(&recordings).unwrap();
+        for table in
+            ["neuropixels_targets.csv", "neuropixels_sessions.csv", "tuning_curves.csv", "noise_ceiling.csv"]
+        {
+            fs::copy(common::root().join("scenes/v1").join(table), Path::new(&recordings).join(table))
+                .unwrap();
+        }
+        let adapt = |run: &str, out: &str, more: &[&str]| {
+            let arguments = ["adapt", run, "--recordings", recordings.as_str(), "--out", out, "--steps", "2"];
+            succeeded(&[&arguments, more].concat())
+        };
+        let (free, near, whole, halves) = (path("free"), path("near"), path("whole"), path("halves"));
+        let said = adapt(start.to_str().unwrap(), &free, &["--keep", "0"]);
+        assert!(said.contains("starts from") && said.contains("edges between neurons:"), "{said}");
+        adapt(start.to_str().unwrap(), &near, &["--keep", "1e6", "--quiet"]);
+        let weights = |run: &str| {
+            let checkpoint = Checkpoint::read(&Path::new(run).join("checkpoint.safetensors")).unwrap();
+            checkpoint.f32s("weights").unwrap().to_vec()
+        };
+        let before = weights(start.to_str().unwrap());
+        let distance = |run: &str| -> f64 {
+            weights(run).iter().zip(&before).map(|(now, then)| f64::from(now / then - 1.0).powi(2)).sum()
+        };
+        assert!(distance(&near) < 0.7 * distance(&free), "{} and {}", distance(&near), distance(&free));
+        let steps = metrics(Path::new(&near));
+        assert_eq!(steps[0]["losses"]["keep"], 0.0);
+        assert!(steps[1]["losses"]["keep"].as_f64().unwrap() > 0.0);
+        assert!(metrics(Path::new(&free))[0]["losses"].get("keep").is_none());
+
+        // The chain of ancestors, the nearest first.
+        adapt(&near, &whole, &["--keep", "5", "--quiet"]);
+        let ancestors = json(&Path::new(&whole).join("provenance.json"))["ancestors"].clone();
+        let digest = |run: &Path| -> String {
+            let bytes = fs::read(run.join("checkpoint.safetensors")).unwrap();
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        assert_eq!(ancestors.as_array().unwrap().len(), 2);
+        assert_eq!(ancestors[0]["checkpoint_sha256"], digest(Path::new(&near)));
+        assert_eq!(ancestors[1]["checkpoint_sha256"], digest(&start));
+        assert_eq!(ancestors[1]["training_step"], 3);
+        let page = fs::read_to_string(Path::new(&whole).join("report.html")).unwrap();
+        assert!(page.contains(&digest(&start)) && page.contains("edges between neurons:"));
+
+        // A run that was cut off goes on to the same bits, though its ancestor is gone.
+        let scene = Path::new(&whole).join("scene.ron").to_str().unwrap().to_owned();
+        succeeded(&[&scene, "--out", &halves, "--steps", "1", "--quiet"]);
+        fs::rename(&near, path("elsewhere")).unwrap();
+        succeeded(&[&scene, "--resume", &halves, "--quiet"]);
+        assert_eq!(weights(&halves), weights(&whole));
+        succeeded(&["evaluate", &whole, "--trials", "1", "--quiet"]);
+    }
 }

@@ -74,6 +74,9 @@ fn overrides_in_use(kernel: &str, module: &Module, n_trials: usize) -> Vec<Pipel
             "WRITE_TAPE" | "CELL_GRADIENT" | "STRUCTURE" => BTreeSet::from([0, 1]),
             "LEARNED" => BTreeSet::from([0b001, 0b111]),
             "STEPS" => BTreeSet::from([1, 500]),
+            // Where a share of the trials of a batch begins.
+            "FIRST_BLOCK" => BTreeSet::from([0, 3]),
+            "LEAD" => BTreeSet::from([0, 3]),
             other => panic!("say here which values of the override {other} are in use"),
         };
         let with = |value: u32| {
