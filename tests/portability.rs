@@ -119,9 +119,9 @@ fn for_each_form(mut visit: impl FnMut(&str, &Module, &ModuleInfo)) {
             }
         }
     }
-    // 48 layouts x 3 sizes of a workgroup x (the sums of gradients of 4 forms, the gather of 3, the update, 2 kernels of drawn sources and the weight
-    // gradient of 2, the others of 1), and 2 neuron kernels of 2 forms, twice as many where there is more than one trial (36 of the layouts).
-    assert_eq!(n_forms, 48 * 3 * (4 + 3 + 4 * 2 + KERNELS.len() - 8) + 2 * 2 * (12 + 2 * 36));
+    // 48 layouts x 3 sizes of a workgroup x (the sums of gradients of 4 forms, the gather of 3, the drawn sources of 8, the update, the list
+    // of sources and the weight gradient of 2, the others of 1), and 2 neuron kernels of 2 forms, twice as many where there is more than one trial (36 of the layouts).
+    assert_eq!(n_forms, 48 * 3 * (4 + 3 + 8 + 3 * 2 + KERNELS.len() - 8) + 2 * 2 * (12 + 2 * 36));
 }
 
 #[test]
