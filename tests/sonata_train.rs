@@ -224,9 +224,9 @@ fn trained_weights(run: &Path) -> HashMap<(String, u64, u64), f32> {
         } else {
             ("lgn".to_owned(), (source - n_neurons) as u64)
         };
-        for edge in network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize {
-            let target = u64::from(target_neuron(network.rows.targets[edge]));
-            by_ends.insert((named.0.clone(), named.1, target), weights[edge]);
+        let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
+        for (word, weight) in network.rows.targets[row.clone()].iter().zip(&weights[row]) {
+            by_ends.insert((named.0.clone(), named.1, u64::from(target_neuron(*word))), *weight);
         }
     }
     by_ends
