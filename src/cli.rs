@@ -179,7 +179,7 @@ fn write_out(text: &str) -> Result<()> {
 /// Does work that ranks share, and ends all of them where one fails alone.
 fn on_ranks(work: impl FnOnce(&Ranks) -> Result<()>) -> Result<()> {
     let ranks = Ranks::start()?;
-    let outcome = work(&ranks);
+    let outcome = ranks.hold_programs_alike().and_then(|()| work(&ranks));
     ranks.conclude(outcome, |words| say(format_args!("error: {words}")))
 }
 

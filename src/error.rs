@@ -120,14 +120,12 @@ pub enum Error {
         /// Run folder that holds the checkpoint.
         run: PathBuf,
     },
-    /// What all ranks of a run know of ([`crate::ranks::Ranks`]).
+    /// What all ranks of a run know of. The first one tells the user ([`crate::ranks::Ranks::conclude`]).
     OfRanks {
         /// What it is.
         words: String,
         /// Exit code of all of them.
         exit_code: u8,
-        /// Whether another rank tells the user.
-        is_told: bool,
     },
     /// A failed run for a reason that is none of the above.
     Failed(String),
@@ -221,9 +219,9 @@ impl Error {
         }
     }
 
-    /// Whether another process tells the user.
+    /// Whether the user has been told by the time a command has ended.
     pub fn is_told(&self) -> bool {
-        matches!(self, Self::OfRanks { is_told: true, .. })
+        matches!(self, Self::OfRanks { .. })
     }
 
     /// Exit code of the process: 2 for bad input, 1 for a failed run.

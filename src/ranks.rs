@@ -31,18 +31,24 @@ pub struct Ranks {
 }
 
 impl Ranks {
-    /// Starts MPI where the program was built with it, once in a process, and refuses ranks that run other programs or arguments.
+    /// Starts MPI where the program was built with it, once in a process.
     ///
     /// # Errors
-    /// [`Error::OfRanks`] names the first rank that differs from rank 0. [`Error::Field`] where several ranks were started of a program
-    /// without MPI.
+    /// [`Error::Field`] where several ranks were started of a program without MPI.
     pub fn start() -> Result<Self> {
-        let ranks = Self { world: World::start()?.map(Arc::new) };
-        if ranks.n() > 1 {
-            ranks.hold_alike("the program", &program(), 2)?;
-            ranks.hold_arguments_alike(&std::env::args().skip(1).collect::<Vec<_>>())?;
+        Ok(Self { world: World::start()?.map(Arc::new) })
+    }
+
+    /// Refuses ranks that run other programs or arguments.
+    ///
+    /// # Errors
+    /// [`Error::OfRanks`] names the first rank that differs from rank 0.
+    pub fn hold_programs_alike(&self) -> Result<()> {
+        if self.others().is_none() {
+            return Ok(());
         }
-        Ok(ranks)
+        self.hold_alike("the program", &program(), 2)?;
+        self.hold_arguments_alike(&std::env::args().skip(1).collect::<Vec<_>>())
     }
 
     /// Number of this rank, from 0.
@@ -158,7 +164,7 @@ impl Ranks {
             .err()
             .map_or(String::new(), |error| format!("{}\n{}\n{error}", error.exit_code(), self.host()));
         match first_failure(&self.gather_texts(&said)) {
-            Some((words, exit_code)) => Err(self.of_all(words, exit_code)),
+            Some((words, exit_code)) => Err(Error::OfRanks { words, exit_code }),
             None => own,
         }
     }
@@ -179,7 +185,8 @@ impl Ranks {
                     let has = crate::error::clipped(&of_ranks[rank]);
                     format!("rank {rank} on {} has {what} {has}", hosts[rank])
                 });
-                Err(self.of_all(format!("{theirs}, {first}: all ranks must have the same"), exit_code))
+                let words = format!("{theirs}, {first}: all ranks must have the same");
+                Err(Error::OfRanks { words, exit_code })
             }
         }
     }
@@ -201,28 +208,24 @@ impl Ranks {
         }
     }
 
-    fn of_all(&self, words: String, exit_code: u8) -> Error {
-        Error::OfRanks { words, exit_code, is_told: !self.is_first() }
-    }
-
     /// What a command on these ranks has come to. Where this rank alone has failed the others wait for it for ever: it says so with `say`
-    /// and ends them all.
+    /// and ends them all. What all know of the first one says, before any of them ends: `mpirun` ends the others as soon as a rank has
+    /// ended with an exit code, and the message or the report that the first one is at would be lost.
     ///
     /// # Errors
-    /// The command's own; that all ranks know of is told by the first.
+    /// [`Error::OfRanks`], of which the user has been told; that of a process alone as it is.
     pub fn conclude(&self, outcome: Result<()>, say: impl FnOnce(String)) -> Result<()> {
-        match (outcome, self.others()) {
-            // All ranks come to a stop after the same step.
-            (Err(Error::Interrupted { .. }), Some(_)) if !self.is_first() => {
-                Err(self.of_all("stopped".to_owned(), 1))
-            }
-            (Err(error @ (Error::OfRanks { .. } | Error::Interrupted { .. })), Some(_)) => Err(error),
-            (Err(error), Some(world)) => {
-                say(format!("rank {} on {}: {error}", world.rank(), world.host()));
-                world.abort(error.exit_code())
-            }
-            (outcome, _) => outcome,
+        let (Err(error), Some(world)) = (&outcome, self.others()) else { return outcome };
+        // All ranks come to a stop after the same step.
+        if !matches!(error, Error::OfRanks { .. } | Error::Interrupted { .. }) {
+            say(format!("rank {} on {}: {error}", world.rank(), world.host()));
+            world.abort(error.exit_code());
         }
+        if self.is_first() {
+            say(error.to_string());
+        }
+        self.any(true);
+        Err(Error::OfRanks { words: error.to_string(), exit_code: error.exit_code() })
     }
 }
 

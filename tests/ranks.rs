@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 mod common;
 
-use common::program::{assert_refused, command, run_dir, short_run, simrun};
+use common::program::{assert_refused, command, run_dir, short_run, simrun, steps};
 use safetensors::SafeTensors;
 
 const SIMRUN: &str = env!("CARGO_BIN_EXE_simrun");
@@ -223,13 +223,6 @@ fn an_evaluation_is_the_same_on_any_number_of_ranks() {
 fn cells<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let two = ["--set", "trials.n_evoked=2", "--set", "trials.n_spontaneous=2"];
     short_run(&[&two[..], more].concat())
-}
-
-fn steps(run: &str) -> Vec<u64> {
-    let text = fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
-    let step =
-        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap();
-    text.lines().map(step).collect()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 mod common;
 
-use common::program::{assert_refused, command, run_dir, short_run, simrun};
+use common::program::{assert_refused, command, run_dir, short_run, simrun, steps};
 
 fn words(output: &Output) -> [String; 2] {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -49,13 +49,6 @@ fn killed(run: &str, more: &[&str], is_enough: impl Fn(&Path) -> bool) {
 
 fn n_lines(run: &Path) -> usize {
     fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
-}
-
-fn steps(run: &str) -> Vec<u64> {
-    let text = fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
-    let step =
-        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap();
-    text.lines().map(step).collect()
 }
 
 #[test]

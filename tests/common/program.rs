@@ -34,6 +34,14 @@ pub(crate) fn run_dir() -> (tempfile::TempDir, String) {
     (dir, run)
 }
 
+/// The training steps that the metrics of a run name.
+pub(crate) fn steps(run: &str) -> Vec<u64> {
+    let text = std::fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
+    let step =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap();
+    text.lines().map(step).collect()
+}
+
 /// What the program does in a folder of the caller's.
 pub(crate) fn simrun_in(folder: &Path, arguments: &[&str]) -> Output {
     command(arguments).current_dir(folder).output().unwrap()
