@@ -26,8 +26,8 @@ mod table;
 mod weights;
 
 pub use contrast::{ContrastClass, ContrastResponses};
-pub use curves::{contrast_classes, contrast_curves, tuning_curves};
-pub use fano::FanoFactors;
+pub use curves::{contrast_class_error, contrast_classes, contrast_curves, tuning_curves};
+pub use fano::{FanoFactors, fano_error};
 pub use stimuli::{BIN_MS, NeuronTrials, stimulus_table, summarise_stimulus};
 pub use table::table;
 pub use weights::{DirectionSlopes, weights_beside_em};

@@ -132,7 +132,7 @@ pub struct EvaluateScene {
     pub contrasts: Vec<f64>,
     /// Trials of each direction (and contrast), and of the grey screen, 1..=1000.
     pub n_trials: u32,
-    /// Also measures the population Fano factors.
+    /// Also measures the population Fano factors, for the report and `summary.json`.
     #[serde(default)]
     pub fano: bool,
     /// Potentials that are recorded and written to the run folder, `reports/NAME.h5`.

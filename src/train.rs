@@ -420,6 +420,7 @@ impl Run<'_> {
             train: evaluation.train.cell_types,
             held_out: evaluation.held_out.cell_types,
             held_out_curves: evaluation.held_out.curves,
+            held_out_fano: evaluation.held_out.fano,
             pairs: self.session.record_pairs(N_PAIR_SAMPLES)?,
             weights: self.session.weights_beside_em(&self.tables)?,
         };

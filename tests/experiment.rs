@@ -23,7 +23,8 @@ const TINY: [&str; 16] = [
     "--set",
     "optimiser.warmup_steps=0",
     "--set",
-    "time.duration_ms=150",
+    // Counted over 300 ms, the shortest window of the recorded Fano factors.
+    "time.duration_ms=350",
     "--set",
     "trials.start=Rest",
     "--set=evaluate.n_trials=1",
@@ -88,6 +89,10 @@ mod slow {
         for (result, model) in first.iter().zip(&models) {
             let error = |key: &str| result[key].as_f64().unwrap();
             assert!((0.0..=1.0).contains(&error("function")) && error("electrophysiology") > 0.0, "{result}");
+            assert!(
+                (0.0..=1.0).contains(&error("contrast_classes")) && error("fano").is_finite(),
+                "{result}"
+            );
             assert!(table.lines().any(|line| line.starts_with(&format!("| {model} | 1 |"))), "{table}");
         }
         assert_eq!(first[0]["relative"], 1.0);

@@ -124,3 +124,21 @@ pub fn contrast_curves(
     };
     groups(&targets.cell_types, core, rates).into_iter().map(curve).collect()
 }
+
+/// Total variation distance between the network's shares of classes (high, band and low pass, no response) and the recorded ones, in
+/// [0, 1]: mean over the cell types that have both; None without one.
+pub fn contrast_class_error(curves: &[ContrastCurve]) -> Option<f64> {
+    let shares = |c: &ClassCounts| {
+        let silent = c.n_tested.saturating_sub(c.n_high + c.n_band + c.n_low);
+        [c.n_high, c.n_band, c.n_low, silent].map(|n| n as f64 / c.n_tested as f64)
+    };
+    let tested = curves.iter().filter_map(|curve| Some((curve.classes, curve.recorded_classes?)));
+    let distances: Vec<f64> = tested
+        .filter(|(model, recorded)| model.n_tested > 0 && recorded.n_tested > 0)
+        .map(|(model, recorded)| {
+            let pairs = shares(&model).into_iter().zip(shares(&recorded));
+            0.5 * pairs.map(|(a, b)| (a - b).abs()).sum::<f64>()
+        })
+        .collect();
+    super::mean(&distances)
+}

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::loss::fano::{FanoWidth, fano_curve, widths};
 use crate::loss::groups::PopulationCounts;
+use crate::loss::statistics::mean;
 use crate::network::tables::{Split, Tables};
 use crate::results::FanoCurve;
 
@@ -60,4 +61,13 @@ impl FanoFactors {
             .map(|((evoked, widths), sums)| of_kind(evoked, widths, sums))
             .collect()
     }
+}
+
+/// Root mean square error of ln F over the bin widths of all curves; None without a width at which the network has one.
+pub fn fano_error(curves: &[FanoCurve]) -> Option<f64> {
+    let widths = curves.iter().flat_map(|curve| curve.fano.iter().zip(&curve.recorded));
+    let errors: Vec<f64> = widths
+        .filter_map(|(fano, recorded)| Some((fano.filter(|f| *f > 0.0)? / recorded).ln().powi(2)))
+        .collect();
+    mean(&errors).map(f64::sqrt)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::results::{ClassCounts, ContrastCurve, FanoCurve};
 
 const EIGHT: [f64; 8] = [0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0];
 
@@ -165,4 +166,37 @@ fn the_bootstrap_interval_covers() {
     let n = covered.count();
     println!("{n} of 100 intervals cover");
     assert!(n >= 85, "{n} of 100 intervals cover {whole}");
+}
+
+#[test]
+fn class_shares_and_fano_factors_have_known_errors() {
+    let classes = |n_tested, n_high, n_band, n_low| ClassCounts { n_tested, n_high, n_band, n_low };
+    let curve = |classes: ClassCounts, recorded_classes| ContrastCurve {
+        cell_type: "L4_Exc".to_owned(),
+        n_neurons: classes.n_tested,
+        contrasts: Vec::new(),
+        rate_hz: Vec::new(),
+        target_hz: None,
+        classes,
+        recorded_classes,
+    };
+    // All high beside a quarter of each; alike at other numbers; without recordings.
+    let curves = [
+        curve(classes(4, 4, 0, 0), Some(classes(8, 2, 2, 2))),
+        curve(classes(4, 2, 1, 0), Some(classes(40, 20, 10, 0))),
+        curve(classes(4, 4, 0, 0), None),
+    ];
+    close(contrast_class_error(&curves), 0.375);
+    assert_eq!(contrast_class_error(&curves[2..]), None);
+
+    let curve = |fano: Vec<Option<f64>>, recorded: Vec<f64>| FanoCurve {
+        evoked: true,
+        width_ms: vec![1.0; fano.len()],
+        recorded_sd: vec![0.1; fano.len()],
+        fano,
+        recorded,
+    };
+    let curves = [curve(vec![Some(2.0), None], vec![1.0, 3.0]), curve(vec![Some(0.5)], vec![1.0])];
+    close(fano_error(&curves), 2.0_f64.ln());
+    assert_eq!(fano_error(&[]), None);
 }

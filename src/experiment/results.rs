@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{UNTRAINED, figure};
 use crate::error::Result;
-use crate::evaluate::{mean_similarities, rate_misses};
+use crate::evaluate::{contrast_class_error, fano_error, mean_similarities, rate_misses};
 use crate::output::replace_file;
 use crate::results::{PairErrors, Summary};
 
@@ -28,6 +28,11 @@ pub struct ModelErrors {
     pub electrophysiology_trained: f64,
     /// Mean W1 of the logarithms of weights between excitatory types to the spread of EM sizes, by edges.
     pub structure: f64,
+    /// Distance of the shares of contrast-response classes to held-out sessions, mean over cell types; None where no other contrast was
+    /// shown. Like the next, of what the base scene does not train.
+    pub contrast_classes: Option<f64>,
+    /// Root mean square error of the logarithm of population Fano factors beside held-out sessions; None where they were not measured.
+    pub fano: Option<f64>,
     /// Mean of function, electrophysiology (held-out pairs) and structure, each over that of the untrained network of the seed.
     pub relative: Option<f64>,
     /// Median rates of pyramidal, PV and SST types within the recorded interquartile range (held-out sessions).
@@ -45,11 +50,18 @@ pub struct Results {
     pub runs: Vec<ModelErrors>,
 }
 
+/// 0.975 quantiles of Student's t for 1, 2, .. degrees of freedom, and of the normal distribution beyond.
+const T_975: [f64; 20] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086,
+];
+const Z_975: f64 = 1.96;
+
 /// One error of a run.
 pub(super) type Value = fn(&ModelErrors) -> Option<f64>;
 
 /// Columns of the table: heading and value.
-pub(super) const COLUMNS: [(&str, Value); 9] = [
+pub(super) const COLUMNS: [(&str, Value); 11] = [
     ("function", |e| Some(e.function)),
     ("evoked", |e| e.by_quantity[0]),
     ("spontaneous", |e| e.by_quantity[1]),
@@ -58,6 +70,8 @@ pub(super) const COLUMNS: [(&str, Value); 9] = [
     ("PSP, held-out pairs", |e| Some(e.electrophysiology)),
     ("PSP, trained pairs", |e| Some(e.electrophysiology_trained)),
     ("EM weights", |e| Some(e.structure)),
+    ("contrast classes", |e| e.contrast_classes),
+    ("population Fano", |e| e.fano),
     ("relative to untrained", |e| e.relative),
 ];
 
@@ -78,6 +92,8 @@ impl Results {
             electrophysiology: pairs(true),
             electrophysiology_trained: pairs(false),
             structure: distances / n_edges as f64,
+            contrast_classes: contrast_class_error(&summary.held_out_curves.contrast),
+            fano: fano_error(&summary.held_out_fano),
             relative: None,
             n_rates_within: n_rates - misses.len(),
             n_rates,
@@ -109,8 +125,12 @@ impl Results {
         self.runs.iter().filter(|run| run.model == model).filter_map(value).collect()
     }
 
-    /// The table: mean and standard deviation over seeds.
+    /// The tables: errors, mean and standard deviation over seeds; then what sets the first model trained apart from each other one.
     pub fn markdown(&self) -> String {
+        self.table_of_errors() + &self.table_of_differences()
+    }
+
+    fn table_of_errors(&self) -> String {
         let mut text = String::from("| model | seeds |");
         for (name, _) in COLUMNS {
             let _ = write!(text, " {name} |");
@@ -129,6 +149,42 @@ impl Results {
             let _ = writeln!(text, " {within} of {all} |");
         }
         text
+    }
+
+    /// Error of the first model trained minus that of each other one on the same seed: mean of the paired differences and the half width of
+    /// their 95 % interval (Student's t). Empty with less than two seeds or models.
+    fn table_of_differences(&self) -> String {
+        let models = self.models();
+        let Some(first) = models.iter().find(|model| **model != UNTRAINED) else { return String::new() };
+        let mut text = format!("\n| {first} minus | seeds |");
+        for (name, _) in COLUMNS {
+            let _ = write!(text, " {name} |");
+        }
+        let _ = write!(text, "\n|---|---|{}\n", "---|".repeat(COLUMNS.len()));
+        let mut n_rows = 0;
+        for other in models.iter().filter(|model| *model != first) {
+            let n_seeds = self.differences(first, other, |_| Some(0.0)).len();
+            if n_seeds < 2 {
+                continue;
+            }
+            let _ = write!(text, "| {other} | {n_seeds} |");
+            for (_, value) in COLUMNS {
+                let _ = write!(text, " {} |", mean_and_interval(&self.differences(first, other, value)));
+            }
+            text.push('\n');
+            n_rows += 1;
+        }
+        if n_rows == 0 { String::new() } else { text }
+    }
+
+    /// Differences of a column between two models, one a seed that both have.
+    fn differences(&self, model: &str, other: &str, value: Value) -> Vec<f64> {
+        let of_model = self.runs.iter().filter(|run| run.model == model);
+        let pairs = of_model.filter_map(|run| {
+            let other = self.runs.iter().find(|r| r.model == other && r.seed == run.seed)?;
+            Some(value(run)? - value(other)?)
+        });
+        pairs.collect()
     }
 
     /// Replaces `results.json`, `results.md` and `figure.svg` of a folder.
@@ -165,5 +221,64 @@ fn mean_and_sd(values: &[f64]) -> String {
         (0, _) => "-".to_owned(),
         (1, (mean, _)) => format!("{mean:.3}"),
         (_, (mean, sd)) => format!("{mean:.3} ± {sd:.3}"),
+    }
+}
+
+fn mean_and_interval(values: &[f64]) -> String {
+    let n = values.len();
+    if n < 2 {
+        return "-".to_owned();
+    }
+    let (mean, sd) = moments(values);
+    let t = T_975.get(n - 2).copied().unwrap_or(Z_975);
+    format!("{mean:+.3} ± {:.3}", t * sd / (n as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(seed: u64, model: &str, function: f64) -> ModelErrors {
+        ModelErrors {
+            seed,
+            model: model.to_owned(),
+            function,
+            by_quantity: [Some(function), None, None, None],
+            electrophysiology: 0.5,
+            electrophysiology_trained: 0.5,
+            structure: 0.1,
+            contrast_classes: None,
+            fano: (seed == 1).then_some(0.2),
+            relative: Some(1.0),
+            n_rates_within: 1,
+            n_rates: 1,
+            rates_outside: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn differences_are_paired_by_seed_with_an_interval() {
+        let runs = vec![
+            run(1, UNTRAINED, 0.5),
+            run(1, "joint", 0.30),
+            run(1, "function", 0.31),
+            run(2, "joint", 0.40),
+            run(2, "function", 0.43),
+            run(3, "joint", 0.20),
+        ];
+        let table = Results { runs }.table_of_differences();
+        let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| function")).collect();
+        // Differences of -0.01 and -0.03: mean -0.02, standard error 0.01, t of one degree of freedom 12.706.
+        let [row] = rows[..] else { panic!("{table}") };
+        assert!(row.starts_with("| function | 2 | -0.020 ± 0.127 | -0.020 ± 0.127 | - |"), "{row}");
+        // A column that one seed alone has, and a model with one seed alone, have no interval.
+        assert!(row.ends_with("| - | - | +0.000 ± 0.000 |"), "{row}");
+        assert!(!table.contains("| untrained"), "{table}");
+    }
+
+    #[test]
+    fn one_seed_has_no_differences() {
+        let runs = vec![run(1, UNTRAINED, 0.5), run(1, "joint", 0.3), run(1, "function", 0.3)];
+        assert_eq!(Results { runs }.table_of_differences(), "");
     }
 }

@@ -110,7 +110,7 @@ impl Run {
             train: &s.train,
             held_out: &s.held_out,
             curves: &s.held_out_curves,
-            fano: &[],
+            fano: &s.held_out_fano,
             pairs: &s.pairs,
             weights: &s.weights,
             like_to_like: &[],

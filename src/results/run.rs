@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CellTypeSummary, Curves, PairErrors, PairTypeWeights};
+use super::{CellTypeSummary, Curves, FanoCurve, PairErrors, PairTypeWeights};
 use crate::loss::WeightingScene;
 use crate::network::{NamedNodes, Network, NodeNames};
 
@@ -204,6 +204,9 @@ pub struct Summary {
     /// Tuning and contrast-response curves beside the held-out sessions.
     #[serde(default)]
     pub held_out_curves: Curves,
+    /// Population Fano factors beside the held-out sessions; empty unless `evaluate.fano` asks for them.
+    #[serde(default)]
+    pub held_out_fano: Vec<FanoCurve>,
     /// Paired recordings of the network's edges beside the measured ones; held-out pairs are marked.
     pub pairs: Vec<PairErrors>,
     /// Weights between excitatory types beside EM.
