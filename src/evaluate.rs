@@ -4,7 +4,7 @@
 //! mean over the directions of a drifting grating; with r(theta) its mean rate at a direction,
 //!
 //! ```text
-//! OSI = |sum r e^{2i theta}| / sum r        DSI = |sum r e^{i theta}| / sum r        preferred direction = argmax r
+//! OSI = |sum r e^{2i theta}| / sum r        DSI = |sum r e^{i theta}| / sum r
 //! ```
 //!
 //! A neuron that did not fire has no index. Noise pushes both indices up, the more the fewer spikes there are, so they are
@@ -106,13 +106,6 @@ impl Tuning {
     /// Direction selectivity index; None as for [`Self::osi`].
     pub fn dsi(&self, neuron_ix: usize) -> Option<f64> {
         selectivity_index(&self.directions_deg(), &self.rates_hz(neuron_ix), 1.0)
-    }
-
-    /// The direction of the largest mean rate, degrees; None for a silent neuron.
-    pub fn preferred_direction_deg(&self, neuron_ix: usize) -> Option<f64> {
-        let best =
-            self.directions.iter().max_by(|a, b| a.mean_hz(neuron_ix).total_cmp(&b.mean_hz(neuron_ix)))?;
-        (best.mean_hz(neuron_ix) > 0.0).then_some(best.direction_deg)
     }
 
     fn directions_deg(&self) -> Vec<f64> {

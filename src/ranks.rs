@@ -34,7 +34,7 @@ impl Ranks {
     /// Starts MPI where the program was built with it, once in a process.
     ///
     /// # Errors
-    /// [`Error::Field`] where several ranks were started of a program without MPI.
+    /// [`Error::Field`] where several processes were started together of a program without MPI.
     pub fn start() -> Result<Self> {
         Ok(Self { world: World::start()?.map(Arc::new) })
     }

@@ -183,6 +183,18 @@ fn an_adapter_that_is_not_there_is_named_beside_those_that_are() {
     assert!(!Path::new(&run).exists(), "a refused run leaves no folder");
 }
 
+/// Each of them would do the whole work.
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn several_processes_of_a_program_without_mpi_are_refused() {
+    for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+        let with =
+            |n: &str| common::program::command(&short_run(&["--dry-run"])).env(name, n).output().unwrap();
+        assert_refused(&with("4"), 2, &[name, "= 4", "--features mpi"]);
+        assert!(with("1").status.success());
+    }
+}
+
 #[test]
 fn a_run_beyond_its_memory_budget_is_refused() {
     let (_dir, run) = run_dir();

@@ -32,6 +32,7 @@ fn every_field_of_a_scene_is_in_the_reference() {
             assert!(text.contains(&format!("| `{name}` |")), "{path} is not in the reference");
         }
     }
+    assert!(!text.contains("| has one |"), "a default is not shown");
     // Default, unit and range of one field that this test knows.
     let line = text.lines().find(|line| line.starts_with("| `memory_budget_mib` |")).unwrap();
     assert!(line.contains("| 3800 |") && line.contains("MiB, >= 1"), "{line}");

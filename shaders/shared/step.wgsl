@@ -1,4 +1,4 @@
-// The uniform of one dispatch: what differs from step to step. Twin: StepUniform in src/sim/layout.rs.
+// The uniform of one dispatch: what differs from step to step. Twin: StepUniform in src/sim/layout/uniforms.rs.
 struct Step {
     step: u32,               // index n of the time step
     slot: u32,               // slot n mod N_SLOTS of the arrivals ring

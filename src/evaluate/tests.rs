@@ -53,7 +53,6 @@ fn indices_of_known_tuning_curves() {
 fn tuning_is_gathered_over_batches_and_averaged_over_directions_not_trials() {
     let mut tuning = Tuning::new(2);
     assert_eq!((tuning.evoked_hz(0), tuning.spontaneous_hz(0), tuning.osi(0)), (None, None, None));
-    assert_eq!(tuning.preferred_direction_deg(0), None);
     // Three trials at 0 deg with 2, 4, 6 spikes in half a second, one each at 90, 180 and 270 deg (-90) with 0, 2, 0.
     let first = [evoked(0.0), TrialKind::Spontaneous, evoked(90.0), evoked(360.0)];
     tuning.add(&Responses { counts: &[2u32, 1, 0, 4, 0, 0, 0, 0], trials: &first, window_ms: 500.0 });
@@ -63,10 +62,9 @@ fn tuning_is_gathered_over_batches_and_averaged_over_directions_not_trials() {
     close(tuning.spontaneous_hz(0), 3.0);
     close(tuning.osi(0), 1.0);
     close(tuning.dsi(0), 4.0 / 12.0);
-    assert_eq!(tuning.preferred_direction_deg(0), Some(0.0));
     // The other neuron fired under grey alone.
     assert_eq!((tuning.evoked_hz(1), tuning.spontaneous_hz(1)), (Some(0.0), Some(1.0)));
-    assert_eq!((tuning.osi(1), tuning.dsi(1), tuning.preferred_direction_deg(1)), (None, None, None));
+    assert_eq!((tuning.osi(1), tuning.dsi(1)), (None, None));
 }
 
 /// Type 1 has the neurons 0 to 3 and a recording, types 9 and 10 have 4 and 5 and were recorded as one, neuron 6 is outside.

@@ -88,9 +88,21 @@ impl Default for EmColumnsScene {
 }
 
 fn default_leave_out() -> Vec<String> {
-    let glia = ["astrocyte", "oligo", "oligodendrocyte", "OPC", "microglia", "glia"];
-    let others = ["pericyte", "endothelial", "fibroblast", "nonneuron", "non-neuronal"];
-    glia.into_iter().chain(others).map(str::to_owned).collect()
+    [
+        "astrocyte",
+        "oligo",
+        "oligodendrocyte",
+        "OPC",
+        "microglia",
+        "glia",
+        "pericyte",
+        "endothelial",
+        "fibroblast",
+        "nonneuron",
+        "non-neuronal",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 fn default_max_faulty() -> f64 {

@@ -75,7 +75,7 @@ pub struct BoundsScene {
     pub after_spike_fraction: f64,
     /// Coupling conductance within [start / f, start * f], f in (1, 10].
     pub coupling_factor: f64,
-    /// The whole factor of a pair type, its types' factors included, within [1 / f, f], f in (1, 100].
+    /// The factor of a pair type within [1 / f, f], f in (1, 100].
     pub pair_scale_factor: f64,
 }
 
@@ -108,7 +108,7 @@ pub struct OptimiserScene {
     /// Learning rate of the cell parameters in their log or offset form, > 0.
     #[serde(default = "default_parameter_rate")]
     pub cell_learning_rate: f64,
-    /// Learning rate of the logarithms of the factors of pair types, source types and target types, > 0.
+    /// Learning rate of the logarithms of the factors of pair types, > 0.
     #[serde(default = "default_parameter_rate")]
     pub scale_learning_rate: f64,
     /// Decay of the first moment, in [0, 1).

@@ -26,7 +26,7 @@ pub enum NetworkScene {
 pub struct V1Scene {
     /// Radius of the cylinder, um, in (0, 850].
     pub radius_um: f64,
-    /// Radius of the core, um, in (0, radius_um]: targets within 1.5 core radii have the displaced, stretched
+    /// Radius of the core, um, in (0, radius_um]: targets within 1.5 core radii have the displaced
     /// connection kernel; losses and evaluation read only neurons of the core.
     pub core_radius_um: f64,
     /// Factor on every recurrent weight that the tables imply, >= 0.

@@ -97,19 +97,32 @@ impl Sources {
                 Item::Struct(own) => drop(self.types.insert(own.ident.to_string(), item)),
                 Item::Enum(own) => drop(self.types.insert(own.ident.to_string(), item)),
                 Item::Fn(function) => {
-                    if let [Stmt::Expr(value, None)] = function.block.stmts.as_slice() {
-                        self.functions.insert(function.sig.ident.to_string(), literal(value));
-                    }
+                    self.function(function.sig.ident.to_string(), &function.block);
                 }
                 Item::Impl(own) if own.trait_.as_ref().is_some_and(|t| t.1.is_ident("Default")) => {
                     if let Some(fields) = default_fields(own) {
                         self.defaults.insert(last_name(&own.self_ty), fields);
                     }
                 }
+                Item::Impl(own) if own.trait_.is_none() => {
+                    for item in &own.items {
+                        if let syn::ImplItem::Fn(function) = item {
+                            let name = format!("{}::{}", last_name(&own.self_ty), function.sig.ident);
+                            self.function(name, &function.block);
+                        }
+                    }
+                }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Keeps the value of a function that is one.
+    fn function(&mut self, name: String, block: &syn::Block) {
+        if let [Stmt::Expr(value, None)] = block.stmts.as_slice() {
+            self.functions.insert(name, literal(value));
+        }
     }
 
     fn described(&self, name: &str) -> Option<Described> {
@@ -360,15 +373,34 @@ fn literal(value: &Expr) -> String {
             _ => "has one".to_owned(),
         },
         Expr::Unary(unary) => format!("-{}", literal(&unary.expr)),
-        // PathBuf::from("v1")
+        // PathBuf::from("v1"), BTreeMap::from([..])
         Expr::Call(call) => call.args.first().map_or("has one".to_owned(), literal),
-        Expr::Array(list) => {
-            format!("`[{}]`", list.elems.iter().map(literal).collect::<Vec<_>>().join(", ")).to_owned()
-        }
+        // "v1".to_owned(), [..].map(str::to_owned).into()
+        Expr::MethodCall(call) => literal(&call.receiver),
+        Expr::Array(list) => listed(list.elems.iter()),
         Expr::Path(path) => {
             path.path.segments.last().map_or("has one".to_owned(), |s| format!("`{}`", s.ident))
         }
-        Expr::Macro(list) => format!("`{}`", list.mac.tokens),
+        // vec![..]
+        Expr::Macro(list) => {
+            let parse = syn::punctuated::Punctuated::<Expr, syn::Token![,]>::parse_terminated;
+            list.mac.parse_body_with(parse).map_or("has one".to_owned(), |elements| listed(elements.iter()))
+        }
         _ => "has one".to_owned(),
+    }
+}
+
+/// A list as RON writes it, or a map, where its elements are pairs.
+fn listed<'a>(elements: impl Iterator<Item = &'a Expr> + Clone) -> String {
+    let bare = |value: &Expr| literal(value).trim_matches('`').to_owned();
+    let pair = |value: &Expr| match value {
+        Expr::Tuple(pair) if pair.elems.len() == 2 => {
+            Some(format!("{}: {}", bare(&pair.elems[0]), bare(&pair.elems[1])))
+        }
+        _ => None,
+    };
+    match elements.clone().map(pair).collect::<Option<Vec<_>>>().filter(|pairs| !pairs.is_empty()) {
+        Some(pairs) => format!("`{{{}}}`", pairs.join(", ")),
+        None => format!("`[{}]`", elements.map(bare).collect::<Vec<_>>().join(", ")),
     }
 }
