@@ -8,11 +8,20 @@ use std::path::Path;
 use super::Scene;
 use crate::error::{Error, Result, clipped};
 
-/// A field of the text: its dotted path and the byte range of its value.
+/// A field of the text: its dotted path, items of lists by their index in brackets, and the byte range of its value.
 struct Entry {
     path: String,
     start: usize,
     end: usize,
+}
+
+/// An open bracket.
+struct Open {
+    bracket: u8,
+    /// The field whose value it belongs to.
+    field: Option<usize>,
+    /// Commas so far.
+    item: usize,
 }
 
 /// The scene with one setting applied.
@@ -51,9 +60,10 @@ pub(super) fn first_difference(
 ) -> Result<Option<(String, String, String)>> {
     let (text_a, text_b) = (a.to_ron()?, b.to_ron()?);
     let (all_a, all_b) = (entries(&text_a), entries(&text_b));
-    let left_out = |path: &str| {
-        but.iter().any(|b| path.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    let is_within = |path: &str, outer: &str| {
+        path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
+    let left_out = |path: &str| but.iter().any(|b| is_within(path, b));
     // Outer fields differ where an inner one does, so the last of a chain of differing fields is the cause. A variant
     // with other fields has no inner field in common.
     let mut differing: Option<(String, String, String)> = None;
@@ -62,7 +72,7 @@ pub(super) fn first_difference(
         let Some(twin) = all_b.iter().find(|e| e.path == entry.path) else { continue };
         let value_b = &text_b[twin.start..twin.end];
         match &differing {
-            Some((outer, ..)) if !entry.path.starts_with(&format!("{outer}.")) => break,
+            Some((outer, ..)) if !is_within(&entry.path, outer) => break,
             _ if value_a == value_b || but.iter().any(|b| b.starts_with(&format!("{}.", entry.path))) => {}
             _ => differing = Some((entry.path.clone(), value_a.to_owned(), value_b.to_owned())),
         }
@@ -76,12 +86,11 @@ pub(super) fn fields(scene: &Scene) -> Result<Vec<(String, String)>> {
     Ok(entries(&text).into_iter().map(|e| (e.path, text[e.start..e.end].to_owned())).collect())
 }
 
-/// All fields of a scene's text, outer before inner.
+/// All fields of a scene's text, outer before inner. A map is the value of its field: its keys are none.
 fn entries(text: &str) -> Vec<Entry> {
     let bytes = text.as_bytes();
     let mut found: Vec<Entry> = Vec::new();
-    // Per open bracket: the field whose value it belongs to.
-    let mut open: Vec<Option<usize>> = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
     // The field whose value is being read.
     let mut current: Option<usize> = None;
     let mut word_start = 0;
@@ -94,25 +103,30 @@ fn entries(text: &str) -> Vec<Entry> {
                     i += if bytes[i] == b'\\' { 2 } else { 1 };
                 }
             }
-            b'(' | b'[' => {
-                open.push(current);
-                current = None;
+            bracket @ (b'(' | b'[' | b'{') => {
+                open.push(Open { bracket, field: current.take(), item: 0 });
                 word_start = i + 1;
             }
-            b':' => {
+            b':' if open.iter().all(|o| o.bracket != b'{') => {
                 let name = text[word_start..i].trim();
-                let parent = open.iter().rev().find_map(|p| *p);
-                let path = parent.map_or_else(|| name.to_owned(), |p| format!("{}.{name}", found[p].path));
+                let parent = open.iter().rev().find_map(|o| o.field.map(|field| (o, &found[field].path)));
+                let path = match parent {
+                    None => name.to_owned(),
+                    Some((Open { bracket: b'[', item, .. }, path)) => format!("{path}[{item}].{name}"),
+                    Some((_, path)) => format!("{path}.{name}"),
+                };
                 let start = i + 1 + text[i + 1..].len() - text[i + 1..].trim_start().len();
                 found.push(Entry { path, start, end: start });
                 current = Some(found.len() - 1);
             }
-            close @ (b',' | b')' | b']') => {
+            close @ (b',' | b')' | b']' | b'}') => {
                 if let Some(field) = current.take() {
                     found[field].end = found[field].start + text[found[field].start..i].trim_end().len();
                 }
                 if close != b',' {
-                    current = open.pop().flatten();
+                    current = open.pop().and_then(|o| o.field);
+                } else if let Some(around) = open.last_mut() {
+                    around.item += 1;
                 }
                 word_start = i + 1;
             }
@@ -185,6 +199,47 @@ mod tests {
         assert!(matches!(set("network=CellsOnly(current_pa: 100)").network, NetworkScene::CellsOnly(_)));
         assert_eq!(set("tables=\"a=b, (c)\"").tables.to_str(), Some("a=b, (c)"));
         assert_eq!(set("tables=\"a=b, (c)\"").with_overrides(&["seed=3".into()]).unwrap().seed, 3);
+    }
+
+    #[test]
+    fn maps_are_set_whole_whatever_they_hold() {
+        let set = |scene: &Scene, settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            scene.with_overrides(&settings).unwrap()
+        };
+        let targets = |scene: &Scene| scene.losses.rate_correlation.clone().unwrap().targets;
+        let first = r#"losses.rate_correlation=(weight: 1, targets: {"L4_Exc": 0.2, "a}: b": 0.1})"#;
+        let twice = set(&scene(), &[first, r#"losses.rate_correlation.targets={"L4_Exc": 0.5}"#]);
+        assert_eq!(targets(&twice), [("L4_Exc".to_owned(), 0.5)].into());
+        // What follows a map is found as before it.
+        let mut expected = set(&scene(), &[first]);
+        expected.losses.rate_correlation.as_mut().unwrap().mean_decay = 0.25;
+        expected.evaluate.n_trials = 7;
+        let after = [first, "losses.rate_correlation.mean_decay=0.25", "evaluate.n_trials=7"];
+        assert_eq!(set(&scene(), &after), expected);
+        assert!(fields(&expected).unwrap().iter().all(|(path, _)| !path.contains("L4_Exc")));
+        let differing = first_difference(&twice, &expected, &[]).unwrap().unwrap();
+        assert_eq!(differing.0, "losses.rate_correlation.targets");
+    }
+
+    #[test]
+    fn a_list_of_inputs_is_set_and_compared_as_it_is() {
+        let inputs = |deg: &str| {
+            format!(
+                r#"network=Sonata(config: "c.json", manifest: {{"$A": "b"}}, inputs: [
+                    (spikes: {{"lgn": "0.h5"}}, direction_deg: Some(0)), (spikes: {{"lgn": "90.h5"}}, direction_deg: Some({deg}))])"#
+            )
+        };
+        let circuit =
+            |deg: &str, more: &str| scene().with_overrides(&[inputs(deg), more.to_owned()]).unwrap();
+        let [one, other] = ["90", "45"].map(|deg| circuit(deg, r#"network.manifest={"$A": "c"}"#));
+        let NetworkScene::Sonata(sonata) = &one.network else { panic!() };
+        assert_eq!((sonata.manifest["$A"].as_str(), sonata.inputs.len()), ("c", 2));
+        assert_eq!(first_difference(&one, &one, &[]).unwrap(), None);
+        let differing = first_difference(&one, &other, &[]).unwrap().unwrap();
+        let field = "network.inputs[1].direction_deg";
+        assert_eq!(differing, (field.into(), "90.0".into(), "45.0".into()));
+        assert_eq!(one.with_overrides(&[format!("{field}=Some(45)")]).unwrap(), other);
     }
 
     #[test]
