@@ -212,39 +212,72 @@ fn learning_goes_on_from_a_checkpoint_bit_for_bit() {
     assert!(whole == in_parts, "a resumed run differs");
 }
 
-/// Weights that outgrow the room which the scale of the arrivals left at the start stop the run by name; they do not wrap round.
-#[test]
-fn arrivals_beyond_their_room_are_caught() {
+/// 1000 units with equal weights onto one neuron.
+fn many_onto_one() -> Circuit {
     const N_UNITS: usize = 1000;
-    let gpu = Arc::new(Gpu::open(None).unwrap());
     let mut circuit = Circuit::random(Mode::TwoCompartment, 3);
     let n = circuit.network.neurons.len();
     let network = &mut circuit.network;
     (network.n_lgn, network.n_background) = (0, N_UNITS);
     network.unit_type_ix = v1_unit_types(0, N_UNITS);
-    // All units onto one neuron, but for one strong edge onto another, which sets the scale of the start.
     network.rows.offsets = (0..=n + N_UNITS).map(|source| source.saturating_sub(n) as u64).collect();
     network.rows.targets = vec![pack_target(0, 1); N_UNITS];
-    network.rows.targets[0] = pack_target(1, 1);
     network.rows.weights = vec![0.01; N_UNITS];
-    network.rows.weights[0] = 4.0;
     circuit.source_masks = vec![0b111; circuit.n_steps * N_UNITS];
-    let mut simulation = simulation(&gpu, &circuit);
-    let mut optimiser = Optimiser::new(
-        &simulation,
-        OptimiserSettings {
-            learning_rate: 500_f64.ln(),
-            learn_cells: [false; 5],
-            learn_scales: false,
-            ..settings(WeightRule::ExponentiatedAdam, circuit.network.cell_models.len())
-        },
-    )
-    .unwrap();
+    circuit
+}
+
+/// An optimiser whose first update multiplies weights by a factor or its inverse.
+fn multiplier(simulation: &Simulation, circuit: &Circuit, factor: f64) -> Optimiser {
+    let settings = OptimiserSettings {
+        learning_rate: factor.ln(),
+        learn_cells: [false; 5],
+        learn_scales: false,
+        ..settings(WeightRule::ExponentiatedAdam, circuit.network.cell_models.len())
+    };
+    Optimiser::new(simulation, settings).unwrap()
+}
+
+/// An update by which the first neuron is to spike more.
+fn strengthen(simulation: &mut Simulation, optimiser: &mut Optimiser, circuit: &Circuit) {
     simulation.forward(1, 0).unwrap();
-    let mut seeds = vec![0.0; n * circuit.n_trials];
+    let mut seeds = vec![0.0; circuit.network.neurons.len() * circuit.n_trials];
     seeds[..circuit.n_trials].fill(-1.0);
     let adjoint = simulation.adjoint(&seeds).unwrap();
-    optimiser.step(&mut simulation, &adjoint, 1.0).unwrap();
+    optimiser.step(simulation, &adjoint, 1.0).unwrap();
+}
+
+/// What arrives at once of 1000 equal weights sets the scale, by the weights that learning began with: so it does in a run that goes on
+/// from its checkpoint.
+#[test]
+fn the_scale_of_the_arrivals_goes_on_from_a_checkpoint() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let circuit = many_onto_one();
+    let mut whole = simulation(&gpu, &circuit);
+    let mut optimiser = multiplier(&whole, &circuit, 2.0);
+    strengthen(&mut whole, &mut optimiser, &circuit);
+    let learned = optimiser.learned(&whole).unwrap();
+    let resumed = |learned: Learned| {
+        let mut simulation = simulation(&gpu, &circuit);
+        multiplier(&simulation, &circuit, 2.0).restore(&mut simulation, learned).unwrap();
+        simulation.arrival_scale()
+    };
+    // 10 at once leave room for 2^27 units a weight, 20 for half of that.
+    assert_eq!((whole.arrival_scale(), resumed(learned.clone())), (27_f64.exp2(), 27_f64.exp2()));
+    assert_eq!(resumed(Learned { largest_input_sum: None, ..learned }), 26_f64.exp2());
+}
+
+/// Weights that outgrow the room which the scale of the arrivals left at the start stop the run by name; they do not wrap round.
+#[test]
+fn arrivals_beyond_their_room_are_caught() {
+    let gpu = Arc::new(Gpu::open(None).unwrap());
+    let mut circuit = many_onto_one();
+    // One strong edge onto another neuron sets the scale of the start.
+    circuit.network.rows.targets[0] = pack_target(1, 1);
+    circuit.network.rows.weights[0] = 4.0;
+    let mut simulation = simulation(&gpu, &circuit);
+    let mut optimiser = multiplier(&simulation, &circuit, 500.0);
+    strengthen(&mut simulation, &mut optimiser, &circuit);
     let weights = simulation.weights().unwrap();
     assert!(weights[1..].iter().all(|weight| (4.9..5.1).contains(weight)), "{:?}", &weights[..3]);
     let error = simulation.forward(1, 0).unwrap_err().to_string();

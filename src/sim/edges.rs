@@ -214,11 +214,23 @@ impl Simulation {
         Ok(weights)
     }
 
+    /// The largest sum of the weights of one class onto one neuron when the weights were set, for which the scale of the arrivals leaves
+    /// room; updates leave it as it is.
+    pub(super) fn largest_sum(&self) -> f64 {
+        self.largest_sum
+    }
+
     /// Replaces the weights of all edges, `[n_edges]`, all finite and >= 0.
     ///
     /// # Errors
     /// [`Error::Failed`] if there is another number of edges.
     pub fn set_weights(&mut self, weights: &[f32]) -> Result<()> {
+        self.set_weights_within(weights, None)
+    }
+
+    /// The same, with the largest sum of the weights of one class onto one neuron that the scale of the arrivals is to leave room for, where
+    /// it is not that of these weights.
+    pub(super) fn set_weights_within(&mut self, weights: &[f32], largest_sum: Option<f64>) -> Result<()> {
         let edges = &self.device.edges;
         let n_edges: usize = edges.shards.iter().map(|shard| shard.n_edges).sum();
         if weights.len() != n_edges {
@@ -234,7 +246,7 @@ impl Simulation {
             let largest = if rows.grad.is_some() { &mut learned } else { &mut fixed };
             *largest = largest.max(own);
         }
-        self.largest_sum = self.largest_sum_of(weights)?;
+        self.largest_sum = largest_sum.map_or_else(|| self.largest_sum_of(weights), Ok)?;
         self.largest_fixed_weight = fixed;
         self.set_arrival_scale(learned);
         Ok(())

@@ -76,6 +76,9 @@ pub struct Learned {
     pub log_scales: Vec<f64>,
     /// Their moments, `[n_pair_types]`.
     pub scale_moments: Vec<[f64; 2]>,
+    /// Largest sum of the weights of one class onto one neuron when learning began: the scale of the arrivals leaves room for it. None:
+    /// that of `weights`.
+    pub largest_input_sum: Option<f64>,
 }
 
 /// How many there are of what training can change.
@@ -417,6 +420,7 @@ impl Optimiser {
     pub fn learned(&self, simulation: &Simulation) -> Result<Learned> {
         let mut learned = self.learned.clone();
         learned.weights = simulation.weights()?;
+        learned.largest_input_sum = Some(simulation.largest_sum());
         for rows in &self.rows {
             for (all, moments) in learned.weight_moments.iter_mut().zip(&rows.moments) {
                 all.extend(moments.read::<f32>(0, rows.n_edges)?);
@@ -441,7 +445,7 @@ impl Optimiser {
                 "the checkpoint is of another network or other learned parameters".to_owned(),
             ));
         }
-        simulation.set_weights(&learned.weights)?;
+        simulation.set_weights_within(&learned.weights, learned.largest_input_sum)?;
         let mut first = 0;
         for rows in &self.rows {
             for (buffer, moments) in rows.moments.iter().zip(&learned.weight_moments) {

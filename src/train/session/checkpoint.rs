@@ -13,6 +13,8 @@ const SLACK: f64 = 1e-9;
 const FACTOR_PREFIX: &str = "term_factor.";
 /// Tensor of a checkpoint that holds the weights that the keep term holds others near, `[edges that are learned]`.
 const KEPT: &str = "kept_weights";
+/// Number of a checkpoint that the scale of the arrivals depends on beside the weights; earlier versions took it from the learned weights.
+const LARGEST_INPUT_SUM: &str = "largest_input_sum";
 /// Tensors of a checkpoint that hold what the terms remember.
 const MEMORY_PREFIX: &str = "term_memory.";
 
@@ -43,7 +45,8 @@ impl Session {
             (format!("{MEMORY_PREFIX}{term}.{what}"), f64s(&[values.len()], values.to_vec()))
         });
         let kept = self.optimiser.kept()?.map(|kept| (KEPT.to_owned(), f32s(kept)));
-        let tensors = tensors.chain(factors).chain(memory).chain(kept).collect();
+        let sum = learned.largest_input_sum.map(|sum| (LARGEST_INPUT_SUM.to_owned(), f64s(&[1], vec![sum])));
+        let tensors = tensors.chain(factors).chain(memory).chain(kept).chain(sum).collect();
         Ok(Checkpoint::new(&self.plan, training_step, tensors))
     }
 
@@ -85,6 +88,7 @@ impl Session {
             cell_moments: checkpoint.f64s("cell_moments")?.as_chunks().0.as_chunks().0.to_vec(),
             log_scales: checkpoint.f64s("log_scales")?.to_vec(),
             scale_moments: checkpoint.f64s("scale_moments")?.as_chunks().0.to_vec(),
+            largest_input_sum: checkpoint.f64s(LARGEST_INPUT_SUM).ok().and_then(|sum| sum.first().copied()),
         };
         self.optimiser.restore(&mut self.simulation, learned)?;
         if self.needs.kept {
@@ -116,6 +120,7 @@ impl Session {
             cell_moments: vec![[[0.0; 2]; N_CELL_PARAMETERS]; sizes.n_models],
             log_scales: start.log_scales,
             scale_moments: vec![[0.0; 2]; sizes.n_pair_types],
+            largest_input_sum: None,
         };
         self.optimiser.restore(&mut self.simulation, learned)
     }
@@ -160,7 +165,7 @@ impl Session {
     fn refuse_other_shapes(&self, checkpoint: &Checkpoint) -> Result<()> {
         let sizes = self.optimiser.sizes(&self.simulation);
         let models = [sizes.n_models, N_CELL_PARAMETERS];
-        let needed: [(&str, &[usize], &str); 7] = [
+        let needed: [(&str, &[usize], &str); 8] = [
             ("weights", &[sizes.n_edges], "edges"),
             ("weight_moment_1", &[sizes.n_learned], "edges that are learned"),
             ("weight_moment_2", &[sizes.n_learned], "edges that are learned"),
@@ -168,6 +173,7 @@ impl Session {
             ("cell_moments", &[models[0], models[1], 2], "moments of cell models"),
             ("log_scales", &[sizes.n_pair_types], "pair types"),
             ("scale_moments", &[sizes.n_pair_types, 2], "moments of pair types"),
+            (LARGEST_INPUT_SUM, &[1], "largest sum"),
         ];
         for (name, shape, what) in needed {
             checkpoint.require_shape(name, shape, what)?;
@@ -182,6 +188,11 @@ fn refuse_what_cannot_be(checkpoint: &Checkpoint) -> Result<()> {
     let moments = checkpoint.f32s("weight_moment_2")?.iter().enumerate();
     if let Some((at, value)) = moments.into_iter().find(|(_, x)| **x < 0.0) {
         return Err(checkpoint.error("weight_moment_2", at, value, "must not be negative"));
+    }
+    if let Some(sum) =
+        checkpoint.f64s(LARGEST_INPUT_SUM).ok().and_then(|sum| sum.iter().find(|sum| **sum < 0.0))
+    {
+        return Err(checkpoint.error(LARGEST_INPUT_SUM, 0, sum, "must not be negative"));
     }
     for name in ["cell_moments", "scale_moments"] {
         // Pairs of a first and a second moment.
