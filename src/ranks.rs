@@ -28,6 +28,8 @@ use mpi::World;
 pub struct Ranks {
     /// None where there is but one.
     world: Option<Arc<World>>,
+    /// The one trial that is looked at; None: all.
+    trial: Option<usize>,
 }
 
 impl Ranks {
@@ -36,7 +38,12 @@ impl Ranks {
     /// # Errors
     /// [`Error::Field`] where several processes were started together of a program without MPI.
     pub fn start() -> Result<Self> {
-        Ok(Self { world: World::start()?.map(Arc::new) })
+        Ok(Self { world: World::start()?.map(Arc::new), trial: None })
+    }
+
+    /// A process alone that simulates one trial of each batch and leaves the others out, however many there are.
+    pub fn of_trial(trial: usize) -> Self {
+        Self { world: None, trial: Some(trial) }
     }
 
     /// Refuses ranks that run other programs or arguments.
@@ -83,7 +90,7 @@ impl Ranks {
 
     /// The trials of a batch that a rank has: parts of equal length, the first ones longer by one where they do not divide.
     pub fn share_of(&self, rank: usize, n_trials: usize) -> Range<usize> {
-        share(rank, self.n(), n_trials)
+        self.trial.map_or_else(|| share(rank, self.n(), n_trials), |trial| trial..trial + 1)
     }
 
     /// The trials of a batch that are this rank's.
@@ -287,6 +294,7 @@ mod tests {
             assert!(shares.iter().all(|own| own.len() - n_trials / n_ranks <= 1));
         }
         assert_eq!(share(1, 3, 10), 4..7);
+        assert_eq!(Ranks::of_trial(37).share(40), 37..38);
     }
 
     #[test]

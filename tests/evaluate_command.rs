@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use common::program::{simrun, succeeded};
 use image::{GrayImage, Luma};
 use npyz::WriterBuilder;
 use serde_json::Value;
+use simrun::output::spikes::RecordedTrials;
+use simrun::train::record_trial;
 
 fn small_run(run: &Path, scene: &str) {
     let settings = [
@@ -27,11 +30,35 @@ fn small_run(run: &Path, scene: &str) {
     succeeded(&[&[scene, "--quiet", "--out", run.to_str().unwrap()], &settings[..]].concat());
 }
 
+/// What an export records of a run's evaluation, one trial of a batch of ten without the others.
+fn a_trial_alone_is_that_of_its_batch(run: &Path) {
+    const TRIAL: usize = 7;
+    const DT_MS: f64 = 1.0;
+    let evaluated = RecordedTrials::read(run).unwrap();
+    let start_ms = evaluated.trials[TRIAL].start_ms;
+    let of_trial = evaluated.times_ms.iter().zip(&evaluated.neurons).filter_map(|(time_ms, neuron)| {
+        let step = ((time_ms - start_ms) / DT_MS).round();
+        (1.0..=150.0).contains(&step).then_some((step as u32 - 1, *neuron))
+    });
+    let of_trial: BTreeSet<(u32, u32)> = of_trial.collect();
+    let alone = record_trial(run, TRIAL as u32, None, true).unwrap().spikes;
+    // LGN and background units come after the neurons.
+    let n_neurons = json(&run.join("summary.json"))["network"]["n_neurons"].as_u64().unwrap() as u32;
+    let of_neurons = alone.iter().copied().filter(|(_, source)| *source < n_neurons);
+    assert_eq!(of_neurons.collect::<BTreeSet<_>>(), of_trial);
+    assert!(of_trial.len() > 20 && alone.len() > of_trial.len(), "{} spikes", of_trial.len());
+}
+
+fn json(file: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
 #[test]
 fn a_run_is_evaluated_with_table_json_and_figures() {
     let temporary = tempfile::tempdir().unwrap();
     let run = temporary.path().join("run");
     small_run(&run, "tests/scenes/v1_4k.ron");
+    a_trial_alone_is_that_of_its_batch(&run);
     let path = run.to_str().unwrap();
     let text =
         succeeded(&["evaluate", path, "--trials", "2", "--contrasts", "0.2", "--sessions", "all", "--quiet"]);
@@ -46,8 +73,7 @@ fn a_run_is_evaluated_with_table_json_and_figures() {
     ] {
         assert!(text.contains(words), "'{words}' is not in:\n{text}");
     }
-    let json: Value =
-        serde_json::from_str(&fs::read_to_string(run.join("evaluation.json")).unwrap()).unwrap();
+    let json = json(&run.join("evaluation.json"));
     assert_eq!((&json["training_step"], &json["n_trials"]), (&Value::from(2), &Value::from(2)));
     let types = json["held_out"]["cell_types"].as_array().unwrap();
     let l4 = types.iter().find(|t| t["cell_type"] == "L4_Exc").unwrap();

@@ -266,6 +266,9 @@ fn a_batch_may_have_more_trials_than_one_rank_takes() {
     refused(&on_ranks(40, &cells(&many)), 2, &["number of ranks = 40", "at most the 35 trials"]);
     succeeded(&on_ranks(2, &cells(&many)));
     assert_eq!(steps(&run), [1]);
+    // A process alone records one of its trials.
+    let trial = simrun::train::record_trial(Path::new(&run), 34, None, true).unwrap();
+    assert!(!trial.spikes.is_empty());
 }
 
 #[test]

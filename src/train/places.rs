@@ -70,3 +70,19 @@ fn refuse_shares(plan: &Plan, n_trials: usize, ranks: &Ranks) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_process_takes_32_trials_or_one_of_any_batch() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/smoke.ron");
+        let plan = Plan::read(&file, &[]).unwrap();
+        let refused = refuse_shares(&plan, 40, &Ranks::default()).unwrap_err().to_string();
+        assert!(refused.contains("40 need 2 ranks, there are 1"), "{refused}");
+        refuse_shares(&plan, 40, &Ranks::of_trial(39)).unwrap();
+    }
+}

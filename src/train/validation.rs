@@ -93,7 +93,9 @@ pub fn record_trial(dir: &Path, trial: u32, adapter: Option<&str>, quiet: bool) 
         let limit = format!("the run's evaluation has trials 0 to {}", n_trials - 1);
         return Err(Error::field("command line", "--trial", trial, limit));
     }
-    let Prepared { mut session, .. } = prepare(&plan, &Ranks::default(), adapter, &Progress::new(quiet))?;
+    // The trial alone: a batch of several ranks has more trials than one process takes.
+    let ranks = Ranks::of_trial(trial as usize % plan.n_trials as usize);
+    let Prepared { mut session, .. } = prepare(&plan, &ranks, adapter, &Progress::new(quiet))?;
     if let Some(checkpoint) = &checkpoint {
         session.restore(checkpoint)?;
     }

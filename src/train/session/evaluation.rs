@@ -86,7 +86,8 @@ impl Session {
         ranges.collect()
     }
 
-    /// Shows one trial of the evaluation to the network as it is, numbered over all batches; `trial` is below their number.
+    /// Shows one trial of the evaluation to the network as it is, numbered over all batches; `trial` is below their number and among the
+    /// session's own.
     ///
     /// # Errors
     /// Those of a forward pass.
@@ -96,10 +97,11 @@ impl Session {
             (trial / self.plan.n_trials as usize, trial % self.plan.n_trials as usize);
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
         self.settle(seed, presentation as u32)?;
-        self.set_stimulus(&batches[presentation])?;
+        let shown = self.own_trials();
+        self.set_stimulus(&batches[presentation][shown.clone()])?;
         let probe = Probe { sources: true, ..Probe::default() };
         let (_, recording) = self.simulation.forward_recorded(seed, presentation as u32, &probe)?;
-        let own = recording.spikes.iter().filter(|spike| spike.trial as usize == trial);
+        let own = recording.spikes.iter().filter(|spike| shown.start + spike.trial as usize == trial);
         let spikes = own.map(|spike| (spike.step, spike.neuron)).collect();
         Ok(TrialRecording { condition: batches[presentation][trial], spikes })
     }
