@@ -221,14 +221,16 @@ impl EarlierRun {
     /// Opens a run folder that `plan` continues, and removes what a dead process left half written there.
     ///
     /// # Errors
-    /// Those of [`EarlierState::read`]; a folder that is in use.
+    /// Those of [`EarlierState::read`] and [`Provenance::refuse_other_files`]; a folder that is in use.
     pub fn open(dir: &Path, plan: &Plan) -> Result<Self> {
         if !has_checkpoint(dir) && !dir.join("scene.ron").exists() {
             return Err(no_run(dir));
         }
         let lock = FolderLock::take(dir)?;
         remove_leftovers(dir);
-        Ok(Self { dir: dir.to_path_buf(), lock, state: EarlierState::read(dir, plan)? })
+        let state = EarlierState::read(dir, plan)?;
+        Provenance::read(dir)?.refuse_other_files(plan)?;
+        Ok(Self { dir: dir.to_path_buf(), lock, state })
     }
 
     /// What the user should know of the folder before it goes on.

@@ -301,7 +301,7 @@ fn edges_of_an_edited_connectome_are_matched_by_their_cells() {
     assert!(!out.exists());
     // And so is a table of the ancestor that was edited in its place.
     write_csv(&dir.path().join("em_1"), &edited, &new_synapses).unwrap();
-    refused(&small(&arguments, &[&em]), &["em_1", "has changed since the run that is started from"]);
+    refused(&small(&arguments, &[&em]), &["em_1", "is not the file that the run was made from"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 mod common;
 
 use common::program::{assert_refused, command, run_dir, short_run, simrun, steps};
+use simrun::network::tables::RECORDED_TABLES;
 
 fn words(output: &Output) -> [String; 2] {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -143,6 +144,55 @@ fn what_was_never_finished_is_made_again() {
         2,
         &["none_of_this_name", "not a run folder"],
     );
+}
+
+fn copy_folder(from: &Path, to: &Path, is_meant: impl Fn(&str) -> bool) {
+    fs::create_dir(to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        if is_meant(file.file_name().to_str().unwrap()) {
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+/// Tables and recordings may lie elsewhere, but a run that was trained on some goes on with no others.
+#[test]
+fn a_run_goes_on_with_the_files_that_it_was_made_from() {
+    let (dir, run) = run_dir();
+    let [tables, moved, mine, other] = ["tables", "moved", "mine", "other"].map(|name| dir.path().join(name));
+    let shipped = common::root().join("scenes/v1");
+    copy_folder(&shipped, &tables, |_| true);
+    copy_folder(&shipped, &mine, |name| RECORDED_TABLES.contains(&name));
+    copy_folder(&mine, &other, |_| true);
+    let with = |tables: &Path, recordings: Option<&Path>, more: &[&str]| {
+        let recordings = recordings.map(|dir| format!("recordings={dir:?}"));
+        let settings = [format!("tables={tables:?}"), "optimiser.training_steps=3".to_owned()];
+        let settings: Vec<String> = settings.into_iter().chain(recordings).collect();
+        let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        simrun(&short_run(&[more, &settings].concat()))
+    };
+    let resume = ["--resume", &run, "--steps", "1"];
+    let goes_on = |output: Output| assert!(output.status.success(), "{:?}", words(&output));
+    let refused = |output: Output, file: &str| {
+        assert_refused(&output, 2, &[file, "is not the file that the run was made from"]);
+    };
+    goes_on(with(&tables, Some(&mine), &["--out", &run, "--steps", "1"]));
+    fs::rename(&tables, &moved).unwrap();
+    // What was recorded is the same in the folder of the tables.
+    goes_on(with(&moved, None, &resume));
+    let append = |file: &Path| {
+        let whole = fs::read(file).unwrap();
+        fs::write(file, [&whole[..], b"\n"].concat()).unwrap();
+        whole
+    };
+    append(&other.join("neuropixels_targets.csv"));
+    refused(with(&moved, Some(&other), &resume), "other/neuropixels_targets.csv");
+    let kinetics = moved.join("kinetics.csv");
+    let whole = append(&kinetics);
+    refused(with(&moved, Some(&mine), &resume), "moved/kinetics.csv");
+    fs::write(&kinetics, whole).unwrap();
+    goes_on(with(&moved, Some(&mine), &resume));
+    assert_eq!(steps(&run), [1, 2, 3]);
 }
 
 /// The system refuses memory to the process as a batch system does.

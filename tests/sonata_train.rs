@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::program::{simrun_in, stdout_of};
+use common::program::{assert_refused, simrun_in, stdout_of};
 use simrun::gpu::Gpu;
 use simrun::model::rng::{Stream, uniform};
 use simrun::network::target_neuron;
@@ -131,22 +131,44 @@ fn the_gradient_under_a_circuits_own_types_is_that_of_the_specification() {
 
 #[test]
 fn a_circuit_trains_resumes_and_is_evaluated() {
-    let folder = tempfile::tempdir().unwrap();
-    dense().write(folder.path());
-    stdout_of(&simrun_in(folder.path(), &["scene.ron", "--quiet", "--steps", "1", "--out", "run"]));
-    let table = stdout_of(&simrun_in(folder.path(), &["--resume", "run", "scene.ron", "--quiet"]));
+    let temporary = tempfile::tempdir().unwrap();
+    let [folder, moved] = ["circuit", "moved"].map(|name| temporary.path().join(name));
+    std::fs::create_dir(&folder).unwrap();
+    dense().write(&folder);
+    stdout_of(&simrun_in(&folder, &["scene.ron", "--quiet", "--steps", "1", "--out", "run"]));
+    let kept = |folder: &Path| {
+        let checkpoint = Checkpoint::read(&folder.join("run/checkpoint.safetensors")).unwrap();
+        (checkpoint.f64s("largest_input_sum").unwrap().to_vec(), checkpoint.f32s("weights").unwrap().to_vec())
+    };
+    let (first_sum, first_weights) = kept(&folder);
+    // The same files in another place are the same circuit; other contents in their place are not.
+    std::fs::rename(&folder, &moved).unwrap();
+    let types = moved.join("network/v1_edge_types.csv");
+    let whole = std::fs::read_to_string(&types).unwrap();
+    std::fs::write(&types, format!("{whole}\n")).unwrap();
+    let resume = ["--resume", "run", "scene.ron", "--quiet"];
+    assert_refused(
+        &simrun_in(&moved, &resume),
+        2,
+        &["v1_edge_types.csv", "is not the file that the run was made from"],
+    );
+    std::fs::write(&types, whole).unwrap();
+    let table = stdout_of(&simrun_in(&moved, &resume));
+    std::fs::rename(&moved, &folder).unwrap();
+    let (sum, weights) = kept(&folder);
+    assert!(weights != first_weights && sum == first_sum && sum[0] > 0.0, "{sum:?}");
     assert!(table.contains("exc") && table.contains("inh"), "{table}");
-    let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    let metrics = std::fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 2, "{metrics}");
     assert!(metrics.contains(r#""voltage""#) && metrics.contains(r#""exc""#), "{metrics}");
-    let recorded = RecordedTrials::read(&folder.path().join("run")).unwrap();
+    let recorded = RecordedTrials::read(&folder.join("run")).unwrap();
     assert!(recorded.neurons.len() > 10, "{} spikes", recorded.neurons.len());
     assert!(recorded.trials.iter().all(|trial| trial.condition == "recorded_spikes"));
-    let provenance = std::fs::read_to_string(folder.path().join("run/provenance.json")).unwrap();
+    let provenance = std::fs::read_to_string(folder.join("run/provenance.json")).unwrap();
     assert!(provenance.contains("v1_edges.h5") && provenance.contains("cell.json"), "{provenance}");
     // The run's own copy of the scene names the circuit in full.
     let elsewhere = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
+    let run = folder.join("run");
     stdout_of(&simrun_in(elsewhere.path(), &["evaluate", run.to_str().unwrap(), "--quiet", "--trials", "1"]));
 }
 

@@ -15,17 +15,15 @@ use super::provenance::sha256_of_file;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::plan::Plan;
-use crate::scene::{NetworkScene, Scene, first_difference};
+use crate::scene::{NetworkScene, Scene, V1Scene, first_difference};
 
-/// Settings in which a resumed run may differ from its checkpoint: they change neither the network nor what a training
-/// step computes. A longer schedule continues on the new schedule.
-const MAY_DIFFER: [&str; 11] = [
+/// Settings in which a resumed run may differ from its checkpoint. They change neither the network nor what a training
+/// step computes; tables and recordings may lie elsewhere, and what they hold is compared
+/// ([`super::Provenance::refuse_other_files`]). A longer schedule continues on the new schedule.
+const MAY_DIFFER: [&str; 8] = [
     "start",
     "tables",
     "recordings",
-    "network.calibration",
-    "network.em.cells",
-    "network.em.synapses",
     "optimiser.training_steps",
     "optimiser.save_every_steps",
     "optimiser.save_every_minutes",
@@ -291,15 +289,22 @@ pub(super) fn refuse_other_scene(scene: &Scene, file: &Path, plan: &Plan) -> Res
     }
 }
 
-/// A scene with the files of its circuit by name alone: where they lie may differ, as that of the tables may.
+/// A scene without the places of its network's files, which may differ as that of the tables may.
 fn by_name(scene: &Scene) -> Scene {
     let mut scene = scene.clone();
-    if let NetworkScene::Sonata(sonata) = &mut scene.network {
-        sonata.manifest.clear();
-        let inputs = sonata.inputs.iter_mut().flat_map(|input| input.spikes.values_mut());
-        for path in std::iter::once(&mut sonata.config).chain(inputs) {
-            *path = path.file_name().unwrap_or_default().into();
+    scene.network.set_calibration(None);
+    match &mut scene.network {
+        NetworkScene::V1(V1Scene { em: Some(em), .. }) => {
+            (em.cells, em.synapses) = (PathBuf::new(), PathBuf::new());
         }
+        NetworkScene::Sonata(sonata) => {
+            sonata.manifest.clear();
+            let inputs = sonata.inputs.iter_mut().flat_map(|input| input.spikes.values_mut());
+            for path in std::iter::once(&mut sonata.config).chain(inputs) {
+                *path = path.file_name().unwrap_or_default().into();
+            }
+        }
+        NetworkScene::V1(_) | NetworkScene::CellsOnly(_) => {}
     }
     scene
 }

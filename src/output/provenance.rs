@@ -1,6 +1,7 @@
 //! `provenance.json`: where a run's numbers come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -126,30 +127,69 @@ impl Provenance {
         serde_json::from_str(&text).map_err(|e| Error::file(&file, format!("is no provenance of a run: {e}")))
     }
 
-    /// Refuses files that have changed since the run of `plan` was made: its network cannot be built again. Recordings do not matter for that.
+    /// Refuses a plan whose network is of other files than the run's, wherever they lie: by their names and contents.
     ///
     /// # Errors
     /// Names the first such file.
-    pub fn refuse_changed(&self, plan: &Plan) -> Result<()> {
-        let changed = |file: &Path| {
-            Error::file(
-                file,
-                "has changed since the run that is started from: its network cannot be built again",
-            )
+    pub fn refuse_other_network(&self, plan: &Plan) -> Result<()> {
+        self.refuse_other_tables(plan, |name| !RECORDED_TABLES.contains(&name))?;
+        let now = circuit(plan)?;
+        let key = |(file, sha256): (&String, &String)| {
+            (Path::new(file).file_name().map(OsString::from), sha256.clone())
         };
-        for (name, table) in tables(&plan.tables_dir)? {
-            let then = self.tables.get(&name).filter(|_| !RECORDED_TABLES.contains(&name.as_str()));
-            if then.is_some_and(|then| then.sha256 != table.sha256) {
-                return Err(changed(&plan.tables_dir.join(name)));
-            }
+        let [own, found] = [&self.circuit, &now].map(|files| files.iter().map(key).collect::<BTreeSet<_>>());
+        let first_of = |files: &BTreeMap<String, String>, known: &BTreeSet<_>| {
+            files.iter().find(|file| !known.contains(&key(*file))).map(|(file, _)| PathBuf::from(file))
+        };
+        match (first_of(&now, &own), first_of(&self.circuit, &found)) {
+            (Some(file), _) => Err(other_file(&file)),
+            (None, Some(file)) => Err(Error::file(file, "is a file of the run, which the scene has no more")),
+            (None, None) => Ok(()),
         }
-        for (file, sha256) in circuit(plan)? {
-            if self.circuit.get(&file).is_some_and(|then| *then != sha256) {
-                return Err(changed(Path::new(&file)));
+    }
+
+    /// The same of all files, those that training compares the network with included.
+    ///
+    /// # Errors
+    /// Names the first such file.
+    pub fn refuse_other_files(&self, plan: &Plan) -> Result<()> {
+        self.refuse_other_network(plan)?;
+        self.refuse_other_tables(plan, |name| RECORDED_TABLES.contains(&name))?;
+        let other = |value: &str, limit: &str| {
+            Err(Error::field(&plan.scene_file, "network.calibration", value, limit))
+        };
+        match (&self.calibration, plan.scene.network.calibration()) {
+            (Some(own), Some(path)) => {
+                let file = shipped::resolve(&plan.scene_file, path);
+                if table(&file)?.sha256 == own.sha256 { Ok(()) } else { Err(other_file(&file)) }
+            }
+            (None, Some(path)) => {
+                other(&path.display().to_string(), "the run was made without a calibration")
+            }
+            // Where the scene names none it is that of the run that this one started from.
+            (Some(_), None) if self.ancestors.is_empty() => {
+                other("None", "the run was made with a calibration")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_other_tables(&self, plan: &Plan, is_meant: impl Fn(&str) -> bool) -> Result<()> {
+        for (name, table) in tables_of(plan)?.into_iter().filter(|(name, _)| is_meant(name)) {
+            if self.tables.get(&name).is_some_and(|own| own.sha256 != table.sha256) {
+                let recordings = plan.recordings_dir.as_ref().filter(|_| RECORDED_TABLES.contains(&&*name));
+                return Err(other_file(&recordings.unwrap_or(&plan.tables_dir).join(name)));
             }
         }
         Ok(())
     }
+}
+
+fn other_file(file: &Path) -> Error {
+    Error::file(
+        file,
+        "is not the file that the run was made from (SHA-256 in its provenance.json): restore it, or begin a new run",
+    )
 }
 
 /// Name of the file in a run folder.
