@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::output::{FolderLock, NewFolder, replace_file, say};
+use crate::output::{FolderLock, NewFolder, refuse_other_run, replace_file, say};
 use crate::plan::Plan;
 use crate::report;
 use crate::results::Summary;
@@ -178,7 +178,7 @@ impl Experiment {
         let _lock = self.open(destination)?;
         let mut results = Results::default();
         for run in &self.runs {
-            let folder = dir.join(format!("seed_{}", run.seed)).join(&run.model);
+            let folder = run.folder(&dir);
             if let Some(summary) = finished(&folder, run.training_steps)? {
                 results.add(run.seed, &run.model, &summary);
                 continue;
@@ -226,7 +226,6 @@ impl Experiment {
                 }
                 let earlier = fs::read_to_string(&copy).map_err(Error::io(&copy))?;
                 let earlier: ExperimentScene = from_ron(&copy, &earlier)?;
-                // More seeds or models may be asked of the same experiment; each run refuses a scene that is not its own.
                 if earlier.base != self.scene.base {
                     let limit = format!(
                         "is of another experiment: {} has {}",
@@ -235,9 +234,26 @@ impl Experiment {
                     );
                     return Err(Error::field(&copy, "base", earlier.base.display(), limit));
                 }
-                FolderLock::take(&dir)
+                let lock = FolderLock::take(&dir)?;
+                // More seeds or models may be asked of the same experiment, but not other settings of the runs that are there: one table
+                // would hold both.
+                for run in &self.runs {
+                    let folder = run.folder(&dir);
+                    if folder.join("scene.ron").exists() {
+                        refuse_other_run(&folder, &run.plan)?;
+                    }
+                }
+                replace_file(&copy, to_ron(&self.scene)?.as_bytes())?;
+                Ok(lock)
             }
         }
+    }
+}
+
+impl PlannedRun {
+    /// Its folder in that of the experiment.
+    fn folder(&self, dir: &Path) -> PathBuf {
+        dir.join(format!("seed_{}", self.seed)).join(&self.model)
     }
 }
 

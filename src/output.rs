@@ -24,7 +24,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::results::StepMetrics;
-use crate::scene::{NetworkScene, OriginScene, Scene, SonataScene, V1Scene};
+use crate::scene::{NetworkScene, OriginScene, Scene, SonataScene, V1Scene, first_difference};
 use crate::shipped;
 
 mod checkpoint;
@@ -248,6 +248,22 @@ impl EarlierRun {
         let (metrics, said) = MetricsFile::go_on(&self.dir, training_step)?;
         Ok((RunFolder { dir: self.dir, metrics, _lock: self.lock }, said))
     }
+}
+
+/// Refuses a plan that would not have made the run in `dir`, as it was trained and evaluated.
+///
+/// # Errors
+/// The first setting of the run's own scene that differs, or the first file.
+pub fn refuse_other_run(dir: &Path, plan: &Plan) -> Result<()> {
+    let file = dir.join("scene.ron");
+    let scene = Scene::read(&file)?;
+    refuse_other_scene(&scene, &file, plan)?;
+    let evaluated_alike = Scene { evaluate: plan.scene.evaluate.clone(), ..scene.clone() };
+    if let Some((field, here, there)) = first_difference(&scene, &evaluated_alike, &[])? {
+        return Err(Error::field(&file, field, here, format!("the run was evaluated so, now it is {there}")));
+    }
+    refuse_other_start(&scene.start, &file, plan)?;
+    Provenance::read(dir)?.refuse_other_files(plan)
 }
 
 /// Refuses a plan that names another run to start from than the one that goes on had started from, where both are still there.

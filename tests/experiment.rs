@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::program::simrun;
+use common::program::{assert_refused, simrun, stdout_of};
 use serde_json::Value;
 
 const TINY: [&str; 16] = [
@@ -65,6 +65,45 @@ fn an_experiment_says_what_does_not_fit() {
     let output = simrun(&["scenes/joint_vs_single.ron", "--set", "experiment.models=[]"]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && message.contains("experiment.seeds"), "{message}");
+}
+
+/// Runs that are finished are of the experiment's settings, or there is no table.
+#[test]
+fn a_finished_run_of_other_settings_is_refused_by_run_and_field() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [file, dir] = ["experiment.ron", "out"].map(|name| temporary.path().join(name));
+    let experiment = |models: &[(&str, &str)]| {
+        let base = common::root().join("scenes/smoke.ron");
+        let models: Vec<String> =
+            models.iter().map(|(name, set)| format!("(name: {name:?}, settings: [{set:?}])")).collect();
+        let models = models.join(", ");
+        let settings = r#"["time.duration_ms=20", "time.analysis_start_ms=0", "optimiser.training_steps=1"]"#;
+        fs::write(&file, format!("(base: {base:?}, settings: {settings}, seeds: [1],\nmodels: [{models}])"))
+            .unwrap();
+    };
+    let run = |more: &[&str]| simrun(&[&[file.to_str().unwrap(), "--quiet"], more].concat());
+    let out = dir.to_str().unwrap();
+    let slow = ("slow", "optimiser.cell_learning_rate=0.001");
+    experiment(&[slow]);
+    stdout_of(&run(&["--out", out]));
+    let copy = || fs::read_to_string(dir.join("experiment.ron")).unwrap();
+    let before = (copy(), fs::read_to_string(dir.join("results.md")).unwrap());
+
+    experiment(&[("slow", "optimiser.cell_learning_rate=0.002")]);
+    let words = ["seed_1/slow/scene.ron", "optimiser.cell_learning_rate = 0.001", "0.002"];
+    assert_refused(&run(&["--resume", out]), 2, &words);
+    experiment(&[slow]);
+    let twice = ["--resume", out, "--set", "evaluate.n_trials=7"];
+    assert_refused(&run(&twice), 2, &["seed_1/untrained/scene.ron", "evaluate.n_trials", "now it is 7"]);
+    assert_eq!((copy(), fs::read_to_string(dir.join("results.md")).unwrap()), before);
+
+    experiment(&[slow, ("fast", "optimiser.cell_learning_rate=0.1")]);
+    let table = stdout_of(&run(&["--resume", out]));
+    assert!(
+        ["untrained", "slow", "fast"].iter().all(|model| table.contains(&format!("| {model} | 1 |"))),
+        "{table}"
+    );
+    assert!(copy().contains("fast"), "{}", copy());
 }
 
 /// What takes too long for `cargo test`.
