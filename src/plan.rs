@@ -180,7 +180,11 @@ mod tests {
             ("losses.tuning=(weight: 1, min_rate_hz: 0)", "losses.tuning.min_rate_hz"),
             ("losses.tuning=(weight: NaN)", "losses.tuning.weight"),
             ("evaluate.contrasts=[-0.1]", "evaluate.contrasts[0]"),
-            ("trials.grating.onset_ms=501", "trials.grating.onset_ms"),
+            ("trials.grating.onset_ms=-1", "trials.grating.onset_ms"),
+            (
+                "trials.grating.onset_ms=51",
+                "trials.grating.onset_ms = 51: must be from 0 to 50 ms (time.analysis_start_ms)",
+            ),
             ("trials.start=Settled(grey_ms: 5001)", "trials.start.grey_ms"),
             ("trials.start=Settled(grey_ms: 0)", "trials.start.grey_ms"),
             ("trials.start=Settled(grey_ms: 0.5)", "trials.start.grey_ms"),
@@ -236,6 +240,7 @@ mod tests {
             (r#"evaluate.reports=[(name: "a", neurons: Share(share: 2), interval_ms: 1)]"#, "neurons.share"),
         ];
         assert!(plan(&[]).is_ok());
+        assert!(plan(&["trials.grating.onset_ms=50"]).is_ok());
         let contrasts = "trials.grating.contrasts=[0.8, 0.2]";
         assert!(plan(&[contrasts, "losses.contrast=(weight: 1)", "evaluate.contrasts=[0.1]"]).is_ok());
         let weaker = ["trials.grating.contrast=0.2", contrasts, "losses.contrast=(weight: 1)"];
