@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Check, Error, Result};
 use crate::loss::SceneFacts;
-use crate::scene::{NetworkScene, OriginScene, Scene, StartScene, StepsBetween};
+use crate::scene::{DirectionsScene, NetworkScene, OriginScene, Scene, StartScene, StepsBetween};
 use crate::shipped;
 
 mod learning;
@@ -105,6 +105,7 @@ fn facts(scene: &Scene) -> SceneFacts {
         n_spontaneous: scene.trials.n_spontaneous,
         contrast: scene.trials.grating.contrast,
         n_contrasts: scene.trials.grating.contrasts.len(),
+        n_directions: n_directions(scene),
         is_built: matches!(scene.network, NetworkScene::V1(_)),
         has_synapses: !matches!(scene.network, NetworkScene::CellsOnly(_)),
         learns_factors,
@@ -113,6 +114,16 @@ fn facts(scene: &Scene) -> SceneFacts {
             || learn.lgn_weights
             || learn.background_weights,
         has_ancestor: scene.start != OriginScene::Built,
+    }
+}
+
+/// Different directions of the scene's list; None where they are drawn or come with recorded inputs.
+fn n_directions(scene: &Scene) -> Option<usize> {
+    match (&scene.network, &scene.trials.grating.directions) {
+        (NetworkScene::Sonata(_), _) | (_, DirectionsScene::Random | DirectionsScene::Stratified) => None,
+        (_, DirectionsScene::Degrees(degrees)) => {
+            Some((0..degrees.len()).filter(|ix| !degrees[..*ix].contains(&degrees[*ix])).count())
+        }
     }
 }
 
@@ -157,10 +168,23 @@ mod tests {
             ("trials.grating.contrasts=[0.1, 0.2, 0.3, 0.4, 0.5, 0.8]", "trials.n_evoked"),
             ("losses.contrast=(weight: 1)", "trials.grating.contrasts"),
             ("losses.contrast=(weight: -1)", "losses.contrast.weight"),
+            ("losses.neuron_selectivity=(weight: 1)|trials.n_evoked=1", "trials.n_evoked"),
+            (
+                "losses.neuron_selectivity=(weight: 1)|trials.grating.contrasts=[0.1, 0.3, 0.8]",
+                "trials.n_evoked",
+            ),
+            (
+                "losses.neuron_selectivity=(weight: 1)|trials.grating.directions=Degrees([45, 45])",
+                "trials.grating.directions",
+            ),
             ("losses.tuning=(weight: 1, min_rate_hz: 0)", "losses.tuning.min_rate_hz"),
             ("losses.tuning=(weight: NaN)", "losses.tuning.weight"),
             ("evaluate.contrasts=[-0.1]", "evaluate.contrasts[0]"),
-            ("trials.grating.onset_ms=501", "trials.grating.onset_ms"),
+            ("trials.grating.onset_ms=-1", "trials.grating.onset_ms"),
+            (
+                "trials.grating.onset_ms=51",
+                "trials.grating.onset_ms = 51: must be from 0 to 50 ms (time.analysis_start_ms)",
+            ),
             ("trials.start=Settled(grey_ms: 5001)", "trials.start.grey_ms"),
             ("trials.start=Settled(grey_ms: 0)", "trials.start.grey_ms"),
             ("trials.start=Settled(grey_ms: 0.5)", "trials.start.grey_ms"),
@@ -216,12 +240,13 @@ mod tests {
             (r#"evaluate.reports=[(name: "a", neurons: Share(share: 2), interval_ms: 1)]"#, "neurons.share"),
         ];
         assert!(plan(&[]).is_ok());
+        assert!(plan(&["trials.grating.onset_ms=50"]).is_ok());
         let contrasts = "trials.grating.contrasts=[0.8, 0.2]";
         assert!(plan(&[contrasts, "losses.contrast=(weight: 1)", "evaluate.contrasts=[0.1]"]).is_ok());
         let weaker = ["trials.grating.contrast=0.2", contrasts, "losses.contrast=(weight: 1)"];
         assert!(plan(&weaker).unwrap_err().to_string().contains("trials.grating.contrast = 0.2"));
         for (setting, field) in cases {
-            let error = plan(&[setting]).expect_err(setting);
+            let error = plan(&setting.split('|').collect::<Vec<_>>()).expect_err(setting);
             let message = error.to_string();
             assert!(message.contains(field), "{setting}: {message}");
             assert_eq!(error.exit_code(), 2, "{setting}");

@@ -441,7 +441,8 @@ fn fano_undoes_a_stronger_common_input() {
     let n_seeds = own.spike_counts.len();
     common_input_comes_back(&bench, "fano", 1.5, &groups(), |forward| {
         let mut seeds = vec![0.0; forward.population_counts.len()];
-        let value = fano_term(1.0, &population(&forward.population_counts), &all, &all_widths, &mut seeds);
+        let counts = population(&forward.population_counts);
+        let value = fano_term(1.0, &counts, 2, &all, &all_widths, &mut seeds);
         (value, vec![0.0; n_seeds], seeds)
     });
 }

@@ -95,6 +95,25 @@ fn a_term_without_gradient_is_refused_by_its_field() {
 }
 
 #[test]
+fn a_term_that_the_first_trials_tell_nothing_is_refused_by_its_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let settings = [
+        "losses.neuron_selectivity=(weight: 1.0)",
+        "trials.n_evoked=2",
+        "trials.grating.directions=Degrees([0, 0, 90, 90])",
+    ];
+    let settings: Vec<&str> = settings.iter().flat_map(|s| ["--set", s]).collect();
+    let output = small(&[&settings[..], &["--out", run.to_str().unwrap()]].concat());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for words in ["scenes/smoke.ron", "losses.neuron_selectivity.weight", "no two directions"] {
+        assert!(message.contains(words), "'{words}' is not in:\n{message}");
+    }
+    assert!(!run.exists());
+}
+
+#[test]
 fn electrophysiology_alone_trains_without_running_the_network() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

@@ -27,7 +27,7 @@ const LEAST_BINS: usize = 3;
 pub struct FanoLossScene {
     /// Weight of the term, >= 0.
     pub weight: f64,
-    /// Number of groups, 1..=32, drawn once a run.
+    /// Number of groups, 1..=32, drawn once a run: the first of those that another term asks more of.
     #[serde(default = "default_n_groups")]
     pub n_groups: u32,
 }
@@ -58,7 +58,8 @@ impl TermScene for FanoLossScene {
         let term = |(name, evoked)| {
             let recorded = of.tables.fano_points(evoked, Split::Train, window_ms);
             let widths = widths(recorded, of.dt_ms, of.window.len());
-            Box::new(Fano { name, evoked, weight: self.weight, widths }) as Box<dyn Term>
+            let n_groups = self.n_groups as usize;
+            Box::new(Fano { name, evoked, weight: self.weight, n_groups, widths }) as Box<dyn Term>
         };
         Ok([("fano_evoked", true), ("fano_spontaneous", false)].into_iter().map(term).collect())
     }
@@ -69,6 +70,7 @@ struct Fano {
     name: &'static str,
     evoked: bool,
     weight: f64,
+    n_groups: usize,
     widths: Vec<FanoWidth>,
 }
 
@@ -83,7 +85,8 @@ impl Term for Fano {
             return None;
         }
         seeds.population = vec![0.0; seen.population.counts.len()];
-        Some(fano_term(self.weight, &seen.population, &trials, &self.widths, &mut seeds.population))
+        let Self { weight, n_groups, widths, .. } = self;
+        Some(fano_term(*weight, &seen.population, *n_groups, &trials, widths, &mut seeds.population))
     }
 }
 
@@ -119,9 +122,14 @@ struct Binned {
     fano: f64,
 }
 
-fn binned(population: &PopulationCounts<'_>, trials: &[usize], width: &FanoWidth) -> Vec<Binned> {
+fn binned(
+    population: &PopulationCounts<'_>,
+    n_groups: usize,
+    trials: &[usize],
+    width: &FanoWidth,
+) -> Vec<Binned> {
     let mut all = Vec::new();
-    for group in 0..population.n_groups {
+    for group in 0..n_groups {
         for &trial in trials {
             let count = |step| f64::from(population.counts[population.index(step, group, trial)]);
             let bins: Vec<f64> = (0..width.n_bins)
@@ -148,21 +156,23 @@ pub fn fano_curve(
     let mean = |binned: Vec<Binned>| {
         (!binned.is_empty()).then(|| binned.iter().map(|b| b.fano).sum::<f64>() / binned.len() as f64)
     };
-    widths.iter().map(|width| mean(binned(population, trials, width))).collect()
+    widths.iter().map(|width| mean(binned(population, population.n_groups, trials, width))).collect()
 }
 
-/// L8: `weight mean over widths (F - F*)^2`; adds its derivative by each population count to `seeds`, shaped as the counts.
+/// L8 of the first `n_groups` groups: `weight mean over widths (F - F*)^2`; adds its derivative by each population count to `seeds`, shaped as the
+/// counts.
 /// Groups that are silent in a trial have no Fano factor there; without any spike the term is 0 and has no seed.
 pub fn fano_term(
     weight: f64,
     population: &PopulationCounts<'_>,
+    n_groups: usize,
     trials: &[usize],
     widths: &[FanoWidth],
     seeds: &mut [f64],
 ) -> f64 {
     let mut value = 0.0;
     for width in widths {
-        let binned = binned(population, trials, width);
+        let binned = binned(population, n_groups, trials, width);
         if binned.is_empty() {
             continue;
         }
@@ -232,7 +242,7 @@ mod tests {
         let silent = vec![0; bursts.len()];
         assert_eq!(fano_curve(&population(&silent), &trials, &all), [None; 3]);
         let mut seeds = vec![0.0; silent.len()];
-        assert_eq!(fano_term(1.0, &population(&silent), &trials, &all, &mut seeds), 0.0);
+        assert_eq!(fano_term(1.0, &population(&silent), 2, &trials, &all, &mut seeds), 0.0);
         assert!(seeds.iter().all(|s| *s == 0.0));
     }
 
@@ -245,9 +255,10 @@ mod tests {
         all.iter_mut().for_each(|w| w.recorded.fano *= f64::from(k));
         let trials = [0, 1, 3];
         let mut seeds = vec![0.0; counts.len()];
-        let value =
-            |counts: &[u32]| fano_term(2.0, &population(counts), &trials, &all, &mut vec![0.0; counts.len()]);
-        fano_term(2.0, &population(&counts), &trials, &all, &mut seeds);
+        let value = |counts: &[u32]| {
+            fano_term(2.0, &population(counts), 2, &trials, &all, &mut vec![0.0; counts.len()])
+        };
+        fano_term(2.0, &population(&counts), 2, &trials, &all, &mut seeds);
         let largest = seeds.iter().fold(0.0_f64, |m, s| m.max(s.abs()));
         let of = population(&counts);
         let mut n_compared = 0;

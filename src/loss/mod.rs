@@ -87,7 +87,8 @@ pub struct LossesScene {
     pub rate_correlation: Option<RateCorrelationLossScene>,
     /// Orientation and direction selectivity per cell type; needs evoked trials.
     pub selectivity: Option<SelectivityLossScene>,
-    /// Distribution of the orientation and direction selectivity of each cell type's neurons; needs evoked trials.
+    /// Distribution of the orientation and direction selectivity of each cell type's neurons; needs evoked trials in two directions, which for
+    /// orientation are not opposite.
     pub neuron_selectivity: Option<NeuronSelectivityLossScene>,
     /// Mean direction tuning curve per cell type, Hz; needs evoked trials.
     pub tuning: Option<TuningLossScene>,
@@ -256,6 +257,21 @@ impl Terms {
             loss.seeds.add(*factor, &seeds);
         }
         loss
+    }
+
+    /// Refuses a term that says nothing of a batch although it has trials of its kind.
+    ///
+    /// # Errors
+    /// Names its field and what is wrong with the trials.
+    pub fn refuse_blind(&self, responses: &Responses<'_, f64>) -> Result<()> {
+        for Entry { field, weight, term, .. } in self.entries.iter().filter(|entry| entry.weight > 0.0) {
+            if let Some(why) = term.blind_to(responses) {
+                let limit =
+                    format!("the term is on, but at the first training step {why}: nothing is compared");
+                return Err(Error::field(&self.scene_file, format!("losses.{field}.weight"), *weight, limit));
+            }
+        }
+        Ok(())
     }
 
     /// Each term alone, its factor not included; one that found nothing to look at has no value and empty seeds.

@@ -14,6 +14,9 @@
 //! batches show all. They should span about as much time as the recordings of a unit (15 trials of 2 s in 8 directions), since the index of a
 //! neuron is raised by the noise of its spikes in both.
 //!
+//! A batch tells nothing of an index where V_k is 0: one direction of both, two opposite ones of OSI. Each index then stands apart, with the
+//! running means of the batches that tell something of it.
+//!
 //! *No pull on the rates.* <r_j> is held constant, and the derivatives of M by the r_jt of a neuron add up to 0.
 
 use serde::{Deserialize, Serialize};
@@ -26,10 +29,12 @@ use super::targets::Recorded;
 use super::term::{Context, Needs, SceneFacts, Term, TermScene, covered};
 use crate::error::{Check, Result};
 
-/// Numbers of a neuron that are averaged over steps: its rate, then real and imaginary part of M_1 and of M_2.
-const N_MEANS: usize = 5;
+/// Numbers of a neuron that are averaged over steps for an index: its rate, then real and imaginary part of M_k.
+const N_MEANS: usize = 3;
 /// Least V_k from which a batch tells anything: of a single direction it is 0.
 const LEAST_SPREAD: f64 = 1e-3;
+/// Names of what is remembered for DSI and OSI.
+const MEMORY: [&str; 2] = ["direction_hz", "orientation_hz"];
 
 /// Quantile Huber loss between the OSI and DSI of a cell type's neurons and the recorded ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,8 +85,18 @@ impl TermScene for NeuronSelectivityLossScene {
         check.above("losses.neuron_selectivity.huber", self.huber, 0.0, 1.0, "")?;
         check_decay(check, "losses.neuron_selectivity.mean_decay", self.mean_decay)?;
         check.within("losses.neuron_selectivity.outside_core", self.outside_core, 0.0, 1.0, "")?;
-        let limit = || "the selectivity of neurons needs at least two evoked trials".to_owned();
-        check.hold(scene.n_evoked > 1, "trials.n_evoked", scene.n_evoked, limit)
+        let n_contrasts = scene.n_contrasts.max(1);
+        let limit = || match n_contrasts {
+            1 => "the selectivity of neurons needs at least two evoked trials".to_owned(),
+            n => format!(
+                "the selectivity of neurons needs at least two evoked trials of each of the {n} contrasts"
+            ),
+        };
+        let enough = scene.n_evoked as usize >= 2 * n_contrasts;
+        check.hold(enough, "trials.n_evoked", scene.n_evoked, limit)?;
+        let limit = || "the selectivity of neurons needs at least two directions".to_owned();
+        let listed = scene.n_directions.filter(|n| *n < 2);
+        check.hold(listed.is_none(), "trials.grating.directions", "one direction", limit)
     }
 
     fn needs(&self) -> Needs {
@@ -101,8 +116,8 @@ impl TermScene for NeuronSelectivityLossScene {
         if self.outside_core > 0.0 {
             groups.extend(groups_of(of.outside, self.outside_core));
         }
-        let mean = RunningMean::new(self.mean_decay, N_MEANS * of.network.neurons.len());
-        Ok(vec![Box::new(NeuronSelectivity { scene: *self, groups, mean })])
+        let means = [0, 1].map(|_| RunningMean::new(self.mean_decay, N_MEANS * of.network.neurons.len()));
+        Ok(vec![Box::new(NeuronSelectivity { scene: *self, groups, means })])
     }
 }
 
@@ -138,8 +153,15 @@ struct Group {
 struct NeuronSelectivity {
     scene: NeuronSelectivityLossScene,
     groups: Vec<Group>,
-    /// Of each neuron's rate, Hz, and responses M_1 and M_2, Hz, `[n_neurons][N_MEANS]`.
-    mean: RunningMean,
+    /// Of each neuron's rate and response M_k, Hz, `[n_neurons][N_MEANS]`, for k = 1, 2: over the batches that tell something of it.
+    means: [RunningMean; 2],
+}
+
+impl NeuronSelectivity {
+    /// Whether a batch tells nothing of any index that is compared.
+    fn is_told_nothing(&self, told: &[Option<Harmonic>; 2]) -> bool {
+        self.groups.iter().all(|group| told[group.harmonic].is_none())
+    }
 }
 
 impl Term for NeuronSelectivity {
@@ -149,17 +171,20 @@ impl Term for NeuronSelectivity {
 
     fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64> {
         let responses = &seen.responses;
-        let directions = Directions::of(responses)?;
-        let means = self.mean.with(&directions.responses(responses));
+        let told = Harmonic::both(responses);
+        if self.is_told_nothing(&told) {
+            return None;
+        }
         let n_trials = responses.trials.len();
         let rate_per_count = 1.0 / (1e-3 * responses.window_ms);
+        let means = [0, 1].map(|k| told[k].as_ref().map(|h| self.means[k].with(&h.responses(responses))));
         seeds.counts = vec![0.0; responses.counts.len()];
         let mut total = 0.0;
         for Group { neurons, harmonic, target, share } in &self.groups {
+            let (Some(told), Some(means)) = (&told[*harmonic], &means[*harmonic]) else { continue };
             let tuning = |neuron_ix: usize| -> (f64, [f64; 2], f64) {
                 let own = &means[neuron_ix * N_MEANS..][..N_MEANS];
-                let [re, im] = [own[1 + 2 * harmonic], own[2 + 2 * harmonic]];
-                (own[0].max(self.scene.min_rate_hz), [re, im], re.hypot(im))
+                (own[0].max(self.scene.min_rate_hz), [own[1], own[2]], own[1].hypot(own[2]))
             };
             let index = |neuron_ix: &usize| {
                 let (norm_hz, _, size_hz) = tuning(*neuron_ix);
@@ -175,8 +200,7 @@ impl Term for NeuronSelectivity {
                     continue;
                 }
                 let by_count = scale * derivative / norm_hz * rate_per_count;
-                for (trial_ix, vectors) in directions.trials.iter().zip(&directions.centred) {
-                    let [x, y] = vectors[*harmonic];
+                for (trial_ix, [x, y]) in told.trials.iter().zip(&told.centred) {
                     seeds.counts[neuron_ix * n_trials + trial_ix] += by_count * (re * x + im * y) / size_hz;
                 }
             }
@@ -184,63 +208,68 @@ impl Term for NeuronSelectivity {
         Some(total)
     }
 
+    fn blind_to(&self, responses: &Responses<'_, f64>) -> Option<&'static str> {
+        let is_shown = !responses.trials_of_kind(true).is_empty();
+        let is_blind = self.is_told_nothing(&Harmonic::both(responses));
+        (is_shown && is_blind).then_some("its evoked trials show no two directions")
+    }
+
     fn remember(&mut self, seen: &Seen<'_>) {
-        if let Some(directions) = Directions::of(&seen.responses) {
-            self.mean.take(&directions.responses(&seen.responses));
+        for (mean, told) in self.means.iter_mut().zip(Harmonic::both(&seen.responses)) {
+            if let Some(told) = told {
+                mean.take(&told.responses(&seen.responses));
+            }
         }
     }
 
     fn memory(&self) -> Vec<(&'static str, &[f64])> {
-        self.mean.memory().map(|sums| ("responses_hz", sums)).into_iter().collect()
+        let named = MEMORY.into_iter().zip(&self.means);
+        named.filter_map(|(name, mean)| Some((name, mean.memory()?))).collect()
     }
 
     fn memory_mut(&mut self) -> Vec<(&'static str, &mut [f64])> {
-        self.mean.memory_mut().map(|sums| ("responses_hz", sums)).into_iter().collect()
+        let named = MEMORY.into_iter().zip(&mut self.means);
+        named.filter_map(|(name, mean)| Some((name, mean.memory_mut()?))).collect()
     }
 }
 
-/// The directions of a batch.
-struct Directions {
+/// What the directions of a batch tell of one index.
+struct Harmonic {
     /// Its evoked trials.
     trials: Vec<usize>,
-    /// (e_t - mean e) / (n V_k) of each of them for k = 1, 2, as [real, imaginary].
-    centred: Vec<[[f64; 2]; 2]>,
+    /// (e_t - mean e) / (n V_k) of each of them, as [real, imaginary].
+    centred: Vec<[f64; 2]>,
 }
 
-impl Directions {
-    /// None where the evoked trials show fewer than two directions.
-    fn of(responses: &Responses<'_, f64>) -> Option<Self> {
+impl Harmonic {
+    /// For k = 1, 2; None where V_k is 0: without evoked trials, of a single direction, and for k = 2 of two opposite ones.
+    fn both(responses: &Responses<'_, f64>) -> [Option<Self>; 2] {
         let trials = responses.trials_of_kind(true);
         let n = trials.len() as f64;
         let degrees = trials.iter().map(|&t| responses.trials[t].direction_deg().unwrap_or(0.0));
         let angles: Vec<f64> = degrees.map(f64::to_radians).collect();
-        let mut centred = vec![[[0.0; 2]; 2]; trials.len()];
-        for k in 0..2 {
-            let of_angle = |angle: &f64| ((k + 1) as f64 * angle).sin_cos();
+        [1.0, 2.0].map(|k| {
+            let of_angle = |angle: &f64| (k * angle).sin_cos();
             let unit: Vec<[f64; 2]> = angles.iter().map(of_angle).map(|(sin, cos)| [cos, sin]).collect();
             let mean = [0, 1].map(|part| unit.iter().map(|e| e[part]).sum::<f64>() / n);
             let spread = 1.0 - mean[0] * mean[0] - mean[1] * mean[1];
-            if trials.is_empty() || spread < LEAST_SPREAD {
-                return None;
-            }
-            for (own, e) in centred.iter_mut().zip(&unit) {
-                own[k] = [0, 1].map(|part| (e[part] - mean[part]) / (n * spread));
-            }
-        }
-        Some(Self { trials, centred })
+            let of_trial = |e: &[f64; 2]| [0, 1].map(|part| (e[part] - mean[part]) / (n * spread));
+            // Not a number without trials.
+            (spread >= LEAST_SPREAD)
+                .then(|| Self { trials: trials.clone(), centred: unit.iter().map(of_trial).collect() })
+        })
     }
 
-    /// Rate, M_1 and M_2 of each neuron in this batch, Hz, `[n_neurons][N_MEANS]`.
+    /// Rate and M_k of each neuron in this batch, Hz, `[n_neurons][N_MEANS]`.
     fn responses(&self, responses: &Responses<'_, f64>) -> Vec<f64> {
         let n_neurons = responses.counts.len() / responses.trials.len().max(1);
         let mut all = vec![0.0; N_MEANS * n_neurons];
         for (neuron_ix, own) in all.chunks_exact_mut(N_MEANS).enumerate() {
-            for (&trial_ix, vectors) in self.trials.iter().zip(&self.centred) {
+            for (&trial_ix, vector) in self.trials.iter().zip(&self.centred) {
                 let hz = responses.rate_hz(neuron_ix, trial_ix);
                 own[0] += hz / self.trials.len() as f64;
-                for (mean, part) in own[1..].iter_mut().zip(vectors.as_flattened()) {
-                    *mean += hz * part;
-                }
+                own[1] += hz * vector[0];
+                own[2] += hz * vector[1];
             }
         }
         all

@@ -14,7 +14,7 @@ pub struct PairwiseLossScene {
     pub weight: f64,
     /// Correlation that is asked for, in [-1, 1].
     pub target: f64,
-    /// Number of groups, 1..=32, drawn once a run.
+    /// Number of groups, 1..=32, drawn once a run: the first of those that another term asks more of.
     #[serde(default = "default_n_groups")]
     pub n_groups: u32,
 }
@@ -45,7 +45,9 @@ impl TermScene for PairwiseLossScene {
     }
 
     fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
-        Ok(vec![Box::new(Pairwise { scene: *self, masks: of.groups.masks.clone() })])
+        let own = u32::MAX >> (32 - self.n_groups);
+        let masks = of.groups.masks.iter().map(|mask| mask & own).collect();
+        Ok(vec![Box::new(Pairwise { scene: *self, masks })])
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::electrophysiology::MeasuredPair;
 use super::groups::Groups;
-use super::seen::{Seeds, Seen};
+use super::seen::{Responses, Seeds, Seen};
 use super::targets::FunctionTargets;
 use crate::error::{Check, Error, Result};
 use crate::network::Network;
@@ -49,6 +49,12 @@ pub trait Term {
     /// empty.
     fn value(&self, seen: &Seen<'_>, seeds: &mut Seeds) -> Option<f64>;
 
+    /// Why it says nothing of a batch that has trials of its kind; None where it does, or there are none. Such a term is refused at the first
+    /// training step.
+    fn blind_to(&self, _responses: &Responses<'_, f64>) -> Option<&'static str> {
+        None
+    }
+
     /// Takes what was seen into what it remembers, once a training step and after [`Self::value`].
     fn remember(&mut self, _seen: &Seen<'_>) {}
 
@@ -74,6 +80,8 @@ pub struct SceneFacts {
     pub contrast: f64,
     /// Contrasts that the gratings take in turn; 0 where they have one.
     pub n_contrasts: usize,
+    /// Different directions that the gratings take in turn; None where they are drawn or come with recorded inputs.
+    pub n_directions: Option<usize>,
     /// Whether simrun builds the network itself, with synapses between neurons.
     pub is_built: bool,
     /// Whether the network has synapses at all.

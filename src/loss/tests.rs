@@ -14,6 +14,7 @@ use crate::network::tables::Tables;
 
 mod crowds;
 mod curves;
+mod groups;
 mod pull;
 
 const RATES: RatesLossScene = RatesLossScene {

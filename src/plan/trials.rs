@@ -49,8 +49,8 @@ impl Check<'_> {
             let enough = trials.n_evoked as usize >= grating.contrasts.len();
             self.hold(enough, "trials.n_evoked", trials.n_evoked, limit)?;
         }
-        let duration_ms = scene.time.duration_ms;
-        self.within("trials.grating.onset_ms", grating.onset_ms, 0.0, duration_ms, "ms (the duration)")
+        let (field, start_ms) = ("trials.grating.onset_ms", scene.time.analysis_start_ms);
+        self.within(field, grating.onset_ms, 0.0, start_ms, "ms (time.analysis_start_ms)")
     }
 
     fn start(&self, scene: &Scene) -> Result<()> {

@@ -62,8 +62,8 @@ pub struct GratingScene {
     /// contrast than `contrast`. Empty: `contrast` throughout.
     #[serde(default)]
     pub contrasts: Vec<f64>,
-    /// The screen is grey before this time of the trial, ms, in [0, duration_ms]. The filters of the LGN have seen
-    /// grey for ever before the trial begins.
+    /// The screen is grey before this time of the trial, ms, in [0, time.analysis_start_ms], so that rates are those under the grating. The
+    /// filters of the LGN have seen grey for ever before the trial begins.
     #[serde(default)]
     pub onset_ms: f64,
 }

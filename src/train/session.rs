@@ -193,9 +193,11 @@ impl Session {
     /// many last steps of them that all together cost half a pass; a term that has no gradient there is taken whole.
     ///
     /// # Errors
-    /// Names the field of a term that no training would change ([`Terms::weigh`]).
+    /// Names the field of a term that no training would change ([`Terms::weigh`]), or that its trials tell nothing
+    /// ([`Terms::refuse_blind`]).
     pub fn weigh(&mut self) -> Result<Gradients> {
         let looked = self.look(1)?;
+        self.terms.refuse_blind(&looked.responses())?;
         let alone = self.terms.each_alone(&looked.seen(&self.optimiser));
         let all_steps = self.plan.n_steps as usize;
         let n_passes = alone.iter().filter(|loss| loss.seeds.touch_network()).count();

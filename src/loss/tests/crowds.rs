@@ -143,3 +143,50 @@ fn seeds_of_the_neurons_selectivity_meet_central_differences_at_held_rates() {
         assert!(own.iter().sum::<f64>().abs() < 1e-12, "{own:?}");
     }
 }
+
+#[test]
+fn an_index_of_which_a_batch_tells_nothing_leaves_the_other_alone() {
+    let n = 6;
+    let term = NeuronSelectivityLossScene { mean_decay: 0.5, ..OF_NEURONS };
+    let scene = LossesScene { neuron_selectivity: Some(term), ..LossesScene::default() };
+    let recorded = evenly_spread();
+    let of = |targets: &FunctionTargets| prepare(&scene, targets, &neurons(&[1], n), 1e9).unwrap();
+    let without_osi = FunctionTargets { osi: vec![], ..recorded.clone() };
+    let without_dsi = FunctionTargets { dsi: vec![], ..recorded.clone() };
+    let [mut both, dsi, mut osi] = [&recorded, &without_osi, &without_dsi].map(of);
+    // Two opposite directions tell of the direction alone.
+    let opposite = [evoked(70.0), evoked(250.0)];
+    let counts: Vec<f64> = (0..2 * n).map(|i| (i * 5 % 7) as f64).collect();
+    let found = evaluate(&both, &counts, &opposite, 500.0);
+    assert!(found.values[0].1 > 0.0 && found.seeds.counts.iter().any(|s| *s != 0.0), "{found:?}");
+    assert_eq!(found, evaluate(&dsi, &counts, &opposite, 500.0));
+    assert_eq!(evaluate(&osi, &counts, &opposite, 500.0), Loss::default());
+    // So the running means of the orientation are those of other steps.
+    let round: Vec<TrialKind> = (0..8).map(|i| evoked(45.0 * f64::from(i))).collect();
+    let of_round: Vec<f64> = (0..8 * n).map(|i| (i * 11 % 13) as f64).collect();
+    let before = [&both, &osi].map(|terms| evaluate(terms, &of_round, &round, 500.0));
+    let shown = Responses { counts: &counts, trials: &opposite, window_ms: 500.0 };
+    both.remember(&Seen::of_responses(shown));
+    osi.remember(&Seen::of_responses(shown));
+    assert_eq!(evaluate(&osi, &of_round, &round, 500.0), before[1]);
+    assert_ne!(evaluate(&both, &of_round, &round, 500.0), before[0]);
+}
+
+#[test]
+fn a_term_that_its_trials_tell_nothing_is_refused() {
+    let scene = LossesScene { neuron_selectivity: Some(OF_NEURONS), ..only_rates() };
+    let terms = prepared(&scene, &[1], 4);
+    let counts = vec![1.0; 4 * 3];
+    let refused = |trials: &[TrialKind]| {
+        let responses = Responses { counts: &counts, trials, window_ms: 500.0 };
+        terms.refuse_blind(&responses).err().map(|e| e.to_string())
+    };
+    let grey = TrialKind::Spontaneous;
+    assert_eq!(
+        refused(&[evoked(30.0), evoked(30.0), grey]).unwrap(),
+        "a.ron: losses.neuron_selectivity.weight = 1: the term is on, but at the first training step its evoked trials \
+         show no two directions: nothing is compared"
+    );
+    assert_eq!(refused(&[evoked(30.0), evoked(210.0), grey]), None);
+    assert_eq!(refused(&[grey; 3]), None, "nothing is shown that it looks at");
+}

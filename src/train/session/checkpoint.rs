@@ -65,7 +65,9 @@ impl Session {
         let mut forgotten = Vec::new();
         for (term, what, own) in self.terms.memory_mut() {
             let Some(kept) = remembered(checkpoint, term, what) else {
-                forgotten.push(term);
+                if forgotten.last() != Some(&term) {
+                    forgotten.push(term);
+                }
                 continue;
             };
             if kept.len() != own.len() {
