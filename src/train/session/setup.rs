@@ -107,16 +107,7 @@ impl Session {
             (None, None) => SourceSpikes::None,
         };
         let mut simulation = Simulation::new(gpu, &network, &dynamics, sources, settings)?;
-        if plan.n_settling_steps > 0 {
-            simulation.reserve_settled()?;
-        }
-        if start_u_mv.iter().any(|u| *u != 0.0) {
-            simulation.set_start(&start_u_mv)?;
-        }
-        if let NetworkScene::CellsOnly(cells) = &scene.network {
-            let n_values = network.neurons.len() * own_trials.len();
-            simulation.set_current(&vec![cells.current_pa as f32; n_values])?;
-        }
+        set_start(plan, &mut simulation, &start_u_mv, network.neurons.len() * own_trials.len())?;
         let assay = Assay::new(gpu, plan, pairs, tables, &network, &dynamics, &simulation)?;
         let like_pairs = if needs.directions { like_to_like_pairs(tables) } else { Vec::new() };
         let mut optimiser =
@@ -148,6 +139,21 @@ impl Session {
             vocabulary: network.vocabulary,
         })
     }
+}
+
+/// What the trials of a scene start from, and the current that is injected into cells without synapses. `start_u_mv`: [n_neurons], empty
+/// for rest; `n_values`: neurons times trials.
+fn set_start(plan: &Plan, simulation: &mut Simulation, start_u_mv: &[f32], n_values: usize) -> Result<()> {
+    if plan.n_settling_steps > 0 {
+        simulation.reserve_settled()?;
+    }
+    if start_u_mv.iter().any(|u| *u != 0.0) {
+        simulation.set_start(start_u_mv)?;
+    }
+    if let NetworkScene::CellsOnly(cells) = &plan.scene.network {
+        simulation.set_current(&vec![cells.current_pa as f32; n_values])?;
+    }
+    Ok(())
 }
 
 /// Makes the tape as long as the scene's memory budget and the adapter allow, where the scene leaves it open. Everything else is on
