@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Check, Error, Result};
 use crate::loss::SceneFacts;
-use crate::scene::{DirectionsScene, NetworkScene, OriginScene, Scene, StartScene, StepsBetween};
+use crate::scene::{
+    DirectionsScene, NetworkScene, OriginScene, Scene, SonataInputScene, StartScene, StepsBetween,
+};
 use crate::shipped;
 
 mod learning;
@@ -100,12 +102,14 @@ impl Plan {
 fn facts(scene: &Scene) -> SceneFacts {
     let learn = &scene.learn;
     let learns_factors = learn.pair_scale;
+    let (n_contrasts, n_directions) = turns(scene);
     SceneFacts {
         n_evoked: scene.trials.n_evoked,
         n_spontaneous: scene.trials.n_spontaneous,
         contrast: scene.trials.grating.contrast,
-        n_contrasts: scene.trials.grating.contrasts.len(),
-        n_directions: n_directions(scene),
+        has_inputs: matches!(scene.network, NetworkScene::Sonata(_)),
+        n_contrasts,
+        n_directions,
         is_built: matches!(scene.network, NetworkScene::V1(_)),
         has_synapses: !matches!(scene.network, NetworkScene::CellsOnly(_)),
         learns_factors,
@@ -117,14 +121,28 @@ fn facts(scene: &Scene) -> SceneFacts {
     }
 }
 
-/// Different directions of the scene's list; None where they are drawn or come with recorded inputs.
-fn n_directions(scene: &Scene) -> Option<usize> {
-    match (&scene.network, &scene.trials.grating.directions) {
-        (NetworkScene::Sonata(_), _) | (_, DirectionsScene::Random | DirectionsScene::Stratified) => None,
-        (_, DirectionsScene::Degrees(degrees)) => {
-            Some((0..degrees.len()).filter(|ix| !degrees[..*ix].contains(&degrees[*ix])).count())
-        }
+/// Contrasts that the gratings take in turn and, where they are not drawn, the different directions of those of the scene's contrast.
+fn turns(scene: &Scene) -> (usize, Option<usize>) {
+    let grating = &scene.trials.grating;
+    if let NetworkScene::Sonata(sonata) = &scene.network {
+        let contrast = |input: &SonataInputScene| input.contrast.unwrap_or(grating.contrast);
+        let shown: Vec<(f64, f64)> =
+            sonata.inputs.iter().filter_map(|input| Some((input.direction_deg?, contrast(input)))).collect();
+        let own = shown.iter().filter(|(_, contrast)| *contrast == grating.contrast);
+        return (n_different(shown.iter().map(|s| s.1)), Some(n_different(own.map(|s| s.0))));
     }
+    let n_directions = match &grating.directions {
+        DirectionsScene::Random | DirectionsScene::Stratified => None,
+        DirectionsScene::Degrees(degrees) => Some(n_different(degrees.iter().copied())),
+    };
+    (grating.contrasts.len(), n_directions)
+}
+
+fn n_different(values: impl Iterator<Item = f64>) -> usize {
+    let mut all: Vec<f64> = values.collect();
+    all.sort_unstable_by(f64::total_cmp);
+    all.dedup();
+    all.len()
 }
 
 #[cfg(test)]

@@ -117,7 +117,8 @@ pub enum StepsBetween {
     Steps(u32),
 }
 
-/// Evaluation.
+/// Evaluation. A network that came with its inputs (`network: Sonata`) shows each of them equally often instead: `directions_deg`, `contrasts`
+/// and `n_trials` do nothing there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateScene {

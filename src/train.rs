@@ -413,7 +413,7 @@ impl Run<'_> {
         }
         let summary = Summary {
             training_step,
-            n_trials: self.plan.scene.evaluate.n_trials,
+            shown: evaluation.shown,
             network: self.size,
             populations: PopulationSize::of(self.session.names()),
             neurons: self.session.neurons_by_type(),

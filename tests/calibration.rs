@@ -115,7 +115,7 @@ fn a_circuit_whose_types_stand_for_v1_is_calibrated_under_its_own_spikes() {
     let provenance = fs::read_to_string(output.join("provenance.json")).unwrap();
     assert!(provenance.contains("\"calibration\"") && provenance.contains("made for"), "{provenance}");
     // The run's own copy of the scene names the table in full; a built network is refused it.
-    let elsewhere = simrun(&["evaluate", output.to_str().unwrap(), "--quiet", "--trials", "1"]);
+    let elsewhere = simrun(&["evaluate", output.to_str().unwrap(), "--quiet"]);
     stderr_of(&elsewhere);
     let other = simrun(&["check", "scenes/v1_4k.ron", "--set", &calibration, "--set", "cells.mode=Point"]);
     assert_refused(&other, 2, &["table.csv", "another kind of network"]);

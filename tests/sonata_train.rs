@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::program::{assert_refused, simrun_in, stdout_of};
+use serde_json::Value;
 use simrun::gpu::Gpu;
 use simrun::model::rng::{Stream, uniform};
 use simrun::network::target_neuron;
@@ -135,7 +136,8 @@ fn a_circuit_trains_resumes_and_is_evaluated() {
     let [folder, moved] = ["circuit", "moved"].map(|name| temporary.path().join(name));
     std::fs::create_dir(&folder).unwrap();
     dense().write(&folder);
-    stdout_of(&simrun_in(&folder, &["scene.ron", "--quiet", "--steps", "1", "--out", "run"]));
+    let scene = ["scene.ron", "--quiet", "--set", "trials.n_spontaneous=3", "--set", "evaluate.n_trials=7"];
+    stdout_of(&simrun_in(&folder, &[&scene[..], &["--steps", "1", "--out", "run"]].concat()));
     let kept = |folder: &Path| {
         let checkpoint = Checkpoint::read(&folder.join("run/checkpoint.safetensors")).unwrap();
         (checkpoint.f64s("largest_input_sum").unwrap().to_vec(), checkpoint.f32s("weights").unwrap().to_vec())
@@ -146,7 +148,7 @@ fn a_circuit_trains_resumes_and_is_evaluated() {
     let types = moved.join("network/v1_edge_types.csv");
     let whole = std::fs::read_to_string(&types).unwrap();
     std::fs::write(&types, format!("{whole}\n")).unwrap();
-    let resume = ["--resume", "run", "scene.ron", "--quiet"];
+    let resume = [&scene[..], &["--resume", "run"]].concat();
     assert_refused(
         &simrun_in(&moved, &resume),
         2,
@@ -169,7 +171,18 @@ fn a_circuit_trains_resumes_and_is_evaluated() {
     // The run's own copy of the scene names the circuit in full.
     let elsewhere = tempfile::tempdir().unwrap();
     let run = folder.join("run");
-    stdout_of(&simrun_in(elsewhere.path(), &["evaluate", run.to_str().unwrap(), "--quiet", "--trials", "1"]));
+    let evaluate = ["evaluate", run.to_str().unwrap(), "--quiet"];
+    let table = stdout_of(&simrun_in(elsewhere.path(), &evaluate));
+    assert!(table.contains("recorded inputs: 1, trials of each: 3"), "{table}");
+    assert_eq!(shown(&run, "evaluation.json"), (Value::from(3), Value::from(1)));
+    let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("recorded inputs: 1, trials of each: 3"));
+    for option in [["--trials", "4"], ["--contrasts", "0.2"]] {
+        let refused = simrun_in(elsewhere.path(), &[&evaluate[..], &option].concat());
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{message}");
+        assert!(message.contains(option[0]) && message.contains("network.inputs"), "{message}");
+    }
 }
 
 #[test]
@@ -199,11 +212,49 @@ fn rates_are_trained_where_the_cell_types_are_those_of_v1() {
         "network.inputs=[(direction_deg: 45), (start_ms: 5)]",
         "--set",
         "trials.n_evoked=1",
+        "--set",
+        "trials.n_spontaneous=2",
+        "--set",
+        "evaluate.n_trials=7",
     ];
     let table = stdout_of(&simrun_in(folder.path(), &arguments));
     assert!(table.contains("L4_Exc") && table.contains("L4_PV"), "{table}");
     let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
     assert!(metrics.contains("rate_evoked") && metrics.contains("rate_spontaneous"), "{metrics}");
+    // Two inputs fill batches of three trials when each is shown three times, whatever the scene asks for.
+    let summary = shown(&folder.path().join("run"), "summary.json");
+    assert_eq!(summary, (Value::from(3), Value::from(2)));
+    assert_eq!(RecordedTrials::read(&folder.path().join("run")).unwrap().trials.len(), 6);
+}
+
+/// Trials of each recorded input and number of these in a file of an evaluation.
+fn shown(run: &Path, file: &str) -> (Value, Value) {
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(run.join(file)).unwrap()).unwrap();
+    (found["n_trials"].clone(), found["n_recorded_inputs"].clone())
+}
+
+#[test]
+fn terms_ask_the_inputs_for_their_contrasts_and_directions() {
+    let folder = tempfile::tempdir().unwrap();
+    dense().write(folder.path());
+    let check = |inputs: &str, term: &str| {
+        let inputs = format!("network.inputs=[(start_ms: 5), {inputs}]");
+        let settings = ["--set", &inputs, "--set", term, "--set", "trials.n_evoked=2"];
+        let output = simrun_in(folder.path(), &[&["check", "scene.ron"], &settings[..]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (contrast, neurons) = ("losses.contrast=(weight: 1.0)", "losses.neuron_selectivity=(weight: 1.0)");
+    let two_contrasts = "(direction_deg: 45), (direction_deg: 45, contrast: 0.2)";
+    let two_directions = "(direction_deg: 45), (direction_deg: 90)";
+    assert_eq!(check(two_contrasts, contrast).0, Some(0));
+    assert_eq!(check(two_directions, neurons).0, Some(0));
+    for (inputs, term, words) in [
+        (two_directions, contrast, "network.inputs = 1 contrasts"),
+        (two_contrasts, neurons, "network.inputs = 1 different directions"),
+    ] {
+        let (code, message) = check(inputs, term);
+        assert!(code == Some(2) && message.contains(words), "{message}");
+    }
 }
 
 /// Leaves out the edges of a population for which `keeps` of their ends is false, and says how many those were.

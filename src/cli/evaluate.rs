@@ -22,9 +22,9 @@ pub(super) struct EvaluateArguments {
     /// Recorded sessions to compare with
     #[arg(long, value_enum, default_value = "heldout")]
     sessions: Sessions,
-    /// Trials of each of the eight directions and of the grey screen
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    trials: u32,
+    /// Trials of each of the eight directions and of the grey screen [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    trials: Option<u32>,
     /// Contrasts of further gratings, for contrast-response curves, e.g. 0.1,0.2,0.4
     #[arg(long, value_name = "C,..", value_delimiter = ',')]
     contrasts: Vec<f64>,
@@ -146,9 +146,9 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, ranks: &Ranks) -> Result<(
 
 fn sessions_text(validation: &Evaluation, name: &str, beside: &BesideSessions) -> String {
     format!(
-        "after training step {}, beside {name} ({} trials a direction):\n{}{}\n",
+        "after training step {}, beside {name} ({}):\n{}{}\n",
         validation.training_step,
-        validation.n_trials,
+        validation.shown.text(),
         table(&beside.cell_types),
         rate_misses_text(&beside.cell_types)
     )

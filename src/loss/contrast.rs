@@ -48,7 +48,8 @@ impl TermScene for ContrastLossScene {
         let limit = || "the contrast loss needs at least one evoked trial".to_owned();
         check.hold(scene.n_evoked > 0, "trials.n_evoked", scene.n_evoked, limit)?;
         let limit = || "the contrast loss needs gratings of several contrasts".to_owned();
-        check.hold(scene.n_contrasts > 1, "trials.grating.contrasts", "[]", limit)?;
+        let field = if scene.has_inputs { "network.inputs" } else { "trials.grating.contrasts" };
+        check.hold(scene.n_contrasts > 1, field, format!("{} contrasts", scene.n_contrasts), limit)?;
         check_contrast(check, scene.contrast)
     }
 

@@ -92,7 +92,7 @@ pub struct LossesScene {
     pub neuron_selectivity: Option<NeuronSelectivityLossScene>,
     /// Mean direction tuning curve per cell type, Hz; needs evoked trials.
     pub tuning: Option<TuningLossScene>,
-    /// Mean rate per cell type against contrast; needs `trials.grating.contrasts`.
+    /// Mean rate per cell type against contrast; needs gratings of several (`trials.grating.contrasts`, or of `network.inputs`).
     pub contrast: Option<ContrastLossScene>,
     /// Membrane potentials far from their working range; keeps silent cells trainable.
     pub voltage: Option<VoltageLossScene>,

@@ -85,7 +85,8 @@ impl TermScene for NeuronSelectivityLossScene {
         check.above("losses.neuron_selectivity.huber", self.huber, 0.0, 1.0, "")?;
         check_decay(check, "losses.neuron_selectivity.mean_decay", self.mean_decay)?;
         check.within("losses.neuron_selectivity.outside_core", self.outside_core, 0.0, 1.0, "")?;
-        let n_contrasts = scene.n_contrasts.max(1);
+        // Recorded inputs of several contrasts come in any order.
+        let n_contrasts = if scene.has_inputs { 1 } else { scene.n_contrasts.max(1) };
         let limit = || match n_contrasts {
             1 => "the selectivity of neurons needs at least two evoked trials".to_owned(),
             n => format!(
@@ -94,9 +95,12 @@ impl TermScene for NeuronSelectivityLossScene {
         };
         let enough = scene.n_evoked as usize >= 2 * n_contrasts;
         check.hold(enough, "trials.n_evoked", scene.n_evoked, limit)?;
-        let limit = || "the selectivity of neurons needs at least two directions".to_owned();
-        let listed = scene.n_directions.filter(|n| *n < 2);
-        check.hold(listed.is_none(), "trials.grating.directions", "one direction", limit)
+        let n_directions = scene.n_directions.unwrap_or(usize::MAX);
+        let limit = || {
+            format!("the selectivity of neurons needs at least two directions at contrast {}", scene.contrast)
+        };
+        let field = if scene.has_inputs { "network.inputs" } else { "trials.grating.directions" };
+        check.hold(n_directions > 1, field, format!("{n_directions} different directions"), limit)
     }
 
     fn needs(&self) -> Needs {

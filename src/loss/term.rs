@@ -78,9 +78,11 @@ pub struct SceneFacts {
     pub n_spontaneous: u32,
     /// Contrast of the gratings that the recordings are compared with.
     pub contrast: f64,
+    /// Whether trials show recorded inputs that the network came with (`network.inputs`), and not the scene's grating.
+    pub has_inputs: bool,
     /// Contrasts that the gratings take in turn; 0 where they have one.
     pub n_contrasts: usize,
-    /// Different directions that the gratings take in turn; None where they are drawn or come with recorded inputs.
+    /// Different directions that the gratings of `contrast` take in turn; None where they are drawn.
     pub n_directions: Option<usize>,
     /// Whether simrun builds the network itself, with synapses between neurons.
     pub is_built: bool,

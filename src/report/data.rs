@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::output::{Metrics, Provenance};
 use crate::results::{
     Carried, CellTypeSummary, Curves, Evaluation, FanoCurve, Gradients, LikeToLikeSlope, PairErrors,
-    PairTypeWeights, StepMetrics, StimulusEvaluation, Summary,
+    PairTypeWeights, StepMetrics, StimulusEvaluation, Summary, TrialsShown,
 };
 use crate::scene::Scene;
 
@@ -40,8 +40,7 @@ pub(super) struct Run {
 pub(super) struct Evaluated<'a> {
     pub(super) file: &'static str,
     pub(super) training_step: u32,
-    /// Trials of each direction and of the grey screen; 0 where the file does not say.
-    pub(super) n_trials: u32,
+    pub(super) shown: TrialsShown,
     pub(super) train: &'a [CellTypeSummary],
     pub(super) held_out: &'a [CellTypeSummary],
     pub(super) curves: &'a Curves,
@@ -92,7 +91,7 @@ impl Run {
             return Some(Evaluated {
                 file: "evaluation.json",
                 training_step: e.training_step,
-                n_trials: e.n_trials,
+                shown: e.shown,
                 train: &e.train.cell_types,
                 held_out: &e.held_out.cell_types,
                 curves: &e.held_out.curves,
@@ -106,7 +105,7 @@ impl Run {
         self.summary.as_ref().map(|s| Evaluated {
             file: "summary.json",
             training_step: s.training_step,
-            n_trials: s.n_trials,
+            shown: s.shown,
             train: &s.train,
             held_out: &s.held_out,
             curves: &s.held_out_curves,

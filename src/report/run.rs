@@ -226,7 +226,7 @@ fn recordings(evaluated: &Evaluated<'_>) -> Result<Markup> {
     Ok(html! {
         p {
             "After training step " (evaluated.training_step)
-            @if evaluated.n_trials > 0 { "; trials of each direction and of the grey screen: " (evaluated.n_trials) }
+            @if evaluated.shown.n_trials > 0 { "; " (evaluated.shown.text()) }
             " (" code { (evaluated.file) } ")."
         }
         (figure(figures::similarity(rows), &similarity)?)

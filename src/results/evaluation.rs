@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::TrialsShown;
 use crate::loss::electrophysiology::LogStatistics;
 use crate::loss::weights::LogMoments;
 
@@ -276,8 +277,9 @@ pub struct Evaluation {
     /// Whether the run has no checkpoint, so that this is the network before training.
     #[serde(default)]
     pub without_checkpoint: bool,
-    /// Trials of each direction and of the grey screen.
-    pub n_trials: u32,
+    /// What was shown.
+    #[serde(flatten)]
+    pub shown: TrialsShown,
     /// Beside the sessions that the losses are taken from.
     pub train: BesideSessions,
     /// Beside the sessions that were held out.

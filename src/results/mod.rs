@@ -11,4 +11,5 @@ pub use evaluation::{
 };
 pub use run::{
     Gradients, NetworkSize, NeuronRange, PhaseMs, PopulationSize, StepMetrics, Summary, TermGradient,
+    TrialsShown,
 };

@@ -180,14 +180,36 @@ pub struct NeuronRange {
     pub n: u32,
 }
 
+/// What an evaluation shows, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrialsShown {
+    /// Trials of each direction and of the grey screen, or of each recorded input; 0 in a file of an earlier version.
+    pub n_trials: u32,
+    /// Recorded inputs that are shown in place of gratings and grey, where the network came with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_recorded_inputs: Option<u32>,
+}
+
+impl TrialsShown {
+    /// In words.
+    pub fn text(&self) -> String {
+        let Self { n_trials, n_recorded_inputs } = self;
+        match n_recorded_inputs {
+            None => format!("trials of each direction and of the grey screen: {n_trials}"),
+            Some(n) => format!("recorded inputs: {n}, trials of each: {n_trials}"),
+        }
+    }
+}
+
 /// `summary.json`: the last evaluation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Training steps taken before.
     pub training_step: u32,
-    /// Trials of each direction and of the grey screen.
-    #[serde(default)]
-    pub n_trials: u32,
+    /// What was shown.
+    #[serde(flatten)]
+    pub shown: TrialsShown,
     /// The network; it and what else has a default is missing in a file of an earlier version.
     #[serde(default)]
     pub network: NetworkSize,

@@ -107,7 +107,7 @@ pub struct SonataScene {
     #[serde(default)]
     pub early_spikes: EarlySpikesScene,
     /// What trials show, each a piece of recorded spikes. Those with a direction are taken in turn by the evoked trials, the others by the
-    /// spontaneous ones. Empty: the inputs of the configuration from time 0 on, in spontaneous trials.
+    /// spontaneous ones; an evaluation shows all equally often. Empty: the inputs of the configuration from time 0 on, in spontaneous trials.
     #[serde(default)]
     pub inputs: Vec<SonataInputScene>,
 }

@@ -45,7 +45,8 @@ pub enum StartScene {
     },
 }
 
-/// A drifting grating.
+/// A drifting grating. Where trials show recorded inputs (`network: Sonata`) only `contrast` says something: that of inputs that give none,
+/// and of the trials that are compared with recordings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GratingScene {

@@ -3,6 +3,7 @@
 use crate::loss::TrialKind;
 use crate::output::spikes::TrialStimulus;
 use crate::plan::Plan;
+use crate::results::TrialsShown;
 use crate::sim::SpikeList;
 use crate::sonata::TrialInput;
 
@@ -58,6 +59,13 @@ impl Recorded {
             shown.extend(&all);
         }
         shown.chunks(per_batch).map(<[_]>::to_vec).collect()
+    }
+
+    /// What an evaluation shows.
+    pub(super) fn shown(&self) -> TrialsShown {
+        let n_trials: usize = self.batches().iter().map(Vec::len).sum();
+        let n_inputs = self.inputs.len();
+        TrialsShown { n_trials: (n_trials / n_inputs) as u32, n_recorded_inputs: Some(n_inputs as u32) }
     }
 
     /// What trials that show these inputs are to the losses.

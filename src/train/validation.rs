@@ -7,19 +7,23 @@ use super::stimuli::{Stage, StimulusOptions};
 use super::{Prepared, prepare, schedule};
 use crate::error::{Error, Result};
 use crate::output::{Progress, read_run};
+use crate::plan::Plan;
 use crate::ranks::Ranks;
 use crate::results::Evaluation;
+use crate::scene::NetworkScene;
 
 /// Directions of the gratings, deg.
 const DIRECTIONS_DEG: &str = "[0, 45, 90, 135, 180, 225, 270, 315]";
+/// Trials of each direction and of the grey screen where nobody says.
+const N_TRIALS: u32 = 10;
 /// Samples of paired recordings.
 const N_PAIR_SAMPLES: u32 = 10;
 
 /// What an evaluation is told beside the run.
 #[derive(Clone, Debug)]
 pub struct ValidationOptions {
-    /// Trials of each direction and of the grey screen.
-    pub n_trials: u32,
+    /// Trials of each direction and of the grey screen; None: 10.
+    pub n_trials: Option<u32>,
     /// Contrasts of further gratings; empty for none.
     pub contrasts: Vec<f64>,
     /// Images and movies; none where no file is named.
@@ -32,6 +36,20 @@ pub struct ValidationOptions {
     pub ranks: Ranks,
 }
 
+impl ValidationOptions {
+    /// Refuses what would do nothing.
+    fn refuse_idle(&self, plan: &Plan) -> Result<()> {
+        let NetworkScene::Sonata(_) = plan.scene.network else { return Ok(()) };
+        let trials = self.n_trials.map(|n| ("--trials", n.to_string()));
+        let contrasts =
+            (!self.contrasts.is_empty()).then(|| ("--contrasts", format!("{:?}", self.contrasts)));
+        trials.or(contrasts).map_or(Ok(()), |(option, value)| {
+            let limit = "does nothing here: the network came with its inputs (network.inputs), and each is shown equally often";
+            Err(Error::field("command line", option, value, limit))
+        })
+    }
+}
+
 /// Evaluates the network of a run folder as its checkpoint holds it, or as it was built where no step was taken; writes the
 /// spikes of the trials into the folder (`evaluation_spikes.h5`, `evaluation_trials.csv`). Ranks share the trials of gratings and grey;
 /// images and movies each shows alike, in simulations of their own.
@@ -39,9 +57,10 @@ pub struct ValidationOptions {
 /// # Errors
 /// Bad input for a folder that is no run; a failed run otherwise.
 pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
+    let n_trials = options.n_trials.unwrap_or(N_TRIALS);
     let settings = [
         format!("evaluate.directions_deg={DIRECTIONS_DEG}"),
-        format!("evaluate.n_trials={}", options.n_trials),
+        format!("evaluate.n_trials={n_trials}"),
         format!("evaluate.contrasts={:?}", options.contrasts),
         "evaluate.fano=true".to_owned(),
         // The reports of a run are of its own trials.
@@ -49,7 +68,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     ];
     let ranks = &options.ranks;
     let (plan, checkpoint) = ranks.agree(read_run(dir, &settings))?;
-    let footage = ranks.agree(options.stimuli.open(&plan))?;
+    let footage = ranks.agree(options.refuse_idle(&plan).and_then(|()| options.stimuli.open(&plan)))?;
     let progress = Progress::of_rank(ranks.is_first(), options.quiet);
     let Prepared { gpu, mut session, tables, .. } =
         prepare(&plan, ranks, options.adapter.as_deref(), &progress)?;
@@ -66,7 +85,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
         run: dir.to_path_buf(),
         training_step,
         without_checkpoint,
-        n_trials: options.n_trials,
+        shown: evaluated.shown,
         train: evaluated.train,
         held_out: evaluated.held_out,
         pairs: session.record_pairs(N_PAIR_SAMPLES)?,
@@ -77,7 +96,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     if !shown.is_empty() {
         let stage = Stage::new(&plan, &gpu, &tables, session)?;
         let gratings = &evaluation.train.cell_types;
-        evaluation.stimuli = stage.run(&shown, &options.stimuli, options.n_trials, gratings)?;
+        evaluation.stimuli = stage.run(&shown, &options.stimuli, n_trials, gratings)?;
     }
     Ok(evaluation)
 }

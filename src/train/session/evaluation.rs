@@ -1,5 +1,6 @@
 //! Looks at the network as it is: responses to gratings and grey, paired recordings, weights.
 
+use super::super::recorded::Recorded;
 use super::super::schedule;
 use super::Session;
 use super::stimulus::Shown;
@@ -16,7 +17,9 @@ use crate::network::tables::{Split, Tables};
 use crate::network::{NodeNames, target_neuron};
 use crate::output::reports::PotentialReport;
 use crate::output::spikes::{TrialSpikes, TrialStimulus};
-use crate::results::{BesideSessions, Curves, LikeToLikeSlope, NeuronRange, PairErrors, PairTypeWeights};
+use crate::results::{
+    BesideSessions, Curves, LikeToLikeSlope, NeuronRange, PairErrors, PairTypeWeights, TrialsShown,
+};
 use crate::sim::Probe;
 use crate::sim::optimiser::Optimiser;
 use crate::stimulus::TrialCondition;
@@ -24,6 +27,8 @@ use crate::stimulus::lgn::LgnUnit;
 
 /// What a session finds when it shows every direction and the grey screen.
 pub struct SessionEvaluation {
+    /// What was shown, and how often.
+    pub shown: TrialsShown,
     /// Beside the sessions that the losses are taken from.
     pub train: BesideSessions,
     /// Beside the sessions that were held out.
@@ -44,7 +49,7 @@ pub struct TrialRecording {
 }
 
 /// What a rank saw of a batch of an evaluation.
-struct Recorded {
+struct RecordedBatch {
     /// What all trials of the batch are.
     trials: Vec<TrialKind>,
     /// Of this rank's trials, as [`crate::sim::ForwardReport`] has them.
@@ -188,14 +193,14 @@ impl Session {
         seed: u64,
         presentation: u32,
         first_trial: usize,
-    ) -> Result<Recorded> {
+    ) -> Result<RecordedBatch> {
         self.settle(seed, presentation)?;
         let trials = self.show(shown)?;
         let own = self.own_trials();
         let (first, n_own) = (first_trial + own.start, own.len());
         let probe = Probe { neurons: self.reports.neurons(first, n_own), sources: false };
         let (forward, recording) = self.simulation.forward_recorded(seed, presentation, &probe)?;
-        Ok(Recorded {
+        Ok(RecordedBatch {
             trials,
             spike_counts: forward.spike_counts,
             population_counts: forward.population_counts,
@@ -206,9 +211,12 @@ impl Session {
 
     /// Shows every direction and the grey screen to the network as it is; the ranks share the trials of each batch.
     pub fn evaluate(&mut self) -> Result<SessionEvaluation> {
+        let scene = &self.plan.scene;
+        let of_scene = || TrialsShown { n_trials: scene.evaluate.n_trials, n_recorded_inputs: None };
+        let all_shown = self.recorded.as_ref().map_or_else(of_scene, Recorded::shown);
         let batches: Vec<Shown> = match &self.recorded {
             Some(recorded) => recorded.batches().into_iter().map(Shown::Recorded).collect(),
-            None => schedule::evaluation_batches(&self.plan.scene).into_iter().map(Shown::Screen).collect(),
+            None => schedule::evaluation_batches(scene).into_iter().map(Shown::Screen).collect(),
         };
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
         let n_neurons = self.layout().n_neurons;
@@ -258,6 +266,7 @@ impl Session {
             BesideSessions { cell_types, curves, fano, n_rates, rates_outside }
         };
         Ok(SessionEvaluation {
+            shown: all_shown,
             train: beside(&self.train_targets, Split::Train),
             held_out: beside(&self.held_out_targets, Split::HeldOut),
             spikes,
