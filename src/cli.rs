@@ -231,6 +231,7 @@ fn check(arguments: &CheckArguments) -> Result<()> {
         let checked = Plan::read(file, &settings).and_then(|plan| check_tables(&plan).map(|()| plan));
         match checked {
             Ok(plan) => {
+                plan.warnings().iter().for_each(say);
                 if !arguments.json {
                     print(&format!(
                         "{}: ok ({} steps of {} ms, {} trials)\n",

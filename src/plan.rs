@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Check, Error, Result};
-use crate::loss::SceneFacts;
+use crate::error::{Check, Error, Result, warning};
+use crate::loss::targets::RECORDED_CONTRAST;
+use crate::loss::{SceneFacts, TermScene};
 use crate::scene::{
     DirectionsScene, NetworkScene, OriginScene, Scene, SonataInputScene, StartScene, StepsBetween,
 };
@@ -90,6 +91,26 @@ impl Plan {
             tables_dir,
             recordings_dir,
         })
+    }
+
+    /// What may be other than its user thinks in a scene that can be run, a [`warning`] each.
+    pub fn warnings(&self) -> Vec<String> {
+        let Scene { trials, losses, recordings, .. } = &self.scene;
+        let contrast = trials.grating.contrast;
+        // Recordings of the user's own are of a contrast that only the user knows.
+        if contrast == RECORDED_CONTRAST || trials.n_evoked == 0 || recordings.is_some() {
+            return Vec::new();
+        }
+        let compares = |term: &&dyn TermScene| term.needs().network() && term.needs().v1_cell_types;
+        let fields =
+            losses.terms().into_iter().filter(compares).map(|term| format!("losses.{}", term.field()));
+        let fields: Vec<String> = fields.collect();
+        let text = format_args!(
+            "{}: trials.grating.contrast is {contrast}, but {} compare with recordings at {RECORDED_CONTRAST}",
+            self.scene_file.display(),
+            fields.join(", ")
+        );
+        if fields.is_empty() { Vec::new() } else { vec![warning(text)] }
     }
 
     /// Reads, overrides (`path=value`) and checks a scene.
@@ -268,6 +289,27 @@ mod tests {
             let message = error.to_string();
             assert!(message.contains(field), "{setting}: {message}");
             assert_eq!(error.exit_code(), 2, "{setting}");
+        }
+    }
+
+    #[test]
+    fn another_contrast_than_that_of_the_recordings_is_warned_of() {
+        let warnings = |settings: &[&str]| plan(settings).unwrap().warnings();
+        let weaker = "trials.grating.contrast=0.2";
+        let said = warnings(&[weaker]);
+        assert!(
+            said.len() == 1
+                && said[0].starts_with("warning: ")
+                && said[0].contains("contrast is 0.2, but losses.rates, losses.selectivity compare")
+                && said[0].ends_with("at 0.8"),
+            "{said:?}"
+        );
+        for settings in [
+            &[][..],
+            &[weaker, "trials.n_evoked=0", "losses.selectivity=None"],
+            &[weaker, r#"recordings="../../scenes/v1""#],
+        ] {
+            assert_eq!(warnings(settings), Vec::<String>::new(), "{settings:?}");
         }
     }
 

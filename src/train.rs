@@ -88,6 +88,7 @@ pub fn run(plan: &Plan, destination: Destination, options: &Options, stop: &Atom
     let opened = ranks.agree(Opened::new(destination, &plan))?;
     let ancestor = ranks.agree(opened.ancestor(&mut plan))?;
     let plan = &plan;
+    plan.warnings().iter().for_each(|warning| progress.say(warning));
     let Prepared { gpu, mut session, size, tables, carried, places } =
         prepare_from(plan, ancestor.as_ref(), ranks, options.adapter.as_deref(), &progress)?;
     let last_step =

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::program::succeeded;
+use common::program::{simrun, stderr_of, succeeded};
 
 #[test]
 fn a_cell_prints_the_spike_times_of_nest() {
@@ -199,4 +199,17 @@ fn the_shell_and_man_know_every_command() {
         assert!(succeeded(&[command, "--help"]).contains("Usage:"));
     }
     assert!(succeeded(&["--help"]).contains("Examples:"));
+}
+
+#[test]
+fn gratings_of_another_contrast_than_the_recordings_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let scene = ["scenes/smoke.ron", "--set", "trials.grating.contrast=0.2"];
+    let run = ["--quiet", "--steps", "0", "--set", "time.duration_ms=60", "--out", out.to_str().unwrap()];
+    for arguments in [[&["check"], &scene[..]].concat(), [&scene[..], &run[..]].concat()] {
+        let said = stderr_of(&simrun(&arguments));
+        let line = "warning: scenes/smoke.ron: trials.grating.contrast is 0.2, but losses.rates compare with recordings at 0.8";
+        assert_eq!(said.lines().filter(|said| *said == line).count(), 1, "{said}");
+    }
 }

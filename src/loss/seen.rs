@@ -6,15 +6,15 @@ use super::targets::RECORDED_CONTRAST;
 /// What a trial shows, as far as the losses go.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TrialKind {
-    /// A drifting grating of the contrast of the recordings ([`RECORDED_CONTRAST`]); direction of drift in degrees, in the convention
-    /// of `tuning_angle_deg`.
+    /// A drifting grating of the scene's contrast (`trials.grating.contrast`), which the recordings are compared with; direction of drift
+    /// in degrees, in the convention of `tuning_angle_deg`.
     Evoked {
         /// Direction of drift, degrees.
         direction_deg: f64,
     },
     /// A grey screen.
     Spontaneous,
-    /// A drifting grating of another contrast than that of the recordings: only contrast-response curves take it.
+    /// A drifting grating of another contrast than the scene's: only contrast-response curves take it.
     OtherContrast {
         /// Direction of drift, degrees, as above.
         direction_deg: f64,
@@ -32,7 +32,8 @@ impl TrialKind {
         }
     }
 
-    /// Michelson contrast of the grating, 0 under grey.
+    /// Michelson contrast of the grating, 0 under grey. That of an evoked trial is taken to be that of the recordings
+    /// ([`RECORDED_CONTRAST`]): who asks refuses scenes of another.
     pub fn contrast(self) -> f64 {
         match self {
             Self::Evoked { .. } => RECORDED_CONTRAST,

@@ -10,7 +10,7 @@ use crate::evaluate::{
     tuning_curves, weights_beside_em,
 };
 use crate::loss::groups::PopulationCounts;
-use crate::loss::targets::FunctionTargets;
+use crate::loss::targets::{FunctionTargets, RECORDED_CONTRAST};
 use crate::loss::{Responses, TrialKind};
 use crate::model::membrane::N_CELL_PARAMETERS;
 use crate::network::tables::{Split, Tables};
@@ -242,7 +242,10 @@ impl Session {
             let population_counts = self.ranks.gather_trials(own.population_counts, n_trials);
             let responses = Responses { counts: &spike_counts, trials, window_ms: self.window_ms() };
             tuning.add(&responses);
-            contrasts.add(&responses);
+            // Contrast-response curves need gratings of the recordings' contrast among them.
+            if self.plan.scene.trials.grating.contrast == RECORDED_CONTRAST {
+                contrasts.add(&responses);
+            }
             if let Some(fano) = &mut fano {
                 let population = PopulationCounts {
                     counts: &population_counts,
