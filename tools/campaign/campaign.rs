@@ -39,7 +39,7 @@ const TINY: [&str; 9] = [
     "evaluate.reports=[(name: \"soma\", neurons: Listed([1, 2]), interval_ms: 1)]",
 ];
 /// A column of V1 of a few neurons.
-const SMALL: [&str; 7] = [
+const SMALL: [&str; 8] = [
     "network.calibration=None",
     "trials.start=Rest",
     "network.radius_um=20",
@@ -47,6 +47,8 @@ const SMALL: [&str; 7] = [
     "trials.n_evoked=2",
     "trials.n_spontaneous=1",
     "trials.grating.onset_ms=0",
+    // In 20 ms of these few neurons it has no gradient.
+    "losses.neuron_selectivity=None",
 ];
 
 /// Where and with what the trials are made.
