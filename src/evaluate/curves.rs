@@ -129,8 +129,8 @@ pub fn contrast_curves(
 /// [0, 1]: mean over the cell types that have both; None without one.
 pub fn contrast_class_error(curves: &[ContrastCurve]) -> Option<f64> {
     let shares = |c: &ClassCounts| {
-        let silent = c.n_tested.saturating_sub(c.n_high + c.n_band + c.n_low);
-        [c.n_high, c.n_band, c.n_low, silent].map(|n| n as f64 / c.n_tested as f64)
+        let unresponsive = c.n_tested.saturating_sub(c.n_high + c.n_band + c.n_low);
+        [c.n_high, c.n_band, c.n_low, unresponsive].map(|n| n as f64 / c.n_tested as f64)
     };
     let tested = curves.iter().filter_map(|curve| Some((curve.classes, curve.recorded_classes?)));
     let distances: Vec<f64> = tested
