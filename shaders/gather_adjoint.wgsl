@@ -1,7 +1,8 @@
 // Adjoint of the transmission (A9): adj_spike[source] = sum over the row of w * adj_arrivals[n + delay][class][target], all trials of
 // an edge at once: they are a record of RECORD vec4. Rows whose psi is 0 in every trial are left out. LANES threads share a row; each
 // holds its sums in registers, and they are joined in the order of the threads. Pair: spread_forward.wgsl.
-// Hazards: slots of steps after the last must be zero; adj_spike of a row that was left out is stale.
+// A dispatch walks the edges to one block of targets; those of later blocks go on from the sums so far (there LANES is 1).
+// Hazards: slots of steps after the last must be zero; adj_spike of a row that was left out is stale; blocks in their order.
 //!include shared/step.wgsl
 //!include shared/tables.wgsl
 //!include shared/rows.wgsl
@@ -10,7 +11,9 @@
 @group(0) @binding(5) var<storage, read> weights: array<f32>;  // [edge of the shard] nS (pA in point mode)
 @group(0) @binding(6) var<storage, read> spikes: array<u32>;   // counts, masks and lists of the step
 @group(0) @binding(7) var<storage, read_write> adj_spike: array<f32>; // [neuron][trial] loss per spike
-@group(0) @binding(8) var<storage, read> order: array<u32>;    // [row] source and, above, class; rows of a length are neighbours
+// Of a block: whether sums go on; then [row] the walk, source and, above, class, in which rows of a length are neighbours; then [row of
+// the set] the first of its edges and their end, in the shard.
+@group(0) @binding(8) var<storage, read> walk: array<u32>;
 override WORKGROUP_SIZE: u32 = 64u;
 override LANES: u32 = 1u;
 var<workgroup> partial: array<f32, WORKGROUP_SIZE * N_TRIALS>; // [trial][thread]
@@ -25,13 +28,22 @@ fn is_dense(n_listed: u32) -> bool { return 4u * n_listed > 3u * N_NEURONS; }
 fn row_at(i: u32, n_listed: u32) -> u32 {
     if (is_dense(n_listed)) {
         if (i >= n_rows()) { return NO_ROW; }
-        let row = order[i];
+        let row = walk[WALK_HEADER + i];
         return select(NO_ROW, row, spikes[SPIKES_NEAR + target_neuron(row)] != 0u);
     }
     if (i >= n_listed) { return NO_ROW; }
     let source = spikes[SPIKES_ACTIVE + i];
     if (!holds_source(source)) { return NO_ROW; }
     return source | (class_of_source_type(source_type(source)) << TARGET_NEURON_BITS);
+}
+
+fn first_edge(source: u32) -> u32 { return walk[WALK_HEADER + n_rows() + source - first_source()]; }
+fn end_edge(source: u32) -> u32 { return walk[WALK_HEADER + 2u * n_rows() + source - first_source()]; }
+
+// What the blocks before have added up for a trial of a row.
+fn sum_so_far(source: u32, trial: u32) -> f32 {
+    if (LANES > 1u || trial >= N_TRIALS || walk[0] == 0u) { return 0.0; }
+    return adj_spike[source * N_TRIALS + trial];
 }
 
 // Place of a thread's sum; neighbours that read the same thread's sums of different trials find them in different banks.
@@ -61,14 +73,17 @@ fn main(
         let source = target_neuron(row);
         let class_ix = row >> TARGET_NEURON_BITS;
         if (row != NO_ROW) {
-            let last = row_last(source);
+            let end = end_edge(source);
 //!for r in RECORD
             var sum_#r = vec4<f32>();
+//!for k in VEC4
+            sum_#r[#k] = sum_so_far(source, #ru * PIECE_TRIALS + #ku);
+//!end
 //!end
 //!for r in PACKS
-            var rest_#r = 0.0;
+            var rest_#r = sum_so_far(source, #ru * PIECE_TRIALS + 4u);
 //!end
-            for (var edge = row_first(source) + lane % LANES; edge < last; edge += LANES) {
+            for (var edge = first_edge(source) + lane % LANES; edge < end; edge += LANES) {
                 let word = targets[edge];
                 let weight = weights[edge];
                 let at = record_index(slot_after(step.slot, target_delay(word)), class_ix, target_neuron(word));

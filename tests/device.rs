@@ -31,13 +31,7 @@ fn settings(circuit: &Circuit, steps_between_checkpoints: usize, threads: Thread
 }
 
 /// Counts, weight gradient and cell gradient of one training step, as bits.
-fn run(
-    gpu: &Arc<Gpu>,
-    circuit: &Circuit,
-    steps_between_checkpoints: usize,
-    threads: Threads,
-) -> (Vec<f32>, Vec<u32>, Vec<u64>) {
-    let settings = settings(circuit, steps_between_checkpoints, threads);
+fn run(gpu: &Arc<Gpu>, circuit: &Circuit, settings: Settings) -> (Vec<f32>, Vec<u32>, Vec<u64>) {
     let sources = SourceSpikes::Replay(&circuit.source_masks);
     let mut simulation =
         Simulation::new(gpu, &circuit.network, &circuit.dynamics, sources, settings).unwrap();
@@ -52,27 +46,33 @@ fn run(
 }
 
 #[test]
-fn checkpoints_and_repetition_change_no_bit() {
+fn checkpoints_blocks_and_repetition_change_no_bit() {
     let gpu = Arc::new(Gpu::open(None).unwrap());
-    for mode in [Mode::Point, Mode::TwoCompartment] {
-        let circuit = Circuit::random(mode, 11);
-        let whole = run(&gpu, &circuit, circuit.n_steps, Threads::Few);
+    for (mode, n_trials) in [(Mode::Point, 3), (Mode::TwoCompartment, 3), (Mode::TwoCompartment, 10)] {
+        let circuit = Circuit::of_trials(mode, 11, n_trials);
+        let with = |k, threads| run(&gpu, &circuit, settings(&circuit, k, threads));
+        let whole = with(circuit.n_steps, Threads::Few);
         assert!(whole.0.iter().sum::<f32>() > 50.0, "{mode:?}: the circuit is silent");
         assert!(whole.1.iter().filter(|g| **g != 0).count() > 100, "{mode:?}: hardly any gradient");
         assert!(whole.2.iter().filter(|g| **g != 0).count() > 20, "{mode:?}: hardly any cell gradient");
         // With 33 the first segment has one step, fewer than the longest delay.
         for k in [circuit.n_steps, 33, 23, 8] {
             assert!(
-                run(&gpu, &circuit, k, Threads::Few) == whole,
+                with(k, Threads::Few) == whole,
                 "{mode:?}: {k} steps between checkpoints change the result"
             );
         }
+        // A record of three trials takes 16 bytes, a packed one of ten 32: blocks of a neuron, and of a few, the last of them smaller.
+        for gather_block_bytes in [16, 7 * 32] {
+            let blocks = Settings { gather_block_bytes, ..settings(&circuit, 23, Threads::Few) };
+            assert!(
+                run(&gpu, &circuit, blocks) == whole,
+                "{mode:?}: blocks of {gather_block_bytes} bytes change the result"
+            );
+        }
         // Threads that share a neuron hand on the same spikes and adjoints; only sums over trials are rounded in another order.
-        let shared = run(&gpu, &circuit, 23, Threads::Many);
-        assert!(
-            shared == run(&gpu, &circuit, 8, Threads::Many),
-            "{mode:?}: a thread a trial does not repeat"
-        );
+        let shared = with(23, Threads::Many);
+        assert!(shared == with(8, Threads::Many), "{mode:?}: a thread a trial does not repeat");
         assert_eq!(shared.0, whole.0, "{mode:?}: a thread a trial spikes otherwise");
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-4 * (a.abs() + b.abs()) + 1e-9;
         let weight = |bits: &u32| f64::from(f32::from_bits(*bits));

@@ -19,7 +19,7 @@ pub(super) struct Slot {
     pub(super) spikes: Buffer,
     pub(super) neuron: BindGroup,
     pub(super) spread: Vec<BindGroup>,
-    /// The gathers and the weight gradients, with the workgroups of each.
+    /// The gathers, block after block, and the weight gradients, with the workgroups of each.
     pub(super) gather: Vec<(BindGroup, u32)>,
     pub(super) weight_gradient: Vec<(BindGroup, u32)>,
     pub(super) neuron_adjoint: BindGroup,
@@ -144,7 +144,7 @@ impl Device {
         ])
     }
 
-    fn bind_gather(&self, rows: &RowSet, spikes: &Buffer) -> Result<BindGroup> {
+    fn bind_gather(&self, rows: &RowSet, walk: &Buffer, spikes: &Buffer) -> Result<BindGroup> {
         let shard = self.edges.shard(rows);
         self.kernels.gather.bind(&[
             ("step", &self.uniform),
@@ -155,7 +155,7 @@ impl Device {
             ("weights", &shard.weights),
             ("spikes", spikes),
             ("adj_spike", &self.adj_spike),
-            ("order", &rows.order),
+            ("walk", walk),
         ])
     }
 
@@ -217,10 +217,12 @@ impl Device {
             .concat(),
         )?;
         let spread = self.bind_spreads(&spikes)?;
-        let of_neurons = self.edges.row_sets.iter().filter(|rows| rows.kind == RowKind::Neurons);
-        let gather = of_neurons
-            .map(|rows| Ok((self.bind_gather(rows, &spikes)?, rows.gather_workgroups)))
-            .collect::<Result<_>>()?;
+        let mut gather = Vec::new();
+        for rows in &self.edges.row_sets {
+            for walk in &rows.gather_blocks {
+                gather.push((self.bind_gather(rows, walk, &spikes)?, rows.gather_workgroups));
+            }
+        }
         let mut weight_gradient = Vec::new();
         for (shard_ix, shard) in self.edges.shards.iter().enumerate() {
             let group = self.bind_weight_gradient(shard_ix, &spikes)?;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::layout::{Layout, RowKind, rows_header};
-use super::rows::{Grid, RowWalk, chunk_workgroups, gather_order};
+use super::rows::{GatherRows, Grid, RowWalk, chunk_workgroups};
 use super::{Settings, Simulation};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Gpu};
@@ -44,8 +44,8 @@ pub(super) struct RowSet {
     pub(super) row_workgroups: u32,
     /// Workgroups whose threads share rows in the gather.
     pub(super) gather_workgroups: u32,
-    /// Order in which the gather walks the rows of neurons (`gather_order`); one word for others.
-    pub(super) order: Buffer,
+    /// How the gather walks the rows of neurons, by block of targets ([`GatherRows`]); none for other rows.
+    pub(super) gather_blocks: Vec<Buffer>,
 }
 
 /// All synapses.
@@ -103,10 +103,10 @@ impl Edges {
                 .transpose()?;
             let offsets = &rows.offsets[own.start..=own.end];
             let walk = RowWalk::new(grid, offsets);
-            let class_of =
-                |source: usize| network.vocabulary.class_of_source_type[network.source_type(source)];
-            let order =
-                if kind == RowKind::Neurons { gather_order(own.start, offsets, class_of) } else { vec![0] };
+            let gather_blocks = match kind {
+                RowKind::Neurons => gather_blocks(gpu, network, layout, settings, &own, edges.start)?,
+                RowKind::Lgn | RowKind::Background => Vec::new(),
+            };
             self.row_sets.push(RowSet {
                 kind,
                 shard_ix: self.shards.len(),
@@ -118,7 +118,7 @@ impl Edges {
                 grad,
                 row_workgroups: walk.row_workgroups(layout),
                 gather_workgroups: walk.gather_workgroups(grid, layout),
-                order: Buffer::storage_of(gpu, "order of rows", &order)?,
+                gather_blocks,
             });
         }
         self.shards.push(Shard {
@@ -174,6 +174,32 @@ fn row_table(
         words.extend(std::iter::repeat_n(source as u32, (chunks[1] - chunks[0]) as usize));
     }
     Buffer::storage_of(gpu, "rows", &words)
+}
+
+/// The walks of the gather over the rows of some neurons, in the edges of the shard that starts at `first_edge`.
+fn gather_blocks(
+    gpu: &Arc<Gpu>,
+    network: &Network,
+    layout: &Layout,
+    settings: &Settings,
+    sources: &Range<usize>,
+    first_edge: usize,
+) -> Result<Vec<Buffer>> {
+    let offsets: Vec<u32> = network.rows.offsets[sources.start..=sources.end]
+        .iter()
+        .map(|offset| (*offset as usize - first_edge) as u32)
+        .collect();
+    let class_of = |source| network.vocabulary.class_of_source_type[network.source_type(source)];
+    let classes: Vec<usize> = sources.clone().map(class_of).collect();
+    let rows = GatherRows {
+        first_source: sources.start,
+        offsets: &offsets,
+        targets: &network.rows.targets[first_edge..],
+        classes: &classes,
+    };
+    let block = Grid::new(gpu, settings.threads).gather_block(layout, settings.gather_block_bytes);
+    let blocks = rows.blocks(layout.n_neurons, block);
+    blocks.iter().map(|walk| Buffer::storage_of(gpu, "walk of rows", walk)).collect()
 }
 
 /// Scale of the fixed-point arrivals: a power of two that resolves the largest weight to 22 bits, or to as many as leave room in 31

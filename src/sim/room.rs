@@ -3,7 +3,6 @@
 
 use super::Settings;
 use super::layout::{DRAW_TRIALS, Layout};
-use super::rows::Grid;
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::model::Dynamics;
@@ -25,8 +24,7 @@ pub(super) fn trials_at_once(
     dynamics: &Dynamics,
     settings: &Settings,
 ) -> Result<usize> {
-    let refusal =
-        |n: usize| fits(gpu, &layout_of(gpu, network, dynamics, settings, n), settings.n_steps).err();
+    let refusal = |n: usize| fits(gpu, &layout_of(network, dynamics, settings, n), settings.n_steps).err();
     let mut n = settings.trials_at_once.next_multiple_of(DRAW_TRIALS).clamp(1, settings.n_trials);
     while let Some(error) = refusal(n) {
         if n <= DRAW_TRIALS {
@@ -39,7 +37,6 @@ pub(super) fn trials_at_once(
 
 /// The layout of so many trials.
 pub(super) fn layout_of(
-    gpu: &Gpu,
     network: &Network,
     dynamics: &Dynamics,
     settings: &Settings,
@@ -51,10 +48,7 @@ pub(super) fn layout_of(
     if settings.potential_seeds {
         layout = layout.with_potential_seeds();
     }
-    if Grid::new(gpu, settings.threads) == Grid::Many {
-        layout = layout.with_packed_records();
-    }
-    layout
+    layout.with_packed_records()
 }
 
 fn fits(gpu: &Gpu, layout: &Layout, n_steps: usize) -> Result<()> {

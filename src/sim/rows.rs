@@ -4,7 +4,7 @@ use super::Threads;
 use super::layout::{CHUNK_EDGES, Layout, n_chunks};
 use super::shaders::{EDGE_WORKGROUPS, GATHER_LANES, SUM_LANES};
 use crate::gpu::{Gpu, MAX_LOOP_ITERATIONS};
-use crate::network::TARGET_NEURON_BITS;
+use crate::network::{TARGET_NEURON_BITS, target_neuron};
 
 /// Workgroups of a kernel that walks edges, unless its loops would be too long: enough to fill the adapter.
 const USUAL_WORKGROUPS: [usize; 2] = [256, 4096];
@@ -54,6 +54,16 @@ impl Grid {
         }
     }
 
+    /// Neurons of a block of targets in the gather, whose records take at most `bytes` a slot and class. Many threads take all at once: they
+    /// share one large cache, and several to a row could not go on from a sum.
+    pub(super) fn gather_block(self, layout: &Layout, bytes: usize) -> usize {
+        let n_blocks = match self {
+            Self::Few => (4 * layout.records_words()).div_ceil(bytes).max(1),
+            Self::Many => 1,
+        };
+        layout.n_neurons.div_ceil(n_blocks).max(1)
+    }
+
     /// Threads that share a row where it is added up by type.
     pub(super) fn sum_lanes(self) -> u32 {
         SUM_LANES[self as usize]
@@ -64,22 +74,58 @@ impl Grid {
     }
 }
 
-/// The rows of some sources whose first edges and last end are `offsets`, by class and then the longest first: threads that walk rows
-/// together then end together. A word has the source and, above it, the class.
-pub(super) fn gather_order(
-    first_source: usize,
-    offsets: &[u64],
-    class_of: impl Fn(usize) -> usize,
-) -> Vec<u32> {
-    let mut rows: Vec<(usize, u64, usize)> = offsets
-        .windows(2)
-        .enumerate()
-        .map(|(row, ends)| (class_of(first_source + row), u64::MAX - (ends[1] - ends[0]), first_source + row))
-        .collect();
-    rows.sort_unstable();
-    rows.into_iter()
-        .map(|(class_ix, _, source)| (class_ix as u32) << TARGET_NEURON_BITS | source as u32)
+/// Words before the walk of a block (`gather_adjoint.wgsl`).
+pub(super) const WALK_HEADER: usize = 1;
+
+/// Rows of neurons, to be walked by the gather in blocks of targets.
+pub(super) struct GatherRows<'a> {
+    /// Source of the first row.
+    pub(super) first_source: usize,
+    /// First edge of each row and the end of the last, in the shard.
+    pub(super) offsets: &'a [u32],
+    /// Target words of the shard's edges, sorted by neuron within a row.
+    pub(super) targets: &'a [u32],
+    /// Class of each row.
+    pub(super) classes: &'a [usize],
+}
+
+impl GatherRows<'_> {
+    /// `walk` of `gather_adjoint.wgsl` for each block of `block` targets of the `n_neurons`. In each, rows go by class and then the longest
+    /// first: threads that walk rows together then end together.
+    pub(super) fn blocks(&self, n_neurons: usize, block: usize) -> Vec<Vec<u32>> {
+        let mut firsts = self.offsets[..self.classes.len()].to_vec();
+        (block..n_neurons + block)
+            .step_by(block)
+            .enumerate()
+            .map(|(block_ix, end_neuron)| {
+                let ends = self.ends(&firsts, end_neuron);
+                let walk = self.walk(&firsts, &ends);
+                let words = [&[u32::from(block_ix > 0)][..], &walk, &firsts, &ends].concat();
+                firsts = ends;
+                words
+            })
+            .collect()
+    }
+
+    /// Where each row's edges to neurons before `end_neuron` end, from its edges `firsts` on.
+    fn ends(&self, firsts: &[u32], end_neuron: usize) -> Vec<u32> {
+        let rows = firsts.iter().zip(&self.offsets[1..]);
+        rows.map(|(first, last)| {
+            let rest = &self.targets[*first as usize..*last as usize];
+            first + rest.partition_point(|word| (target_neuron(*word) as usize) < end_neuron) as u32
+        })
         .collect()
+    }
+
+    /// Source and, above it, class of each row, in the order of the walk.
+    fn walk(&self, firsts: &[u32], ends: &[u32]) -> Vec<u32> {
+        let mut rows: Vec<(usize, u32, usize)> = (0..self.classes.len())
+            .map(|row| (self.classes[row], u32::MAX - (ends[row] - firsts[row]), self.first_source + row))
+            .collect();
+        rows.sort_unstable();
+        let word = |(class_ix, _, source)| (class_ix as u32) << TARGET_NEURON_BITS | source as u32;
+        rows.into_iter().map(word).collect()
+    }
 }
 
 /// Rows of edges, for kernels that walk rows.
@@ -222,10 +268,19 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_gathered_by_class_and_the_longest_first() {
-        let order = gather_order(10, &offsets([3, 7, 5, 7].into_iter()), |source| [1, 0, 1, 1][source - 10]);
+    fn rows_are_gathered_in_blocks_of_targets_by_class_and_the_longest_first() {
+        // Three rows of the shard's edges, to neurons of 0 to 5 with delays above; the first row lies behind two edges of another.
+        let delayed = |neuron: u32| 3 << TARGET_NEURON_BITS | neuron;
+        let targets: Vec<u32> = [9, 9, 0, 2, 5, 1, 3, 3, 4, 0, 5].map(delayed).to_vec();
+        let offsets = [2, 5, 9, 11];
+        let rows = GatherRows { first_source: 10, offsets: &offsets, targets: &targets, classes: &[1, 1, 0] };
         let at = |class_ix: u32, source: u32| class_ix << 22 | source;
-        assert_eq!(order, [at(0, 11), at(1, 13), at(1, 12), at(1, 10)]);
+        let whole = [&[0, at(0, 12), at(1, 11), at(1, 10)][..], &[2, 5, 9], &[5, 9, 11]].concat();
+        assert_eq!(rows.blocks(6, 6), [whole]);
+        // Neurons 0 to 3, then 4 and 5: each block begins where the one before ends.
+        let first = [&[0, at(0, 12), at(1, 11), at(1, 10)][..], &[2, 5, 9], &[4, 8, 10]].concat();
+        let second = [&[1, at(0, 12), at(1, 10), at(1, 11)][..], &[4, 8, 10], &[5, 9, 11]].concat();
+        assert_eq!(rows.blocks(6, 4), [first, second]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::model::direction_bins::{DIRECTION_BINS_PER_DEG, N_DIRECTION_BINS};
 use crate::model::rng::Stream;
 use crate::model::weight_bins::{FIRST_WEIGHT_BIN, N_WEIGHT_BINS};
 use crate::network::TARGET_NEURON_BITS;
+use crate::sim::rows::WALK_HEADER;
 
 impl Layout {
     /// The constants that stand in front of every kernel.
@@ -54,6 +55,7 @@ impl Layout {
         number("N_PACKED_CLASSES", if self.packed_records { self.n_classes } else { 1 });
         number("CHUNK_EDGES", CHUNK_EDGES);
         number("ROWS_HEADER", ROWS_HEADER);
+        number("WALK_HEADER", WALK_HEADER);
         number("ROWS_OF_NEURONS", RowKind::Neurons as usize);
         number("ROWS_OF_LGN", RowKind::Lgn as usize);
         number("ROWS_OF_BACKGROUND", RowKind::Background as usize);
