@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Check, Error, Result, warning};
 use crate::loss::targets::RECORDED_CONTRAST;
-use crate::loss::{SceneFacts, TermScene};
+use crate::loss::{SceneFacts, TermScene, recorded_pyramidal};
 use crate::scene::{
     DirectionsScene, NetworkScene, OriginScene, Scene, SonataInputScene, StartScene, StepsBetween,
 };
@@ -95,11 +95,29 @@ impl Plan {
 
     /// What may be other than its user thinks in a scene that can be run, a [`warning`] each.
     pub fn warnings(&self) -> Vec<String> {
-        let Scene { trials, losses, recordings, .. } = &self.scene;
-        let contrast = trials.grating.contrast;
         // Recordings of the user's own are of a contrast that only the user knows.
-        if contrast == RECORDED_CONTRAST || trials.n_evoked == 0 || recordings.is_some() {
-            return Vec::new();
+        let said =
+            if self.scene.recordings.is_some() { self.shipped_targets() } else { self.other_contrast() };
+        said.into_iter().collect()
+    }
+
+    /// That a term's targets are those of the shipped recordings, beside others.
+    fn shipped_targets(&self) -> Option<String> {
+        let term = self.scene.losses.rate_correlation.as_ref()?;
+        (term.targets == recorded_pyramidal()).then(|| {
+            warning(format_args!(
+                "{}: losses.rate_correlation.targets are those of the shipped recordings; give those of `recordings`",
+                self.scene_file.display()
+            ))
+        })
+    }
+
+    /// That gratings of another contrast are compared with the shipped recordings.
+    fn other_contrast(&self) -> Option<String> {
+        let Scene { trials, losses, .. } = &self.scene;
+        let contrast = trials.grating.contrast;
+        if contrast == RECORDED_CONTRAST || trials.n_evoked == 0 {
+            return None;
         }
         let compares = |term: &&dyn TermScene| term.needs().network() && term.needs().v1_cell_types;
         let fields =
@@ -110,7 +128,7 @@ impl Plan {
             self.scene_file.display(),
             fields.join(", ")
         );
-        if fields.is_empty() { Vec::new() } else { vec![warning(text)] }
+        (!fields.is_empty()).then(|| warning(text))
     }
 
     /// Reads, overrides (`path=value`) and checks a scene.
@@ -293,7 +311,8 @@ mod tests {
     }
 
     #[test]
-    fn another_contrast_than_that_of_the_recordings_is_warned_of() {
+    fn another_contrast_than_that_of_the_recordings_and_their_targets_are_warned_of() {
+        const RECORDINGS: &str = r#"recordings="../../scenes/v1""#;
         let warnings = |settings: &[&str]| plan(settings).unwrap().warnings();
         let weaker = "trials.grating.contrast=0.2";
         let said = warnings(&[weaker]);
@@ -307,10 +326,16 @@ mod tests {
         for settings in [
             &[][..],
             &[weaker, "trials.n_evoked=0", "losses.selectivity=None"],
-            &[weaker, r#"recordings="../../scenes/v1""#],
+            &[weaker, RECORDINGS],
+            &[RECORDINGS, r#"losses.rate_correlation=(weight: 1, targets: {"L4_Exc": 0.5})"#],
         ] {
             assert_eq!(warnings(settings), Vec::<String>::new(), "{settings:?}");
         }
+        let said = warnings(&[RECORDINGS, "losses.rate_correlation=(weight: 1)"]);
+        assert!(
+            said.len() == 1 && said[0].contains("rate_correlation.targets are those of the shipped"),
+            "{said:?}"
+        );
     }
 
     #[test]

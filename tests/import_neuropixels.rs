@@ -71,11 +71,9 @@ fn the_published_units_give_the_shipped_tables() {
     }
     let off = own.ceilings.iter().zip(&shipped.ceilings).map(|(a, b)| (a.similarity - b.similarity).abs());
     assert!(off.sum::<f64>() / (own.ceilings.len() as f64) < 0.008);
-    // What recordings do not give stays the tables' own.
-    assert_eq!(
-        (&own.cells, &own.fano, &own.contrast_classes),
-        (&shipped.cells, &shipped.fano, &shipped.contrast_classes)
-    );
+    // What is no recording stays the tables' own; what these recordings do not have, others do not stand in for.
+    assert_eq!(own.cells, shipped.cells);
+    assert!(own.fano.is_empty() && own.contrast_classes.is_empty());
     let again = ["import", "neuropixels", units.to_str().unwrap(), "--out", out.to_str().unwrap()];
     refused(&again, &["--out", "exists"]);
 }

@@ -114,7 +114,7 @@ pub struct MeasuredPair {
     pub target: String,
     /// Pairs recorded in tissue.
     pub n_recorded: usize,
-    /// Whether training never sees it.
+    /// Whether the losses leave it out.
     pub held_out: bool,
     /// What was measured.
     pub law: PairTarget,

@@ -54,6 +54,9 @@ impl TermScene for FanoLossScene {
     }
 
     fn prepare(&self, of: &Context<'_>) -> Result<Vec<Box<dyn Term>>> {
+        if of.tables.fano.is_empty() {
+            return Err(of.nothing(self, "the recordings have no population_fano.csv"));
+        }
         let window_ms = of.window.len() as f64 * of.dt_ms;
         let term = |(name, evoked)| {
             let recorded = of.tables.fano_points(evoked, Split::Train, window_ms);

@@ -58,6 +58,7 @@ use like_to_like::LikeToLikeScene;
 use neuron_selectivity::NeuronSelectivityLossScene;
 use pairwise::PairwiseLossScene;
 use rate_correlation::RateCorrelationLossScene;
+pub use rate_correlation::recorded_pyramidal;
 use rates::RatesLossScene;
 use scale_prior::ScalePriorScene;
 use selectivity::SelectivityLossScene;

@@ -48,7 +48,7 @@ pub struct RateCorrelationLossScene {
 }
 
 /// Units trained on, 273, 358, 549 and 173 of them: `tools/derive_tables.py --data DIR --rate-correlations` (Siegle et al. 2021).
-fn recorded_pyramidal() -> BTreeMap<String, f64> {
+pub fn recorded_pyramidal() -> BTreeMap<String, f64> {
     [("L2/3_Exc", 0.54), ("L4_Exc", 0.73), ("L5_Exc", 0.64), ("L6_Exc", 0.12)]
         .map(|(name, rho)| (name.to_owned(), rho))
         .into()

@@ -31,6 +31,9 @@ pub use targets::{Ceiling, PROBABILITIES, Quantity, Session, Split, Target};
 pub const RECORDED_TABLES: [&str; 4] =
     ["neuropixels_targets.csv", "neuropixels_sessions.csv", "tuning_curves.csv", "noise_ceiling.csv"];
 
+/// Tables of recordings that a folder of them may lack: nothing stands in for them, since the tables' own are of other recordings.
+pub const OPTIONAL_RECORDED_TABLES: [&str; 2] = ["population_fano.csv", "contrast_classes.csv"];
+
 use super::{
     CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, Population, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN,
 };
@@ -81,13 +84,13 @@ pub struct Tables {
     /// Spread of the logarithm of the size of EM connections, `[source cell type][target cell type]`; None where a cell is
     /// inhibitory. Pairs without connections of their own have that of all excitatory pairs.
     pub em_log_sds: [[Option<f64>; N_CELL_TYPES]; N_CELL_TYPES],
-    /// `population_fano.csv`.
+    /// `population_fano.csv`; empty where recordings of the user's own have none.
     pub fano: Vec<RecordedFano>,
     /// `noise_ceiling.csv`.
     pub ceilings: Vec<Ceiling>,
     /// `tuning_curves.csv`.
     pub tuning_curves: Vec<RecordedTuning>,
-    /// `contrast_classes.csv`.
+    /// `contrast_classes.csv`; empty where recordings of the user's own have none.
     pub contrast_classes: Vec<RecordedContrast>,
     digest: String,
 }

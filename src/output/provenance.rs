@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::clock::timestamp;
 use crate::error::{Error, Result};
-use crate::network::tables::RECORDED_TABLES;
+use crate::network::tables::{OPTIONAL_RECORDED_TABLES, RECORDED_TABLES};
 use crate::plan::Plan;
 use crate::scene::{NetworkScene, V1Scene};
 use crate::shipped;
@@ -245,8 +245,10 @@ pub(super) fn sha256_of_file(file: &Path) -> Result<String> {
 fn tables_of(plan: &Plan) -> Result<BTreeMap<String, Table>> {
     let mut all = tables(&plan.tables_dir)?;
     if let Some(recordings) = &plan.recordings_dir {
-        let recorded = tables(recordings)?.into_iter();
-        all.extend(recorded.filter(|(name, _)| RECORDED_TABLES.contains(&name.as_str())));
+        let is_recorded =
+            |name: &str| RECORDED_TABLES.contains(&name) || OPTIONAL_RECORDED_TABLES.contains(&name);
+        all.retain(|name, _| !is_recorded(name));
+        all.extend(tables(recordings)?.into_iter().filter(|(name, _)| is_recorded(name)));
     }
     Ok(all)
 }

@@ -83,7 +83,7 @@ fn pair_table(pairs: &[PairErrors], held_out: bool) -> Markup {
     ];
     let caption = html! {
         @if held_out {
-            strong { "Held-out pairs." } " Measured pairs of cell groups that training never sees."
+            strong { "Held-out pairs." } " Measured pairs of cell groups that the losses leave out. A built network starts from the law of all pairs."
         } @else {
             strong { "Pairs that training may see." }
         }

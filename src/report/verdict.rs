@@ -81,7 +81,9 @@ pub(super) fn section(evaluated: &Evaluated<'_>) -> Option<Markup> {
         })
         .collect();
     let caption = html! {
-        strong { "How good is it?" } " After training step " (evaluated.training_step) ", beside recordings that training never saw."
+        strong { "How good is it?" } " After training step " (evaluated.training_step) ". Rates and tuning: beside sessions "
+        "that training never saw. Paired recordings: those that the losses leave out; the start of a built network knows them. "
+        "Weights: beside the synapse sizes that they are trained on."
     };
     let columns = [words("question"), words("this network"), words("held against"), words("verdict")];
     Some(table(&caption, &[], &columns, &rows))
@@ -135,14 +137,14 @@ fn tuning(rows: &[CellTypeSummary]) -> Option<Line> {
     })
 }
 
-/// Peaks of paired recordings that training never saw.
+/// Peaks of paired recordings that the losses leave out.
 fn psps(evaluated: &Evaluated<'_>) -> Option<Line> {
     let held_out = evaluated.pairs.iter().filter(|pair| pair.held_out && pair.model.n > 1);
     let squares: Vec<f64> =
         held_out.map(|pair| (pair.model.log_mean - pair.recorded_log_mean).powi(2)).collect();
     let rms = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
     (!squares.is_empty()).then(|| Line {
-        question: "paired recordings never seen".to_owned(),
+        question: "paired recordings that no loss sees".to_owned(),
         model: format!("off by a factor of {:.2}", rms.exp()),
         against: format!("{} measured pairs of cell groups, root mean square of ln PSP", squares.len()),
         verdict: Verdict::of(rms, LN_PSP[0], LN_PSP[1]),

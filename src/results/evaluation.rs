@@ -144,7 +144,7 @@ pub struct PairErrors {
     pub source: String,
     /// Postsynaptic group.
     pub target: String,
-    /// Whether training never saw it.
+    /// Whether the losses leave it out.
     pub held_out: bool,
     /// Pairs recorded in tissue.
     pub n_recorded: usize,

@@ -90,7 +90,7 @@ pub(super) fn read_contrast(folder: &mut Folder) -> Result<Vec<RecordedContrast>
     let classes = ["n_high", "n_band", "n_low"];
     let mut columns = vec!["cell_type", "split", "pool", "recorded_types", "n_tested", "n_responsive"];
     columns.extend(classes);
-    let sheet = folder.sheet("contrast_classes.csv", &columns)?;
+    let Some(sheet) = folder.optional_sheet("contrast_classes.csv", &columns)? else { return Ok(Vec::new()) };
     let mut all: Vec<RecordedContrast> = Vec::new();
     for row in sheet.rows() {
         let of = pool(row)?;

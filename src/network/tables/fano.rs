@@ -30,8 +30,8 @@ pub struct RecordedFano {
 
 /// Reads `population_fano.csv`.
 pub(super) fn read_fano(folder: &mut Folder) -> Result<Vec<RecordedFano>> {
-    let sheet = folder
-        .sheet("population_fano.csv", &["kind", "window_ms", "split", "width_ms", "fano", "fano_sd"])?;
+    let columns = ["kind", "window_ms", "split", "width_ms", "fano", "fano_sd"];
+    let Some(sheet) = folder.optional_sheet("population_fano.csv", &columns)? else { return Ok(Vec::new()) };
     let mut curves: Vec<RecordedFano> = Vec::new();
     for row in sheet.rows() {
         let evoked = row.name_ix("kind", &["evoked", "spontaneous"])? == 0;

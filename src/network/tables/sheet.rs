@@ -10,7 +10,7 @@ use crate::{Error, Result, shipped};
 pub(crate) struct Folder {
     /// Where the tables are.
     pub(crate) path: PathBuf,
-    /// Where those of [`super::RECORDED_TABLES`] are, if not there.
+    /// Where those of [`super::RECORDED_TABLES`] and [`super::OPTIONAL_RECORDED_TABLES`] are, if not there.
     recordings: Option<PathBuf>,
     /// File names and contents in the order of reading.
     pub(crate) contents: Vec<(String, Vec<u8>)>,
@@ -24,7 +24,9 @@ impl Folder {
 
     /// Reads a table that must have the named columns.
     pub(crate) fn sheet(&mut self, name: &str, columns: &[&str]) -> Result<Sheet> {
-        let recordings = self.recordings.as_ref().filter(|_| super::RECORDED_TABLES.contains(&name));
+        let is_recorded =
+            super::RECORDED_TABLES.contains(&name) || super::OPTIONAL_RECORDED_TABLES.contains(&name);
+        let recordings = self.recordings.as_ref().filter(|_| is_recorded);
         let file = recordings.unwrap_or(&self.path).join(name);
         let bytes = shipped::read(&file).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::file(&file, "missing table"),
@@ -33,6 +35,14 @@ impl Folder {
         let sheet = Sheet::parse(file, &bytes, columns)?;
         self.contents.push((name.to_string(), bytes.into_owned()));
         Ok(sheet)
+    }
+
+    /// The same of one of [`super::OPTIONAL_RECORDED_TABLES`]; None where the folder of recordings has none.
+    pub(crate) fn optional_sheet(&mut self, name: &str, columns: &[&str]) -> Result<Option<Sheet>> {
+        match &self.recordings {
+            Some(recordings) if !recordings.join(name).exists() => Ok(None),
+            _ => self.sheet(name, columns).map(Some),
+        }
     }
 }
 

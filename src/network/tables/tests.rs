@@ -148,3 +148,21 @@ fn the_digest_follows_the_contents_alone() {
     assert_ne!(digest_of(&one), digest_of(&two));
     assert_ne!(digest_of(&one), digest_of(&[("b.csv".to_string(), b"1".to_vec())]));
 }
+
+#[test]
+fn no_table_of_other_recordings_stands_in_for_one_that_recordings_lack() {
+    let recordings = tempfile::tempdir().unwrap();
+    let copy = |names: &[&str]| {
+        names.iter().for_each(|name| {
+            std::fs::copy(shipped().join(name), recordings.path().join(name)).unwrap();
+        });
+    };
+    copy(&RECORDED_TABLES);
+    let read = || Tables::read_with(shipped(), Some(recordings.path())).unwrap();
+    let lacking = read();
+    assert!(lacking.fano.is_empty() && lacking.contrast_classes.is_empty() && !lacking.targets.is_empty());
+    copy(&OPTIONAL_RECORDED_TABLES);
+    let (whole, own) = (read(), Tables::read(shipped()).unwrap());
+    assert_eq!((&whole.fano, &whole.contrast_classes), (&own.fano, &own.contrast_classes));
+    assert!(!own.fano.is_empty() && !own.contrast_classes.is_empty());
+}
