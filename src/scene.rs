@@ -128,7 +128,8 @@ pub struct EvaluateScene {
     /// Directions of the gratings, deg, in [0, 360), at least one; eight or more for selectivity.
     pub directions_deg: Vec<f64>,
     /// Contrasts, in [0, 1], of further gratings for contrast-response curves, in four directions 45 deg apart as in the
-    /// recordings, where they were 0.04, 0.08, 0.13, 0.2, 0.35, 0.6 and 1. Empty: no such curves.
+    /// recordings, where they were 0.04, 0.08, 0.13, 0.2, 0.35, 0.6 and 1. The gratings of 0.8 are those of `directions_deg` and are classed with
+    /// them if the four directions are among these. Classes need three contrasts in all and two trials of each. Empty: no such curves.
     #[serde(default)]
     pub contrasts: Vec<f64>,
     /// Trials of each direction (and contrast), and of the grey screen, 1..=1000.

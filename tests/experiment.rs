@@ -27,7 +27,8 @@ const TINY: [&str; 16] = [
     "time.duration_ms=350",
     "--set",
     "trials.start=Rest",
-    "--set=evaluate.n_trials=1",
+    // Classes of contrast-response curves need two trials of each grating.
+    "--set=evaluate.n_trials=2",
 ];
 
 fn results(dir: &Path) -> Vec<Value> {

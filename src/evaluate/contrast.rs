@@ -8,13 +8,19 @@
 //! high  b + h s(c - c50)        low  b + h s(c50 - c)        band  b + h s(c - c50_rise) s(c50_fall - c)
 //! ```
 //!
-//! The same is done here, with these differences: the dispersion is estimated once for a neuron, by moments, and is the same for the three
+//! The same is done here, with these differences: the contrasts are those of `evaluate.contrasts` and 0.8, with as many trials of each
+//! direction as the evaluation has (a test with fewer finds fewer responsive); the dispersion is estimated once for a neuron, by
+//! moments, and is the same for the three
 //! models; c50 is taken from a grid of 0.05; the direction is the one with the largest deviation from grey; a neuron is responsive (p < 0.01)
 //! by an F test of the deviance of one rate for each direction and contrast against one rate for all and grey (normal approximation of
 //! F: Paulson 1942), where the recordings had a quasi-Poisson test against the counts just after each grating.
+//!
+//! The gratings of contrast 0.8 are the evoked trials in the directions of the other contrasts. Where some of these directions have none, 0.8 is
+//! left out of all: directions are compared at the same contrasts.
 
 use serde::Serialize;
 
+use crate::loss::targets::RECORDED_CONTRAST;
 use crate::loss::{Responses, TrialKind};
 
 /// Class of a contrast-response curve.
@@ -43,7 +49,12 @@ struct Condition {
     counts: Vec<Vec<f64>>,
 }
 
-/// Spike counts under gratings of other contrasts and grey, gathered over any number of batches.
+/// Least number of contrasts that tell a curve that rises from one that falls again.
+const MIN_CONTRASTS: usize = 3;
+/// Least number of trials of a condition that say how much its counts vary.
+const MIN_TRIALS: usize = 2;
+
+/// Spike counts under gratings of all contrasts and grey, gathered over any number of batches.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContrastResponses {
     conditions: Vec<Condition>,
@@ -52,37 +63,63 @@ pub struct ContrastResponses {
 }
 
 impl ContrastResponses {
-    /// Adds the grey trials of a batch and its gratings of other contrasts than the recordings' main one.
+    /// Adds a batch of trials. Evoked ones are of the recordings' contrast ([`RECORDED_CONTRAST`]).
     pub fn add<C: Copy + Into<f64>>(&mut self, responses: &Responses<'_, C>) {
         let n_trials = responses.trials.len();
         self.window_ms = responses.window_ms;
         for (trial_ix, trial) in responses.trials.iter().enumerate() {
             let counts =
-                || responses.counts.iter().skip(trial_ix).step_by(n_trials).map(|&c| c.into()).collect();
-            match *trial {
-                TrialKind::Evoked { .. } => {}
-                TrialKind::Spontaneous => self.grey.push(counts()),
-                TrialKind::OtherContrast { direction_deg, contrast } => {
-                    let same =
-                        |c: &&mut Condition| (c.direction_deg, c.contrast) == (direction_deg, contrast);
-                    match self.conditions.iter_mut().find(same) {
-                        Some(condition) => condition.counts.push(counts()),
-                        None => {
-                            let counts = vec![counts()];
-                            self.conditions.push(Condition { direction_deg, contrast, counts });
-                        }
-                    }
+                responses.counts.iter().skip(trial_ix).step_by(n_trials).map(|&c| c.into()).collect();
+            let direction_deg = match *trial {
+                TrialKind::Spontaneous => {
+                    self.grey.push(counts);
+                    continue;
                 }
+                TrialKind::Evoked { direction_deg } | TrialKind::OtherContrast { direction_deg, .. } => {
+                    direction_deg.rem_euclid(360.0)
+                }
+            };
+            let contrast = trial.contrast();
+            let same = |c: &&mut Condition| (c.direction_deg, c.contrast) == (direction_deg, contrast);
+            match self.conditions.iter_mut().find(same) {
+                Some(condition) => condition.counts.push(counts),
+                None => self.conditions.push(Condition { direction_deg, contrast, counts: vec![counts] }),
             }
         }
     }
 
-    /// The contrasts shown, ascending.
-    pub fn contrasts(&self) -> Vec<f64> {
-        let mut contrasts: Vec<f64> = self.conditions.iter().map(|c| c.contrast).collect();
+    /// The contrasts shown beside that of the recordings, ascending.
+    pub fn other_contrasts(&self) -> Vec<f64> {
+        let mut contrasts: Vec<f64> = self.others().map(|c| c.contrast).collect();
         contrasts.sort_unstable_by(f64::total_cmp);
         contrasts.dedup();
         contrasts
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().filter(|c| c.contrast != RECORDED_CONTRAST)
+    }
+
+    /// The gratings that curves are classed by: those of other contrasts, and in the same directions those of the recordings' contrast, where
+    /// each has some. None where they are too few for any class: less than three contrasts, or single trials.
+    fn classed_by(&self) -> Option<Vec<&Condition>> {
+        let mut classed_by: Vec<&Condition> = self.others().collect();
+        let evoked_in =
+            |deg: f64| move |c: &&Condition| (c.direction_deg, c.contrast) == (deg, RECORDED_CONTRAST);
+        let mut directions: Vec<f64> = classed_by.iter().map(|c| c.direction_deg).collect();
+        directions.sort_unstable_by(f64::total_cmp);
+        directions.dedup();
+        let evoked: Option<Vec<&Condition>> =
+            directions.into_iter().map(|deg| self.conditions.iter().find(evoked_in(deg))).collect();
+        let n_contrasts = self.other_contrasts().len() + usize::from(evoked.is_some());
+        classed_by.extend(evoked.into_iter().flatten());
+        let enough = self.grey.len() >= MIN_TRIALS && classed_by.iter().all(|c| c.counts.len() >= MIN_TRIALS);
+        (n_contrasts >= MIN_CONTRASTS && enough).then_some(classed_by)
+    }
+
+    /// Whether enough was shown to class any curve: three contrasts, and each grating and grey twice.
+    pub fn can_class(&self) -> bool {
+        self.classed_by().is_some()
     }
 
     /// Mean rate of some neurons at a contrast over all its directions, Hz; None where it was not shown.
@@ -93,25 +130,23 @@ impl ContrastResponses {
         (n > 0.0).then(|| counts.iter().sum::<f64>() / (n * 1e-3 * self.window_ms))
     }
 
-    /// Class of a neuron's curve; None for one that does not respond, and where fewer than three contrasts were shown.
+    /// Class of a neuron's curve; None for one that does not respond, and where too little was shown ([`Self::can_class`]).
     pub fn class(&self, neuron_ix: usize) -> Option<ContrastClass> {
-        if self.contrasts().len() < 3 || self.grey.is_empty() {
-            return None;
-        }
-        let of = |trials: &Vec<Vec<f64>>| trials.iter().map(|t| t[neuron_ix]).collect::<Vec<f64>>();
+        let conditions = self.classed_by()?;
+        let of = |trials: &[Vec<f64>]| trials.iter().map(|t| t[neuron_ix]).collect::<Vec<f64>>();
         let grey = of(&self.grey);
-        let mut all: Vec<Vec<f64>> = self.conditions.iter().map(|c| of(&c.counts)).collect();
+        let mut all: Vec<Vec<f64>> = conditions.iter().map(|c| of(&c.counts)).collect();
         all.push(grey.clone());
         if !differ(&all) {
             return None;
         }
         let deviation = |direction_deg: f64| -> f64 {
-            let own = self.conditions.iter().filter(|c| c.direction_deg == direction_deg);
+            let own = conditions.iter().filter(|c| c.direction_deg == direction_deg);
             own.map(|c| (mean(&of(&c.counts)) - mean(&grey)).powi(2)).sum()
         };
-        let directions = self.conditions.iter().map(|c| c.direction_deg);
+        let directions = conditions.iter().map(|c| c.direction_deg);
         let best_deg = directions.max_by(|a, b| deviation(*a).total_cmp(&deviation(*b)))?;
-        let own = self.conditions.iter().filter(|c| c.direction_deg == best_deg);
+        let own = conditions.iter().filter(|c| c.direction_deg == best_deg);
         let (contrasts, counts): (Vec<f64>, Vec<Vec<f64>>) = own.map(|c| (c.contrast, of(&c.counts))).unzip();
         Some(best_model(&contrasts, &counts))
     }
@@ -232,34 +267,54 @@ mod tests {
     use crate::model::rng::{Stream, uniform};
 
     const CONTRASTS: [f64; 7] = [0.04, 0.08, 0.13, 0.2, 0.35, 0.6, 1.0];
+    const FOUR: [f64; 4] = [0.0, 45.0, 90.0, 135.0];
+    const EIGHT: [f64; 8] = [0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0];
 
-    /// 15 trials of four directions, each count a sum of 60 draws, of a neuron that responds in direction 90 deg by `curve`.
-    fn responses(neuron: u32, curve: &dyn Fn(f64) -> f64) -> ContrastResponses {
+    fn s(x: f64) -> f64 {
+        1.0 / (1.0 + (-SLOPE * x).exp())
+    }
+
+    /// `n_trials` of each contrast in four directions, evoked ones in `evoked_deg` and as many of grey as of a contrast, each count a sum of 60
+    /// draws, of a neuron that fires by `rate` of direction and contrast, and as under grey at contrast 0.
+    fn shown(
+        neuron: u32,
+        n_trials: usize,
+        contrasts: &[f64],
+        evoked_deg: &[f64],
+        rate: &dyn Fn(f64, f64) -> f64,
+    ) -> ContrastResponses {
         let mut all = ContrastResponses::default();
         let mut draw = 0;
-        let mut count = |rate: f64| {
+        let mut add = |trial: TrialKind, rate: f64| {
             draw += 1;
             let spikes =
                 (0..60).filter(|k| f64::from(uniform(3, Stream::Trials, neuron, draw, *k)) < rate / 60.0);
-            spikes.count() as u32
+            let counts = [spikes.count() as u32];
+            all.add(&Responses { counts: &counts, trials: &[trial], window_ms: 500.0 });
         };
-        for _ in 0..15 {
-            for direction_deg in [0.0, 45.0, 90.0, 135.0] {
-                for contrast in CONTRASTS {
-                    let rate = if direction_deg == 90.0 { curve(contrast) } else { 2.0 };
-                    let trials =
-                        [TrialKind::OtherContrast { direction_deg, contrast }, TrialKind::Spontaneous];
-                    let counts = [count(rate), count(2.0)];
-                    all.add(&Responses { counts: &counts, trials: &trials, window_ms: 500.0 });
+        for _ in 0..n_trials {
+            for direction_deg in FOUR {
+                for &contrast in contrasts {
+                    add(TrialKind::OtherContrast { direction_deg, contrast }, rate(direction_deg, contrast));
                 }
+                add(TrialKind::Spontaneous, rate(direction_deg, 0.0));
+            }
+            for &direction_deg in evoked_deg {
+                add(TrialKind::Evoked { direction_deg }, rate(direction_deg, RECORDED_CONTRAST));
             }
         }
         all
     }
 
+    /// The recordings' trials, of a neuron that responds in direction 90 deg by `curve`.
+    fn responses(neuron: u32, curve: &dyn Fn(f64) -> f64) -> ContrastResponses {
+        let rate =
+            |deg: f64, contrast: f64| if deg == 90.0 && contrast > 0.0 { curve(contrast) } else { 2.0 };
+        shown(neuron, 15, &CONTRASTS, &[], &rate)
+    }
+
     #[test]
     fn known_curves_get_their_class() {
-        let s = |x: f64| 1.0 / (1.0 + (-SLOPE * x).exp());
         let found = |curve: &dyn Fn(f64) -> f64, class| {
             (0..20).filter(|n| responses(*n, curve).class(0) == class).count()
         };
@@ -269,8 +324,37 @@ mod tests {
         assert!(found(&|_| 2.0, None) >= 18);
         let silent = responses(0, &|_| 0.0);
         assert_eq!(silent.mean_rate_hz(&[0], 0.5), None);
-        assert_eq!(silent.contrasts(), CONTRASTS);
+        assert_eq!(silent.other_contrasts(), CONTRASTS);
         assert_eq!(ContrastResponses::default().class(0), None);
+    }
+
+    /// Curves that other contrasts alone tell little of: one that rises beyond them, and one that falls there.
+    #[test]
+    fn gratings_of_the_recordings_contrast_are_classed_with_the_others() {
+        let found = |evoked_deg: &[f64], peak_deg: f64, curve: &dyn Fn(f64) -> f64, class| {
+            let rate = |deg: f64, contrast: f64| 1.0 + if deg == peak_deg { curve(contrast) } else { 0.0 };
+            let neurons = (0..20).map(|neuron| shown(neuron, 10, &[0.1, 0.2, 0.4], evoked_deg, &rate));
+            neurons.filter(|responses| responses.class(0) == class).count()
+        };
+        let late = |c: f64| 12.0 * s(c - 0.6);
+        let band = |c: f64| 14.0 * s(c - 0.2) * s(0.5 - c);
+        assert!(found(&EIGHT, 90.0, &late, Some(ContrastClass::High)) >= 18);
+        assert!(found(&EIGHT, 90.0, &band, Some(ContrastClass::Band)) >= 18);
+        // Directions of evoked trials alone do not count: other contrasts were not shown there.
+        assert!(found(&EIGHT, 270.0, &|c| if c == 0.8 { 20.0 } else { 0.0 }, None) >= 18);
+        // Where a direction lacks them they count in none.
+        assert!(found(&[0.0, 90.0], 90.0, &|c| if c == 0.8 { 20.0 } else { 0.0 }, None) >= 18);
+    }
+
+    #[test]
+    fn classes_need_three_contrasts_and_two_trials() {
+        let can = |n_trials, contrasts: &[f64], evoked_deg: &[f64]| {
+            shown(0, n_trials, contrasts, evoked_deg, &|_, c| 20.0 * c).can_class()
+        };
+        assert!(can(2, &[0.1, 0.4], &EIGHT) && can(2, &[0.1, 0.4, 1.0], &[]));
+        assert!(!can(2, &[0.1, 0.4], &[0.0, 90.0]) && !can(9, &[0.1], &EIGHT) && !can(9, &[], &EIGHT));
+        assert!(!can(1, &[0.1, 0.2, 0.4], &EIGHT));
+        assert_eq!(shown(0, 9, &[0.1], &EIGHT, &|_, c| 20.0 * c).class(0), None);
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub fn contrast_classes(
 }
 
 /// Contrast-response curves of all cell types that have neurons in the core; none where no other contrast was shown. The points at contrast
-/// 0 and 0.8 are the grey trials and the gratings of `tuning`. `classes`: of [`contrast_classes`].
+/// 0 and 0.8 are the grey trials and the gratings of `tuning`, in all its directions; classes look at those of the other contrasts. `classes`: of [`contrast_classes`].
 pub fn contrast_curves(
     tuning: &Tuning,
     contrast: &ContrastResponses,
@@ -83,7 +83,7 @@ pub fn contrast_curves(
     core: &[Vec<usize>],
     targets: &FunctionTargets,
 ) -> Vec<ContrastCurve> {
-    let shown = contrast.contrasts();
+    let shown = contrast.other_contrasts();
     if shown.is_empty() {
         return Vec::new();
     }
@@ -111,7 +111,7 @@ pub fn contrast_curves(
             contrasts,
             rate_hz,
             classes: ClassCounts {
-                n_tested: neurons.len(),
+                n_tested: if contrast.can_class() { neurons.len() } else { 0 },
                 n_high: count(ContrastClass::High),
                 n_band: count(ContrastClass::Band),
                 n_low: count(ContrastClass::Low),

@@ -166,6 +166,47 @@ fn the_bootstrap_interval_covers() {
     assert!(n >= 85, "{n} of 100 intervals cover {whole}");
 }
 
+/// Two contrasts class no neuron: nothing was tested, and there is no error. Three do.
+#[test]
+fn nothing_is_tested_where_no_class_can_be_told() {
+    let mut core = vec![Vec::new(); crate::network::N_CELL_TYPES];
+    core[1] = vec![0, 1];
+    let recorded = crate::loss::targets::ContrastClasses {
+        name: "L2/3_Exc".to_owned(),
+        cell_types: vec![1],
+        n_tested: 4,
+        n_by_class: [3, 0, 0],
+    };
+    let targets = FunctionTargets { contrast_classes: vec![recorded], ..FunctionTargets::default() };
+    let curves = |others: &[f64]| {
+        let (mut tuning, mut contrast) = (Tuning::new(2), ContrastResponses::default());
+        for trial in 0..4 {
+            for direction_deg in EIGHT {
+                let other = |&contrast: &f64| TrialKind::OtherContrast { direction_deg, contrast };
+                let trials: Vec<TrialKind> = others.iter().map(other).collect();
+                let trials = [&trials[..], &[evoked(direction_deg), TrialKind::Spontaneous]].concat();
+                // The first neuron rises with contrast, the second is constant but for noise.
+                let first = trials.iter().map(|trial| (40.0 * trial.contrast()) as u32 + 1);
+                let second = trials.iter().map(|_| 3 + trial % 2);
+                let counts: Vec<u32> = first.chain(second).collect();
+                let responses = Responses { counts: &counts, trials: &trials, window_ms: 500.0 };
+                tuning.add(&responses);
+                contrast.add(&responses);
+            }
+        }
+        let classes = contrast_classes(&contrast, &core, 2);
+        contrast_curves(&tuning, &contrast, &classes, &core, &targets)
+    };
+    let few = curves(&[0.2]);
+    assert_eq!((few[0].n_neurons, few[0].classes), (2, ClassCounts::default()));
+    assert_eq!((few[0].contrasts.as_slice(), contrast_class_error(&few)), (&[0.0, 0.2, 0.8][..], None));
+    let three = curves(&[0.2, 0.4]);
+    assert_eq!(three[0].contrasts, [0.0, 0.2, 0.4, 0.8]);
+    assert_eq!(three[0].classes, ClassCounts { n_tested: 2, n_high: 1, n_band: 0, n_low: 0 });
+    close(contrast_class_error(&three), 0.25);
+    assert!(curves(&[]).is_empty());
+}
+
 #[test]
 fn class_shares_and_fano_factors_have_known_errors() {
     let classes = |n_tested, n_high, n_band, n_low| ClassCounts { n_tested, n_high, n_band, n_low };

@@ -112,7 +112,7 @@ pub struct ContrastCurve {
 /// How many contrast-response curves are of each class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassCounts {
-    /// Tested, responsive or not.
+    /// Tested, responsive or not; 0 where too few contrasts or trials were shown to class any.
     pub n_tested: usize,
     /// Responsive and high-pass.
     pub n_high: usize,
