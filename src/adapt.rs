@@ -70,8 +70,6 @@ impl Ancestor {
         let provenance = Provenance::read(&dir)?;
         let ancestor = Self { dir, plan: own, checkpoint, provenance, checkpoint_sha256 };
         ancestor.refuse_other_kind(plan)?;
-        // Recordings do not matter: they are not of its network.
-        ancestor.provenance.refuse_other_network(&ancestor.plan)?;
         Ok(Some(ancestor))
     }
 

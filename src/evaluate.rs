@@ -12,7 +12,7 @@
 //! Kolmogorov-Smirnov statistic between the neurons of the core and the recorded quantiles.
 
 use crate::loss::statistics::{Quantiles, ks_against_table, mean};
-use crate::loss::targets::{FunctionTargets, Recorded};
+use crate::loss::targets::{FunctionTargets, RECORDED_CONTRAST, Recorded};
 use crate::loss::{Responses, TrialKind};
 use crate::model::rng::{self, Stream};
 use crate::network::tables::PROBABILITIES;
@@ -225,6 +225,14 @@ fn bootstrap_interval(sample: &[f64], recorded: &Quantiles) -> Option<[f64; 2]> 
     let quantiles = Quantiles::of_sample(&similarities)?;
     let own = 1.0 - ks_against_table(sample, recorded)?;
     Some([0.975, 0.025].map(|p| (2.0 * own - quantiles.value_at(p)).clamp(0.0, 1.0)))
+}
+
+/// What is to be said of rows whose gratings were of `other_contrast` than the recordings' main one, where some stand beside recordings.
+pub fn contrast_notice(rows: &[CellTypeSummary], other_contrast: Option<f64>) -> Option<String> {
+    let is_recorded =
+        |row: &CellTypeSummary| row.rate_evoked_hz.as_ref().is_some_and(|c| c.target_n_units.is_some());
+    let contrast = other_contrast.filter(|_| rows.iter().any(is_recorded))?;
+    Some(format!("gratings of contrast {contrast} beside recordings at {RECORDED_CONTRAST}"))
 }
 
 /// Median rates of the pyramidal, PV and SST types of each layer that lie outside the recorded interquartile range, one line each,

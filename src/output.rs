@@ -307,10 +307,11 @@ fn no_run(dir: &Path) -> Error {
     Error::file(dir, "is not a run folder: it has no scene.ron")
 }
 
-/// The plan of a run folder, with settings of its own, and the checkpoint, if a training step was taken.
+/// The plan of a run folder, with settings of its own, and the checkpoint, if a training step was taken. What the network is compared with
+/// may have changed since ([`Provenance::refuse_other_recordings`]), the network may not.
 ///
 /// # Errors
-/// Bad input for a folder that is no run, or a checkpoint that is broken.
+/// Bad input for a folder that is no run, a checkpoint that is broken, or a file of the network with other contents.
 pub fn read_run(dir: &Path, settings: &[String]) -> Result<(Plan, Option<Checkpoint>)> {
     let scene_file = dir.join("scene.ron");
     if !scene_file.exists() {
@@ -321,6 +322,7 @@ pub fn read_run(dir: &Path, settings: &[String]) -> Result<(Plan, Option<Checkpo
         true => Some(Checkpoint::of_run(dir, &plan)?),
         false => None,
     };
+    Provenance::read(dir)?.refuse_other_network(&plan)?;
     Ok((plan, checkpoint))
 }
 
@@ -441,6 +443,36 @@ mod tests {
         );
         let (_, said) = run.go_on(0).unwrap();
         assert_eq!((said, Metrics::read(&dir).unwrap()), (None, Metrics::default()));
+    }
+
+    #[test]
+    fn a_run_is_read_with_the_network_that_it_was_made_from() {
+        let temporary = tempfile::tempdir().unwrap();
+        let [dir, tables] = ["run", "tables"].map(|name| temporary.path().join(name));
+        fs::create_dir(&tables).unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/v1");
+        for file in fs::read_dir(shipped).unwrap().map(|entry| entry.unwrap()) {
+            fs::copy(file.path(), tables.join(file.file_name())).unwrap();
+        }
+        let plan = plan(&[&format!("tables={tables:?}")]);
+        drop(created(&dir, &plan));
+        assert!(read_run(&dir, &[]).unwrap().1.is_none());
+        let append = |name: &str| {
+            let whole = fs::read(tables.join(name)).unwrap();
+            fs::write(tables.join(name), [&whole[..], b"\n"].concat()).unwrap();
+        };
+        // The network is still the run's.
+        append("neuropixels_targets.csv");
+        let (own, _) = read_run(&dir, &[]).unwrap();
+        let refused = Provenance::read(&dir).unwrap().refuse_other_recordings(&own).unwrap_err();
+        assert!(refused.to_string().contains("neuropixels_targets.csv: is not the file"), "{refused}");
+        append("cells.csv");
+        let refused = read_run(&dir, &[]).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(
+            refused.to_string().contains("cells.csv: is not the file that the run was made from"),
+            "{refused}"
+        );
     }
 
     /// All files of a run have the mode that the system gives to new ones.

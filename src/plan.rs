@@ -95,14 +95,12 @@ impl Plan {
 
     /// What may be other than its user thinks in a scene that can be run, a [`warning`] each.
     pub fn warnings(&self) -> Vec<String> {
-        // Recordings of the user's own are of a contrast that only the user knows.
-        let said =
-            if self.scene.recordings.is_some() { self.shipped_targets() } else { self.other_contrast() };
-        said.into_iter().collect()
+        [self.shipped_targets(), self.other_contrast()].into_iter().flatten().collect()
     }
 
     /// That a term's targets are those of the shipped recordings, beside others.
     fn shipped_targets(&self) -> Option<String> {
+        self.scene.recordings.as_ref()?;
         let term = self.scene.losses.rate_correlation.as_ref()?;
         (term.targets == recorded_pyramidal()).then(|| {
             warning(format_args!(
@@ -115,10 +113,7 @@ impl Plan {
     /// That gratings of another contrast are compared with the shipped recordings.
     fn other_contrast(&self) -> Option<String> {
         let Scene { trials, losses, .. } = &self.scene;
-        let contrast = trials.grating.contrast;
-        if contrast == RECORDED_CONTRAST || trials.n_evoked == 0 {
-            return None;
-        }
+        let contrast = self.scene.other_contrast().filter(|_| trials.n_evoked > 0)?;
         let compares = |term: &&dyn TermScene| term.needs().network() && term.needs().v1_cell_types;
         let fields =
             losses.terms().into_iter().filter(compares).map(|term| format!("losses.{}", term.field()));

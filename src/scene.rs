@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::loss::LossesScene;
+use crate::loss::targets::RECORDED_CONTRAST;
 use crate::shipped;
 
 mod cells;
@@ -226,6 +227,13 @@ impl Scene {
     /// of field names (variant names are left out) and a value in RON.
     pub fn with_overrides(&self, settings: &[String]) -> Result<Self> {
         settings.iter().try_fold(self.clone(), |scene, setting| overrides::apply(&scene, setting))
+    }
+
+    /// Contrast of the gratings that are compared with recordings, where it is another than that of the recordings. Recordings of the user's
+    /// own are of a contrast that only the user knows.
+    pub fn other_contrast(&self) -> Option<f64> {
+        let contrast = self.trials.grating.contrast;
+        (contrast != RECORDED_CONTRAST && self.recordings.is_none()).then_some(contrast)
     }
 
     /// Every field as (dotted path, value in RON), defaults written out, outer fields before inner ones.

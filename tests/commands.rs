@@ -212,4 +212,10 @@ fn gratings_of_another_contrast_than_the_recordings_are_warned_of() {
         let line = "warning: scenes/smoke.ron: trials.grating.contrast is 0.2, but losses.rates compare with recordings at 0.8";
         assert_eq!(said.lines().filter(|said| *said == line).count(), 1, "{said}");
     }
+    let said = stderr_of(&simrun(&["evaluate", out.to_str().unwrap(), "--trials", "1", "--quiet"]));
+    let notice = "gratings of contrast 0.2 beside recordings at 0.8";
+    let line = format!("warning: {}: {notice}", out.display());
+    assert_eq!(said.lines().filter(|said| *said == line).count(), 1, "{said}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains(&format!("Warning: {notice}.")), "the report does not say it");
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::program::{simrun, succeeded};
+use common::program::{assert_refused, simrun, succeeded};
 use image::{GrayImage, Luma};
 use npyz::WriterBuilder;
 use serde_json::Value;
@@ -121,12 +121,55 @@ fn a_run_is_evaluated_with_table_json_and_figures() {
 fn a_network_of_cells_alone_is_evaluated_as_far_as_it_goes() {
     let temporary = tempfile::tempdir().unwrap();
     let run = temporary.path().join("run");
-    let settings =
-        ["--set", "time.duration_ms=100", "--steps", "0", "--quiet", "--out", run.to_str().unwrap()];
-    succeeded(&[&["scenes/smoke.ron"], &settings[..]].concat());
+    cells_alone(&run, &[]);
     let text = succeeded(&["evaluate", run.to_str().unwrap(), "--trials", "1", "--quiet"]);
     assert!(text.contains("after training step 0") && !text.contains("measured pairs"), "{text}");
     assert!(run.join("figures/rates.svg").exists() && !run.join("figures/pairs.svg").exists());
+}
+
+/// A small run of cells alone.
+fn cells_alone(run: &Path, more: &[&str]) {
+    let short = ["--set", "time.duration_ms=100", "--steps", "0", "--quiet", "--out", run.to_str().unwrap()];
+    succeeded(&[&["scenes/smoke.ron"], &short[..], more].concat());
+}
+
+/// A run is evaluated with the files that it was made from, or not at all.
+#[test]
+fn tables_that_have_changed_since_are_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let [run, tables] = ["run", "tables"].map(|name| temporary.path().join(name));
+    fs::create_dir(&tables).unwrap();
+    for file in fs::read_dir(common::root().join("scenes/v1")).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(file.path(), tables.join(file.file_name())).unwrap();
+    }
+    cells_alone(&run, &["--tables", tables.to_str().unwrap()]);
+    let evaluate = ["evaluate", run.to_str().unwrap(), "--trials", "1", "--quiet"];
+    succeeded(&evaluate);
+    for name in ["cells.csv", "neuropixels_targets.csv"] {
+        let whole = fs::read(tables.join(name)).unwrap();
+        fs::write(tables.join(name), [&whole[..], b"\n"].concat()).unwrap();
+        assert_refused(&simrun(&evaluate), 2, &[name, "is not the file that the run was made from"]);
+        fs::write(tables.join(name), whole).unwrap();
+    }
+    succeeded(&evaluate);
+}
+
+#[test]
+fn contrasts_are_those_of_the_scene_where_nobody_says_others() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = temporary.path().join("run");
+    cells_alone(&run, &["--set", "evaluate.contrasts=[0.1, 0.3, 0.8]"]);
+    let shown = |more: &[&str]| {
+        succeeded(&[&["evaluate", run.to_str().unwrap(), "--trials", "2", "--quiet"], more].concat());
+        let curve = json(&run.join("evaluation.json"))["held_out"]["curves"]["contrast"][0].clone();
+        assert_eq!(
+            curve["classes"]["n_tested"].as_u64(),
+            Some(if more.is_empty() { curve["n_neurons"].as_u64().unwrap() } else { 0 })
+        );
+        curve["contrasts"].as_array().unwrap().iter().map(|c| c.as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&[]), [0.0, 0.1, 0.3, 0.8]);
+    assert_eq!(shown(&["--contrasts", "0.2"]), [0.0, 0.2, 0.8]);
 }
 
 #[test]
@@ -144,6 +187,10 @@ fn what_is_no_run_is_refused() {
     refused(&[folder], &["not a run folder", "scene.ron"]);
     refused(&[folder, "--trials", "0"], &["--trials"]);
     refused(&[folder, "--sessions", "some"], &["--sessions", "heldout"]);
+    for option in ["--size-deg", "--frame-rate-hz", "--flash-ms", "--grey-before-ms", "--grey-after-ms"] {
+        refused(&[folder, option, "50"], &["--stimulus"]);
+    }
+    refused(&[folder, "--centre-deg", "50,50"], &["--stimulus"]);
     fs::copy(common::root().join("scenes/smoke.ron"), temporary.path().join("scene.ron")).unwrap();
     fs::write(temporary.path().join("checkpoint.safetensors"), "no tensors").unwrap();
     let tables = common::root().join("scenes/v1");

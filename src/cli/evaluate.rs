@@ -25,7 +25,7 @@ pub(super) struct EvaluateArguments {
     /// Trials of each of the eight directions and of the grey screen [default: 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     trials: Option<u32>,
-    /// Contrasts of further gratings, for contrast-response curves, e.g. 0.1,0.2,0.4
+    /// Contrasts of further gratings, for contrast-response curves, e.g. 0.1,0.2,0.4 [default: the scene's]
     #[arg(long, value_name = "C,..", value_delimiter = ',')]
     contrasts: Vec<f64>,
     #[command(flatten)]
@@ -49,22 +49,22 @@ struct StimulusArguments {
     #[arg(long, value_name = "PATH")]
     stimulus: Vec<PathBuf>,
     /// Width on the screen of 120 x 80 deg; the height follows from the pixels. Grey around it
-    #[arg(long, value_name = "DEG", default_value_t = StimulusOptions::default().size_deg)]
+    #[arg(long, value_name = "DEG", requires = "stimulus", default_value_t = StimulusOptions::default().size_deg)]
     size_deg: f64,
     /// Centre from the lower left corner of the screen
-    #[arg(long, value_name = "X,Y", value_parser = centre, default_value = "60,40")]
+    #[arg(long, value_name = "X,Y", requires = "stimulus", value_parser = centre, default_value = "60,40")]
     centre_deg: [f64; 2],
     /// Frames a second of a movie
-    #[arg(long, value_name = "HZ", default_value_t = StimulusOptions::default().frame_rate_hz)]
+    #[arg(long, value_name = "HZ", requires = "stimulus", default_value_t = StimulusOptions::default().frame_rate_hz)]
     frame_rate_hz: f64,
     /// How long an image is shown
-    #[arg(long, value_name = "MS", default_value_t = StimulusOptions::default().flash_ms)]
+    #[arg(long, value_name = "MS", requires = "stimulus", default_value_t = StimulusOptions::default().flash_ms)]
     flash_ms: f64,
     /// Grey before the first frame, from which on spikes are counted
-    #[arg(long, value_name = "MS", default_value_t = StimulusOptions::default().grey_before_ms)]
+    #[arg(long, value_name = "MS", requires = "stimulus", default_value_t = StimulusOptions::default().grey_before_ms)]
     grey_before_ms: f64,
     /// Grey after the last frame, to the end of the trial
-    #[arg(long, value_name = "MS", default_value_t = StimulusOptions::default().grey_after_ms)]
+    #[arg(long, value_name = "MS", requires = "stimulus", default_value_t = StimulusOptions::default().grey_after_ms)]
     grey_after_ms: f64,
 }
 

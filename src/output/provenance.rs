@@ -127,12 +127,29 @@ impl Provenance {
         serde_json::from_str(&text).map_err(|e| Error::file(&file, format!("is no provenance of a run: {e}")))
     }
 
-    /// Refuses a plan whose network is of other files than the run's, wherever they lie: by their names and contents.
+    /// SHA-256 of all files of the run by their names, wherever they lie: tables, calibration, circuit.
+    pub fn files(&self) -> BTreeMap<String, &str> {
+        let tables = self.tables.iter().map(|(name, table)| (name.clone(), table.sha256.as_str()));
+        let calibration =
+            self.calibration.iter().map(|table| ("calibration".to_owned(), table.sha256.as_str()));
+        let mut files: BTreeMap<String, &str> = tables.chain(calibration).collect();
+        for (file, sha256) in &self.circuit {
+            let name = Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // Files of one name in several folders have their whole names.
+            let name = if files.contains_key(&name) { file.clone() } else { name };
+            files.insert(name, sha256);
+        }
+        files
+    }
+
+    /// Refuses a plan whose network is of other files than the run's, its calibration included, wherever they lie: by their names and
+    /// contents.
     ///
     /// # Errors
     /// Names the first such file.
     pub fn refuse_other_network(&self, plan: &Plan) -> Result<()> {
         self.refuse_other_tables(plan, |name| !RECORDED_TABLES.contains(&name))?;
+        self.refuse_other_calibration(plan)?;
         let now = circuit(plan)?;
         let key = |(file, sha256): (&String, &String)| {
             (Path::new(file).file_name().map(OsString::from), sha256.clone())
@@ -154,7 +171,18 @@ impl Provenance {
     /// Names the first such file.
     pub fn refuse_other_files(&self, plan: &Plan) -> Result<()> {
         self.refuse_other_network(plan)?;
-        self.refuse_other_tables(plan, |name| RECORDED_TABLES.contains(&name))?;
+        self.refuse_other_recordings(plan)
+    }
+
+    /// The same of the recorded rates and selectivity that the network is compared with.
+    ///
+    /// # Errors
+    /// Names the first such file.
+    pub fn refuse_other_recordings(&self, plan: &Plan) -> Result<()> {
+        self.refuse_other_tables(plan, |name| RECORDED_TABLES.contains(&name))
+    }
+
+    fn refuse_other_calibration(&self, plan: &Plan) -> Result<()> {
         let other = |value: &str, limit: &str| {
             Err(Error::field(&plan.scene_file, "network.calibration", value, limit))
         };
@@ -276,6 +304,28 @@ fn table(path: &Path) -> Result<Table> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The factors of a calibration are part of the weights that a network is built with.
+    #[test]
+    fn a_network_of_another_calibration_is_refused() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mine.csv");
+        let text = fs::read_to_string(root.join("scenes/calibration/v1_4k.csv")).unwrap();
+        fs::write(&file, &text).unwrap();
+        let plan = |calibration: &str| {
+            let settings = [format!("network.calibration={calibration}")];
+            Plan::read(&root.join("scenes/v1_4k.ron"), &settings).unwrap()
+        };
+        let own = plan(&format!("{file:?}"));
+        let provenance = Provenance::new(&own, None).unwrap();
+        provenance.refuse_other_network(&own).unwrap();
+        let refused = |plan: &Plan| provenance.refuse_other_network(plan).unwrap_err().to_string();
+        assert!(refused(&plan("None")).contains("network.calibration = None: the run was made with"));
+        fs::write(&file, text.replacen(",6.0000,", ",5.0000,", 1)).unwrap();
+        let message = refused(&own);
+        assert!(message.contains("mine.csv: is not the file that the run was made from"), "{message}");
+    }
 
     #[test]
     fn a_table_is_known_by_its_hash_and_source() {

@@ -6,7 +6,7 @@ use super::data::{Evaluated, Run};
 use super::page::{Cell, Section, facts, figure, numbers, significant, table, tiles, words};
 use super::{plots, synapses, verdict};
 use crate::error::Result;
-use crate::evaluate::{mean_similarities, rate_misses};
+use crate::evaluate::{contrast_notice, mean_similarities, rate_misses};
 use crate::figures::{self, MEASURES};
 use crate::loss::WeightingScene;
 use crate::results::{CellTypeSummary, Comparison, Gradients, StimulusEvaluation};
@@ -37,7 +37,7 @@ pub(super) fn sections(run: &Run) -> Result<Vec<Section>> {
         sections.push(Section::new("training", "Training", training(run)?));
     }
     if let Some(evaluated) = run.evaluated() {
-        sections.push(Section::new("recordings", "Beside recordings", recordings(&evaluated)?));
+        sections.push(Section::new("recordings", "Beside recordings", recordings(run, &evaluated)?));
         sections.push(Section::new("responses", "Responses", responses(run, &evaluated)?));
         if !evaluated.pairs.is_empty() || !evaluated.weights.is_empty() {
             sections.push(Section::new("synapses", "Synapses", synapses::section(&evaluated)?));
@@ -211,7 +211,7 @@ fn gradients_part(gradients: &Gradients) -> Result<Markup> {
     })
 }
 
-fn recordings(evaluated: &Evaluated<'_>) -> Result<Markup> {
+fn recordings(run: &Run, evaluated: &Evaluated<'_>) -> Result<Markup> {
     let rows = evaluated.held_out;
     let n_units: usize =
         rows.iter().filter_map(|r| r.rate_evoked_hz.as_ref()?.target_n_units).max().unwrap_or(0);
@@ -229,6 +229,7 @@ fn recordings(evaluated: &Evaluated<'_>) -> Result<Markup> {
             @if evaluated.shown.n_trials > 0 { "; " (evaluated.shown.text()) }
             " (" code { (evaluated.file) } ")."
         }
+        @if let Some(notice) = contrast_notice(rows, run.scene.other_contrast()) { p { "Warning: " (notice) "." } }
         (figure(figures::similarity(rows), &similarity)?)
         (cell_types(rows, "held-out sessions"))
         (rates_outside(rows))
@@ -240,8 +241,8 @@ fn recordings(evaluated: &Evaluated<'_>) -> Result<Markup> {
                 details {
                     summary { "Distributions of " (measure.title) ", cell type by cell type" }
                     @let caption = html! {
-                        strong { "Cumulative distributions of " (measure.title) } " over the neurons of the core and the held-out units; the similarity is "
-                        "1 less the largest vertical distance between the two curves."
+                        strong { "Cumulative distributions of " (measure.title) } " over the neurons of the core and the held-out units, drawn through quantiles; the similarity is 1 less the "
+                        "largest vertical distance of the recorded curve from the neurons' steps, which for few neurons are high."
                     };
                     (figure(distributions, &caption)?)
                 }

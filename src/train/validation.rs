@@ -5,8 +5,9 @@ use std::path::Path;
 use super::session::TrialRecording;
 use super::stimuli::{Stage, StimulusOptions};
 use super::{Prepared, prepare, schedule};
-use crate::error::{Error, Result};
-use crate::output::{Progress, read_run};
+use crate::error::{Error, Result, warning};
+use crate::evaluate::contrast_notice;
+use crate::output::{Checkpoint, Progress, Provenance, read_run};
 use crate::plan::Plan;
 use crate::ranks::Ranks;
 use crate::results::Evaluation;
@@ -24,7 +25,7 @@ const N_PAIR_SAMPLES: u32 = 10;
 pub struct ValidationOptions {
     /// Trials of each direction and of the grey screen; None: 10.
     pub n_trials: Option<u32>,
-    /// Contrasts of further gratings; empty for none.
+    /// Contrasts of further gratings; empty: those of the run's scene.
     pub contrasts: Vec<f64>,
     /// Images and movies; none where no file is named.
     pub stimuli: StimulusOptions,
@@ -58,16 +59,18 @@ impl ValidationOptions {
 /// Bad input for a folder that is no run; a failed run otherwise.
 pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     let n_trials = options.n_trials.unwrap_or(N_TRIALS);
-    let settings = [
+    let mut settings = vec![
         format!("evaluate.directions_deg={DIRECTIONS_DEG}"),
         format!("evaluate.n_trials={n_trials}"),
-        format!("evaluate.contrasts={:?}", options.contrasts),
         "evaluate.fano=true".to_owned(),
         // The reports of a run are of its own trials.
         "evaluate.reports=[]".to_owned(),
     ];
+    if !options.contrasts.is_empty() {
+        settings.push(format!("evaluate.contrasts={:?}", options.contrasts));
+    }
     let ranks = &options.ranks;
-    let (plan, checkpoint) = ranks.agree(read_run(dir, &settings))?;
+    let (plan, checkpoint) = ranks.agree(read(dir, &settings))?;
     let footage = ranks.agree(options.refuse_idle(&plan).and_then(|()| options.stimuli.open(&plan)))?;
     let progress = Progress::of_rank(ranks.is_first(), options.quiet);
     let Prepared { gpu, mut session, tables, .. } =
@@ -76,6 +79,9 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     ranks.agree(restored)?;
     let shown = ranks.agree(options.stimuli.show(footage, &session, &gpu, &plan))?;
     let evaluated = session.evaluate()?;
+    if let Some(text) = contrast_notice(&evaluated.held_out.cell_types, plan.scene.other_contrast()) {
+        progress.say(&warning(format_args!("{}: {text}", dir.display())));
+    }
     let without_checkpoint = checkpoint.is_none();
     let training_step = checkpoint.map_or(0, |c| c.training_step);
     if ranks.is_first() {
@@ -99,6 +105,13 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
         evaluation.stimuli = stage.run(&shown, &options.stimuli, n_trials, gratings)?;
     }
     Ok(evaluation)
+}
+
+/// The plan and checkpoint of a run folder, whose recordings are still those of the run.
+fn read(dir: &Path, settings: &[String]) -> Result<(Plan, Option<Checkpoint>)> {
+    let (plan, checkpoint) = read_run(dir, settings)?;
+    Provenance::read(dir)?.refuse_other_recordings(&plan)?;
+    Ok((plan, checkpoint))
 }
 
 /// Shows the network of a run folder one trial of its own evaluation again, with the spikes of LGN and background units.
