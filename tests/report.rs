@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::program::{simrun, succeeded};
+use common::program::{short_run, simrun, succeeded};
 use serde_json::Value;
 
 /// A run of V1 within 40 um, with every term that has a figure.
@@ -184,6 +184,75 @@ fn what_is_no_run_has_no_report() {
     ["trials.csv", "spikes.h5"].iter().for_each(|name| fs::remove_file(temporary.path().join(name)).unwrap());
     // A run that has only begun has a report all the same.
     succeeded(&["report", dir]);
+}
+
+/// The text between the tags of a page.
+fn words_of(page: &str) -> String {
+    let parts = page.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text).trim());
+    parts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("|")
+}
+
+/// Runs beside each other's recordings, and evaluations beside evaluations of other lengths.
+#[test]
+fn a_comparison_says_which_files_and_evaluations_differ() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("tables")).unwrap();
+    for file in fs::read_dir(common::root().join("scenes/v1")).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(file.path(), Path::new(&path("tables")).join(file.file_name())).unwrap();
+    }
+    let run = |name: &str, more: &[&str]| {
+        succeeded(&short_run(&[&["--steps", "1", "--out", &path(name)], more].concat()));
+    };
+    let compared = |runs: [&str; 2]| {
+        succeeded(&["report", &path(runs[0]), &path(runs[1]), "--out", &path("page.html")]);
+        let page = words_of(&fs::read_to_string(path("page.html")).unwrap());
+        fs::remove_file(path("page.html")).unwrap();
+        page
+    };
+    run("a", &[]);
+    run("b", &["--tables", &path("tables")]);
+    let same = compared(["a", "b"]);
+    assert!(same.contains("The scenes are the same.") && !same.contains("Files that differ."), "{same}");
+    assert!(
+        same.contains("shown|directions: 1, trials of each and of the grey screen: 1|directions: 1,"),
+        "{same}"
+    );
+    assert!(same.contains("|recorded|") && same.contains("|ceiling|"), "{same}");
+
+    // Three times the rate of L4_Exc.
+    let file = format!("{}/neuropixels_targets.csv", path("tables"));
+    let faster = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        if !line.starts_with("L4_Exc,evoked_rate_hz,heldout") {
+            return line.to_owned();
+        }
+        let value = |cell: &str| (3.0 * cell.parse::<f64>().unwrap()).to_string();
+        let cells = cells.iter().enumerate().map(|(ix, c)| if ix < 7 { (*c).to_owned() } else { value(c) });
+        cells.collect::<Vec<_>>().join(",")
+    };
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.lines().map(faster).collect::<Vec<_>>().join("\n")).unwrap();
+    run("c", &["--tables", &path("tables")]);
+    succeeded(&["evaluate", &path("c"), "--trials", "3", "--quiet"]);
+    let page = compared(["a", "c"]);
+    assert!(page.contains("The scenes are the same.") && page.contains("Files that differ."), "{page}");
+    assert!(page.contains("|neuropixels_targets.csv|") && !page.contains("|cells.csv|"), "{page}");
+    assert!(page.contains("evaluated from|summary.json|evaluation.json|"), "{page}");
+    let shown = "shown|directions: 1, trials of each and of the grey screen: 1|directions: 8, trials of each and of the grey screen: 3|";
+    assert!(page.contains(shown), "{page}");
+    let median = |run: &str| {
+        let file = if run == "c" { "evaluation.json" } else { "summary.json" };
+        let json: Value =
+            serde_json::from_str(&fs::read_to_string(format!("{}/{file}", path(run))).unwrap()).unwrap();
+        let rows = if run == "c" { &json["held_out"]["cell_types"] } else { &json["held_out"] };
+        let row = rows.as_array().unwrap().iter().find(|row| row["cell_type"] == "L4_Exc").unwrap().clone();
+        ["median", "target_median"].map(|key| row["rate_evoked_hz"][key].as_f64().unwrap())
+    };
+    let [[own_a, recorded_a], [own_c, recorded_c]] = ["a", "c"].map(median);
+    assert!((recorded_c / recorded_a - 3.0).abs() < 1e-6, "{recorded_a} {recorded_c}");
+    let row = format!("|L4_Exc|{own_a:.2}|{own_c:.2}|{recorded_a:.2}|{recorded_c:.2}|");
+    assert!(page.contains(&row), "{row} is not in {page}");
 }
 
 /// What takes too long for `cargo test`.

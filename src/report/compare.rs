@@ -2,16 +2,21 @@
 
 use maud::{Markup, html};
 
-use super::data::Run;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::data::{Evaluated, Run};
 use super::page::{Cell, Column, Section, figure, numbers, table, words};
 use super::{plots, run};
 use crate::error::Result;
 use crate::evaluate::{mean_similarities, rate_misses};
 use crate::figures::{MEASURES, Measure};
-use crate::results::{CellTypeSummary, PairErrors};
+use crate::output::Provenance;
+use crate::results::{CellTypeSummary, Comparison, PairErrors};
 
-/// Fields in which runs always differ or that say where a file lies.
+/// Fields that say where a file lies: what is in it is compared.
 const NO_SETTINGS: [&str; 1] = ["tables"];
+/// Digits of a SHA-256 that tell files apart.
+const N_DIGITS: usize = 12;
 
 /// Names runs by as many of the folders above them as tell them apart.
 pub(super) fn tell_apart(runs: &mut [Run]) {
@@ -42,8 +47,8 @@ pub(super) fn sections(runs: &[Run]) -> Result<Vec<Section>> {
         strong { "Loss." } " The whole and each of its terms, weights and factors included, a line a run."
     };
     let mut sections = vec![
-        Section::new("runs", "Runs", html! { (what_was_run(runs)) (settings(runs)?) }),
-        Section::new("results", "Results", results(runs)),
+        Section::new("runs", "Runs", html! { (what_was_run(runs)) (settings(runs)?) (files(runs)) }),
+        Section::new("results", "Results", html! { (evaluations(runs)) (results(runs)) }),
     ];
     if let Some(drawn) = plots::losses(&all) {
         sections.push(Section::new("training", "Training", figure(Some(drawn), &losses)?));
@@ -115,6 +120,25 @@ fn settings(runs: &[Run]) -> Result<Markup> {
     })
 }
 
+/// Tables, calibrations and files of circuits whose contents differ; nothing where all are the same.
+fn files(runs: &[Run]) -> Markup {
+    let of_runs: Vec<BTreeMap<String, &str>> =
+        runs.iter().map(|run| run.provenance.as_ref().map(Provenance::files).unwrap_or_default()).collect();
+    let names: BTreeSet<&String> = of_runs.iter().flat_map(BTreeMap::keys).collect();
+    let rows: Vec<Vec<Cell>> = names
+        .into_iter()
+        .map(|name| (name, of_runs.iter().map(|files| files.get(name).copied()).collect::<Vec<_>>()))
+        .filter(|(_, digests)| digests.iter().any(|digest| *digest != digests[0]))
+        .map(|(name, digests)| {
+            let cell =
+                |digest: &Option<&str>| Cell::text(digest.map_or("–", |d| d.get(..N_DIGITS).unwrap_or(d)));
+            std::iter::once(Cell::text(name)).chain(digests.iter().map(cell)).collect()
+        })
+        .collect();
+    let caption = html! { strong { "Files that differ." } " First digits of their SHA-256." };
+    html! { @if !rows.is_empty() { (table(&caption, &[], &columns("file", runs, words), &rows)) } }
+}
+
 /// A result of a run, and how many decimals it is shown with: four digits where that is None.
 type Value = (String, Option<usize>, Box<dyn Fn(&Run) -> Option<f64>>);
 
@@ -179,6 +203,18 @@ fn psp_error(pairs: &[PairErrors], held_out: bool) -> Option<f64> {
     (!squares.is_empty()).then(|| (squares.iter().sum::<f64>() / squares.len() as f64).sqrt())
 }
 
+/// What the last evaluations showed: similarities compare at like numbers of trials.
+fn evaluations(runs: &[Run]) -> Markup {
+    let facts: [(&str, fn(&Evaluated<'_>) -> String); 2] =
+        [("evaluated from", |e| e.file.to_owned()), ("shown", |e| e.shown.text())];
+    let rows = facts.map(|(name, text)| {
+        let of_run = |run: &Run| Cell::Wrapped(run.evaluated().as_ref().map_or_else(|| "–".to_owned(), text));
+        std::iter::once(Cell::text(name)).chain(runs.iter().map(of_run)).collect()
+    });
+    let caption = html! { strong { "What was evaluated." } " Few trials push OSI and DSI up." };
+    table(&caption, &[], &columns("", runs, words), &rows)
+}
+
 /// Results and their differences to the first run.
 fn results(runs: &[Run]) -> Markup {
     let rows: Vec<Vec<Cell>> = values(runs)
@@ -218,15 +254,22 @@ fn results(runs: &[Run]) -> Markup {
 fn cell_types(runs: &[Run]) -> Markup {
     html! {
         @for measure in &MEASURES {
-            @let rows = types_of(runs, measure);
+            @let of_types = types_of(runs, measure);
+            @let rows: Vec<Vec<Cell>> = of_types.iter().map(TypeRow::cells).collect();
             @if !rows.is_empty() {
-                @let mut columns = columns("cell type", runs, numbers);
-                @let groups = [("", 1), ("median", runs.len()), ("", 1), ("similarity", runs.len()), ("", 1)];
-                @let () = {
-                    columns.push(numbers("recorded"));
-                    columns.extend(runs.iter().map(|run| numbers(&run.name)));
-                    columns.push(numbers("ceiling"));
-                };
+                @let n_recorded = of_types[0].recorded.len();
+                @let several = n_recorded > 1;
+                @let groups = [
+                    ("", 1),
+                    ("median", runs.len()),
+                    (if several { "recorded" } else { "" }, n_recorded),
+                    ("similarity", runs.len()),
+                    (if several { "ceiling" } else { "" }, n_recorded),
+                ];
+                @let of_runs = || runs.iter().map(|run| numbers(&run.name)).collect::<Vec<_>>();
+                @let recorded = |name| if several { of_runs() } else { vec![numbers(name)] };
+                @let columns: Vec<Column> = [vec![words("cell type")], of_runs(), recorded("recorded"), of_runs(), recorded("ceiling")]
+                    .into_iter().flatten().collect();
                 @let caption = html! { strong { (measure.title) } ", beside held-out sessions (" (measure.unit) ")." };
                 (table(&caption, &groups, &columns, &rows))
             }
@@ -234,7 +277,34 @@ fn cell_types(runs: &[Run]) -> Markup {
     }
 }
 
-fn types_of(runs: &[Run], measure: &Measure) -> Vec<Vec<Cell>> {
+/// A measure of a cell type.
+struct TypeRow<'a> {
+    cell_type: &'a str,
+    /// Of each run.
+    own: Vec<Option<&'a Comparison>>,
+    /// Recorded median and ceiling: of each run, or once where they are the same in all.
+    recorded: Vec<[Option<f64>; 2]>,
+}
+
+impl TypeRow<'_> {
+    fn cells(&self) -> Vec<Cell> {
+        let numbers = |of: &dyn Fn(&Comparison) -> Option<f64>| {
+            self.own.iter().map(|c| Cell::number(c.and_then(of), 2)).collect::<Vec<_>>()
+        };
+        let recorded = |ix: usize| self.recorded.iter().map(|r| Cell::number(r[ix], 2)).collect();
+        let parts: [Vec<Cell>; 5] = [
+            vec![Cell::text(self.cell_type)],
+            numbers(&|c| Some(c.median)),
+            recorded(0),
+            numbers(&|c| c.similarity),
+            recorded(1),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+}
+
+/// The rows of a measure. Where two runs of any cell type were held against other recordings, all rows have those of each run.
+fn types_of<'a>(runs: &'a [Run], measure: &Measure) -> Vec<TypeRow<'a>> {
     let of_runs: Vec<&[CellTypeSummary]> =
         runs.iter().map(|run| run.evaluated().map(|e| e.held_out).unwrap_or_default()).collect();
     let mut types: Vec<&str> = Vec::new();
@@ -243,18 +313,24 @@ fn types_of(runs: &[Run], measure: &Measure) -> Vec<Vec<Cell>> {
             types.push(&row.cell_type);
         }
     }
-    let rows = types.into_iter().filter_map(|cell_type| {
-        let own: Vec<_> = of_runs
+    let of_type = |cell_type: &'a str| {
+        let own: Vec<Option<&Comparison>> = of_runs
             .iter()
             .map(|rows| rows.iter().find(|r| r.cell_type == cell_type).and_then(measure.of))
             .collect();
-        let any = own.iter().copied().flatten().next()?;
-        let mut row = vec![Cell::text(cell_type)];
-        row.extend(own.iter().map(|c| Cell::number(c.map(|c| c.median), 2)));
-        row.push(Cell::number(any.target_median, 2));
-        row.extend(own.iter().map(|c| Cell::number(c.and_then(|c| c.similarity), 2)));
-        row.push(Cell::number(any.ceiling, 2));
-        Some(row)
+        let recorded = own.iter().map(|c| c.map_or([None; 2], |c| [c.target_median, c.ceiling])).collect();
+        own.iter().any(Option::is_some).then_some(TypeRow { cell_type, own, recorded })
+    };
+    let mut rows: Vec<TypeRow<'_>> = types.into_iter().filter_map(of_type).collect();
+    let all_alike = rows.iter().all(|row| {
+        let found = || row.own.iter().zip(&row.recorded).filter(|(own, _)| own.is_some()).map(|(_, r)| r);
+        found().all(|recorded| Some(recorded) == found().next())
     });
-    rows.collect()
+    if all_alike {
+        for row in &mut rows {
+            let any = row.own.iter().position(Option::is_some).unwrap_or(0);
+            row.recorded = vec![row.recorded[any]];
+        }
+    }
+    rows
 }

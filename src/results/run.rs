@@ -51,7 +51,7 @@ pub struct StepMetrics {
     pub losses: BTreeMap<String, f64>,
     /// Sum of the terms.
     pub total_loss: f64,
-    /// Mean rate per cell type over the step's evoked and spontaneous trials, Hz.
+    /// Mean rate per cell type over all trials of the step, gratings of every contrast and grey, Hz.
     pub mean_rate_hz: BTreeMap<String, f64>,
     /// Mean rate of all neurons in evoked trials, Hz.
     pub mean_rate_evoked_hz: f64,
@@ -186,6 +186,9 @@ pub struct NeuronRange {
 pub struct TrialsShown {
     /// Trials of each direction and of the grey screen, or of each recorded input; 0 in a file of an earlier version.
     pub n_trials: u32,
+    /// Directions of the gratings that are compared with recordings; None in a file of an earlier version, and of recorded inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_directions: Option<u32>,
     /// Recorded inputs that are shown in place of gratings and grey, where the network came with them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_recorded_inputs: Option<u32>,
@@ -194,10 +197,11 @@ pub struct TrialsShown {
 impl TrialsShown {
     /// In words.
     pub fn text(&self) -> String {
-        let Self { n_trials, n_recorded_inputs } = self;
-        match n_recorded_inputs {
-            None => format!("trials of each direction and of the grey screen: {n_trials}"),
-            Some(n) => format!("recorded inputs: {n}, trials of each: {n_trials}"),
+        let Self { n_trials, n_directions, n_recorded_inputs } = self;
+        match (n_recorded_inputs, n_directions) {
+            (Some(n), _) => format!("recorded inputs: {n}, trials of each: {n_trials}"),
+            (None, Some(n)) => format!("directions: {n}, trials of each and of the grey screen: {n_trials}"),
+            (None, None) => format!("trials of each direction and of the grey screen: {n_trials}"),
         }
     }
 }

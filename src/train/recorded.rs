@@ -65,7 +65,11 @@ impl Recorded {
     pub(super) fn shown(&self) -> TrialsShown {
         let n_trials: usize = self.batches().iter().map(Vec::len).sum();
         let n_inputs = self.inputs.len();
-        TrialsShown { n_trials: (n_trials / n_inputs) as u32, n_recorded_inputs: Some(n_inputs as u32) }
+        TrialsShown {
+            n_trials: (n_trials / n_inputs) as u32,
+            n_directions: None,
+            n_recorded_inputs: Some(n_inputs as u32),
+        }
     }
 
     /// What trials that show these inputs are to the losses.

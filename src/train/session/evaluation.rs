@@ -212,7 +212,11 @@ impl Session {
     /// Shows every direction and the grey screen to the network as it is; the ranks share the trials of each batch.
     pub fn evaluate(&mut self) -> Result<SessionEvaluation> {
         let scene = &self.plan.scene;
-        let of_scene = || TrialsShown { n_trials: scene.evaluate.n_trials, n_recorded_inputs: None };
+        let of_scene = || TrialsShown {
+            n_trials: scene.evaluate.n_trials,
+            n_directions: Some(scene.evaluate.directions_deg.len() as u32),
+            n_recorded_inputs: None,
+        };
         let all_shown = self.recorded.as_ref().map_or_else(of_scene, Recorded::shown);
         let batches: Vec<Shown> = match &self.recorded {
             Some(recorded) => recorded.batches().into_iter().map(Shown::Recorded).collect(),
