@@ -24,7 +24,9 @@ use crate::output::{Progress, replace_file};
 use crate::plan::Plan;
 use crate::ranks::Ranks;
 use crate::setup;
-use crate::setup::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz};
+use crate::setup::{
+    CalibratedModel, Calibration, InputFactors, MadeFor, OF_NETWORK_TABLES, OF_TABLES, recorded_grey_hz,
+};
 use crate::train::open_adapters;
 use grey::GreyNetwork;
 use rule::{FIRST_GAIN, Knob, Way, log_error};
@@ -121,7 +123,10 @@ fn prepare(
     let tables = setup::tables(plan)?;
     let built = setup::build(plan, &tables, &mut |text| progress.say(text))?;
     let targets_hz = targets(plan, &tables, &built.network)?;
-    let start = options.from.as_ref().map(|from| start(plan, from, &tables, &built.network)).transpose()?;
+    let start = match &options.from {
+        Some(from) => Some(start(plan, from, &tables, &built.network, progress)?),
+        None => None,
+    };
     let grey = GreyNetwork::new(plan, gpu, &tables, built, options)?;
     Ok((Prepared { grey, targets_hz, start }, tables))
 }
@@ -148,9 +153,16 @@ fn targets(plan: &Plan, tables: &Tables, network: &Network) -> Result<Vec<Option
 }
 
 /// Where the second phase goes on: each model's factor with background alone, and its factors.
-fn start(plan: &Plan, from: &Path, tables: &Tables, network: &Network) -> Result<Vec<Started>> {
+fn start(
+    plan: &Plan,
+    from: &Path,
+    tables: &Tables,
+    network: &Network,
+    progress: &Progress,
+) -> Result<Vec<Started>> {
     let earlier = Calibration::read(from)?;
-    earlier.fit(from, &plan.scene, tables, &network.cell_models)?;
+    let said = earlier.fit(from, &plan.scene, tables, &network.cell_models)?;
+    said.iter().for_each(|line| progress.say(line));
     let started = |model: &CalibratedModel| Started {
         background_alone: model.background_alone,
         background_hz: model.background_hz,
@@ -382,7 +394,8 @@ fn notes(plan: &Plan, options: &CalibrationOptions, tables: &Tables, search: &Se
             options.n_rounds,
             options.n_trials
         ),
-        format!("sha256 of the tables {}", tables.digest()),
+        format!("{OF_TABLES}{}", tables.digest()),
+        format!("{OF_NETWORK_TABLES}{}", tables.network_digest()),
         format!("sha256 of the network {}", search.grey.network().rows.digest()),
     ];
     notes.extend(search.notes.iter().cloned());

@@ -228,10 +228,11 @@ fn check(arguments: &CheckArguments) -> Result<()> {
             found.push(json!({ "scene": file, "ok": true, "experiment": experiment.size() }));
             continue;
         }
-        let checked = Plan::read(file, &settings).and_then(|plan| check_tables(&plan).map(|()| plan));
+        let checked =
+            Plan::read(file, &settings).and_then(|plan| check_tables(&plan).map(|said| (plan, said)));
         match checked {
-            Ok(plan) => {
-                plan.warnings().iter().for_each(say);
+            Ok((plan, said)) => {
+                plan.warnings().iter().chain(&said).for_each(say);
                 if !arguments.json {
                     print(&format!(
                         "{}: ok ({} steps of {} ms, {} trials)\n",
@@ -270,13 +271,15 @@ fn tables_setting(dir: Option<&Path>) -> Result<Option<String>> {
     Ok(Some(format!("tables={name:?}")))
 }
 
-/// Reads the tables of a plan, and its calibration where the cell models are those of the tables.
-fn check_tables(plan: &Plan) -> Result<()> {
+/// Reads the tables of a plan, and its calibration where the cell models are those of the tables; what there is to say of it.
+fn check_tables(plan: &Plan) -> Result<Vec<String>> {
     let tables = setup::tables(plan)?;
-    if matches!(plan.scene.network, NetworkScene::V1(_)) {
-        setup::Calibration::of_plan(plan, &tables, &tables.cell_models())?;
-    }
-    Ancestor::open(plan).map(drop)
+    let calibration = match plan.scene.network {
+        NetworkScene::V1(_) => setup::Calibration::of_plan(plan, &tables, &tables.cell_models())?,
+        _ => None,
+    };
+    Ancestor::open(plan)?;
+    Ok(calibration.map_or(Vec::new(), |(_, said)| said))
 }
 
 /// Lists the adapters; none at all is an error, as it would be for a run, and so is one that computes wrongly.

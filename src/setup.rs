@@ -20,7 +20,10 @@ use crate::sonata::{TrialInput, circuit_of_scene};
 
 mod calibration;
 
-pub use calibration::{CalibratedModel, Calibration, InputFactors, MadeFor, recorded_grey_hz, scale_inputs};
+pub use calibration::{
+    CalibratedModel, Calibration, InputFactors, MadeFor, OF_NETWORK_TABLES, OF_TABLES, recorded_grey_hz,
+    scale_inputs,
+};
 
 /// The tables of a plan: those of its folder, recorded rates and selectivity from its recordings if it names them.
 ///

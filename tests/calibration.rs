@@ -20,7 +20,7 @@ use simrun::gpu::Gpu;
 use simrun::network::CELL_TYPES;
 use simrun::plan::Plan;
 use simrun::setup;
-use simrun::setup::{Calibration, InputFactors, recorded_grey_hz};
+use simrun::setup::{Calibration, InputFactors, OF_NETWORK_TABLES, recorded_grey_hz};
 use simrun::train::Session;
 
 fn plan(scene: &str, settings: &[&str]) -> Plan {
@@ -244,6 +244,48 @@ fn another_scene_than_the_tables_is_said_and_goes_on() {
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].contains("calibration/v1_4k.csv: made for") && said[0].contains(words), "{said:?}");
     }
+    let checked = stderr_of(&simrun(&["check", "scenes/v1_4k.ron", "--set", "network.radius_um=60"]));
+    assert!(checked.contains("made for network.radius_um 100.0, the scene has 60.0"), "{checked}");
+}
+
+/// A factor multiplies the weights that the tables imply.
+#[test]
+fn other_tables_than_those_of_the_calibration_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(common::root().join("scenes/v1")).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    let setting = format!("tables={:?}", dir.path());
+    let fit = |notes: Option<String>| {
+        let plan = plan("v1_4k.ron", &[&setting]);
+        let tables = simrun::setup::tables(&plan).unwrap();
+        let file = common::root().join("scenes/calibration/v1_4k.csv");
+        let mut calibration = Calibration::read(&file).unwrap();
+        if let Some(note) = notes {
+            calibration.notes = vec![note];
+        }
+        (
+            calibration.fit(&file, &plan.scene, &tables, &tables.cell_models()).unwrap(),
+            tables.network_digest().to_owned(),
+        )
+    };
+    let (said, digest) = fit(None);
+    assert!(said.is_empty(), "{said:?}");
+    // One of this version knows the tables of the network alone.
+    let note = format!("{OF_NETWORK_TABLES}{digest}");
+    let append = |name: &str| {
+        let whole = fs::read(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name), [&whole[..], b"\n"].concat()).unwrap();
+    };
+    append("neuropixels_targets.csv");
+    assert!(fit(Some(note.clone())).0.is_empty());
+    let is_said =
+        |said: &[String]| said.len() == 1 && said[0].contains("v1_4k.csv: made with other tables than");
+    assert!(is_said(&fit(None).0));
+    append("delays.csv");
+    assert!(is_said(&fit(Some(note)).0));
+    let checked = stderr_of(&simrun(&["check", "scenes/v1_4k.ron", "--set", &setting]));
+    assert!(checked.contains("made with other tables than"), "{checked}");
 }
 
 /// Trials that start settled start so when they are continued: the start follows from weights, seed and step alone.

@@ -93,6 +93,7 @@ pub struct Tables {
     /// `contrast_classes.csv`; empty where recordings of the user's own have none.
     pub contrast_classes: Vec<RecordedContrast>,
     digest: String,
+    network_digest: String,
 }
 
 impl Tables {
@@ -148,6 +149,9 @@ impl Tables {
             tuning_curves,
             contrast_classes,
             digest: digest_of(&folder.contents),
+            network_digest: digest_of(
+                folder.contents.iter().filter(|(name, _)| !RECORDED_TABLES.contains(&name.as_str())),
+            ),
             folder: folder.path,
         })
     }
@@ -155,6 +159,11 @@ impl Tables {
     /// SHA-256 of the names and bytes of all tables, hexadecimal: part of the key of the cache of built networks.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The same without those of [`RECORDED_TABLES`], of which no network is made.
+    pub fn network_digest(&self) -> &str {
+        &self.network_digest
     }
 
     /// The populations, in table order.
@@ -251,7 +260,7 @@ impl Tables {
 }
 
 /// Hexadecimal SHA-256 over the names, lengths and bytes of files.
-fn digest_of(contents: &[(String, Vec<u8>)]) -> String {
+fn digest_of<'a>(contents: impl IntoIterator<Item = &'a (String, Vec<u8>)>) -> String {
     let mut hasher = Sha256::new();
     for (name, bytes) in contents {
         hasher.update(name.as_bytes());

@@ -103,6 +103,10 @@ const COLUMNS: [&str; 10] = [
 /// Begins the line of [`MadeFor`].
 const MADE_FOR: &str = "# made for: ";
 const NOTE: &str = "# note: ";
+/// Begins the note of the digest of all tables that it was made with.
+pub const OF_TABLES: &str = "sha256 of the tables ";
+/// Begins the note of the digest of those that its network was made of; calibrations of earlier versions have none.
+pub const OF_NETWORK_TABLES: &str = "sha256 of the tables of the network ";
 
 impl Calibration {
     /// Reads a table.
@@ -188,6 +192,13 @@ impl Calibration {
                 file.display()
             ));
         }
+        if self.is_of_other_tables(scene, tables) {
+            said.push(format!(
+                "{}: made with other tables than those of {}; rates may differ (simrun calibrate makes a table of its own)",
+                file.display(),
+                tables.folder.display()
+            ));
+        }
         let is_other = |model: &&CalibratedModel| {
             let recorded = CELL_TYPES.iter().position(|name| *name == model.cell_type);
             let recorded_hz = recorded.and_then(|ix| recorded_grey_hz(tables, ix));
@@ -203,6 +214,17 @@ impl Calibration {
             ));
         }
         Ok(said)
+    }
+
+    /// Whether it says that its network was made of other tables. One that says nothing of the network's tables alone is known by all of
+    /// them, where the scene has no recordings of its own.
+    fn is_of_other_tables(&self, scene: &Scene, tables: &Tables) -> bool {
+        let note = |begin: &str| self.notes.iter().find_map(|note| note.strip_prefix(begin));
+        match (note(OF_NETWORK_TABLES), note(OF_TABLES)) {
+            (Some(own), _) => own != tables.network_digest(),
+            (None, Some(own)) => scene.recordings.is_none() && own != tables.digest(),
+            (None, None) => false,
+        }
     }
 
     /// Holds the rows to the cell models of the network, one by one.
