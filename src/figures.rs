@@ -163,7 +163,7 @@ pub(crate) fn bars_of(title: &str, axis: Axis, width: u32, values: Vec<(String, 
     bars(title, axis, width, values.into_iter().map(bar).collect())
 }
 
-/// Cumulative distributions of a measure, a chart a cell type: the similarity is 1 less the largest distance between the curves.
+/// Cumulative distributions of a measure, a chart a cell type, drawn through quantiles. The similarity looks at the steps of the sample.
 pub(crate) fn distributions(rows: &[CellTypeSummary], measure: &Measure) -> Option<Figure> {
     let panels = rows.iter().filter_map(|row| {
         let comparison = (measure.of)(row)?;

@@ -155,6 +155,16 @@ fn recordings_refuse_what_they_cannot_do() {
     assert_refused(&cell("1", "0.1", "5"), 2, &["MODEL = 1", "cells.csv"]);
     assert_refused(&cell("475585413", "0", "5"), 2, &["--dt-ms = 0", "0.001 to 1 ms"]);
     assert_refused(&cell("475585413", "0.1", "0.5"), 2, &["--stop-ms = 0.5", "1 to 10 ms"]);
+    let point = ["--dt-ms", "0.1", "--mode", "point"];
+    let step = ["--current-pa", "100", "--start-ms", "1", "--stop-ms", "5", "--duration-ms", "10"];
+    for option in ["--dendrite-fraction", "--coupling-ratio"] {
+        let cell = simrun(&[&["cell", "475585413", option, "0.7"], &step[..], &point].concat());
+        assert_refused(&cell, 2, &[&format!("{option} = 0.7"), "does nothing with --mode point"]);
+    }
+    for (option, value) in [("--e-exc-mv", "5"), ("--e-inh-mv", "-80"), ("--coupling-ratio", "3")] {
+        let pair = simrun(&[&["pair", "e4", "475585413", option, value], &point[..]].concat());
+        assert_refused(&pair, 2, &[&format!("{option} = {value}"), "does nothing with --mode point"]);
+    }
     let full = ["pair", "e4", "475585413", "--dt-ms", "0.1", "--trace", "/dev/full"];
     assert_refused(&simrun(&full), 1, &["/dev/full", "No space left"]);
 }

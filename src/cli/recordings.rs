@@ -31,12 +31,12 @@ pub(super) struct CellChoice {
     /// Membrane model
     #[arg(long, value_enum, default_value_t = Mode::TwoCompartment)]
     mode: Mode,
-    /// Share of the membrane on the dendrite (two-compartment)
-    #[arg(long, default_value_t = 0.5)]
-    dendrite_fraction: f64,
-    /// Coupling conductance in leak conductances (two-compartment)
-    #[arg(long, default_value_t = 2.0)]
-    coupling_ratio: f64,
+    /// Share of the membrane on the dendrite (two-compartment) [default: 0.5]
+    #[arg(long)]
+    dendrite_fraction: Option<f64>,
+    /// Coupling conductance in leak conductances (two-compartment) [default: 2]
+    #[arg(long)]
+    coupling_ratio: Option<f64>,
     /// Time step, ms
     #[arg(long)]
     dt_ms: f64,
@@ -97,12 +97,12 @@ pub(super) struct PairArguments {
     /// Holding potential of the target, mV [default: rest for excitation, -55 for inhibition]
     #[arg(long, allow_negative_numbers = true)]
     hold_mv: Option<f64>,
-    /// Reversal potential of excitation, mV (two-compartment)
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    e_exc_mv: f64,
-    /// Reversal potential of inhibition, mV (two-compartment)
-    #[arg(long, default_value_t = -75.0, allow_negative_numbers = true)]
-    e_inh_mv: f64,
+    /// Reversal potential of excitation, mV (two-compartment) [default: 0]
+    #[arg(long, allow_negative_numbers = true)]
+    e_exc_mv: Option<f64>,
+    /// Reversal potential of inhibition, mV (two-compartment) [default: -75]
+    #[arg(long, allow_negative_numbers = true)]
+    e_inh_mv: Option<f64>,
     #[command(flatten)]
     cell: CellChoice,
 }
@@ -116,26 +116,45 @@ fn within(flag: &str, value: f64, low: f64, high: f64, unit: &str) -> Result<()>
 
 impl CellChoice {
     fn mode(&self) -> Result<CellMode> {
-        within("--dt-ms", self.dt_ms, 0.001, 1.0, "ms")?;
-        within("--dendrite-fraction", self.dendrite_fraction, 0.01, 0.99, "of the membrane")?;
-        within("--coupling-ratio", self.coupling_ratio, 0.01, 1000.0, "leak conductances")?;
-        Ok(self.scene(0.0, 0.0).membrane())
+        Ok(self.scene(0.0, 0.0)?.membrane())
     }
 
     /// As a scene would name it.
-    fn scene(&self, e_exc_mv: f64, e_inh_mv: f64) -> ModeScene {
-        let (dendrite_fraction, coupling_ratio) = (self.dendrite_fraction, self.coupling_ratio);
-        match self.mode {
+    fn scene(&self, e_exc_mv: f64, e_inh_mv: f64) -> Result<ModeScene> {
+        within("--dt-ms", self.dt_ms, 0.001, 1.0, "ms")?;
+        let fraction = self.dendrite_fraction;
+        let dendrite_fraction =
+            self.of_two_compartments("--dendrite-fraction", fraction, 0.5, [0.01, 0.99], "of the membrane")?;
+        let ratio = self.coupling_ratio;
+        let coupling_ratio =
+            self.of_two_compartments("--coupling-ratio", ratio, 2.0, [0.01, 1000.0], "leak conductances")?;
+        Ok(match self.mode {
             Mode::Point => ModeScene::Point,
             Mode::TwoCompartment => {
                 ModeScene::TwoCompartment { dendrite_fraction, coupling_ratio, e_exc_mv, e_inh_mv }
             }
+        })
+    }
+
+    /// What the user gave, or `default`; refused where there are no two compartments that it could be of.
+    fn of_two_compartments(
+        &self,
+        flag: &str,
+        given: Option<f64>,
+        default: f64,
+        [low, high]: [f64; 2],
+        unit: &str,
+    ) -> Result<f64> {
+        if let (Mode::Point, Some(value)) = (self.mode, given) {
+            return Err(Error::field("command line", flag, value, "does nothing with --mode point"));
         }
+        let value = given.unwrap_or(default);
+        within(flag, value, low, high, unit).map(|()| value)
     }
 
     /// The cell's dynamics with the measured kinetics as they are.
     fn rig(&self, tables: &Tables, e_exc_mv: f64, e_inh_mv: f64) -> Result<Rig> {
-        let mode = self.scene(e_exc_mv, e_inh_mv);
+        let mode = self.scene(e_exc_mv, e_inh_mv)?;
         let ports = setup::ports(&CellsScene { mode, ports: PortsScene::Exact }, tables);
         Ok(Rig { mode: self.mode()?, ports, dt_ms: self.dt_ms })
     }
@@ -206,8 +225,9 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<()> {
     let mode = choice.mode()?;
     let n_steps = choice.n_steps(PAIR_DURATION_MS)?;
     within("--weight", arguments.weight, 0.0, 1e6, "nS (pA in point mode)")?;
-    within("--e-exc-mv", arguments.e_exc_mv, -40.0, 100.0, "mV")?;
-    within("--e-inh-mv", arguments.e_inh_mv, -120.0, -60.0, "mV")?;
+    let e_exc_mv = choice.of_two_compartments("--e-exc-mv", arguments.e_exc_mv, 0.0, [-40.0, 100.0], "mV")?;
+    let e_inh_mv =
+        choice.of_two_compartments("--e-inh-mv", arguments.e_inh_mv, -75.0, [-120.0, -60.0], "mV")?;
     let tables = Tables::read(&choice.tables)?;
     let cell = cell_model(&tables, arguments.model)?;
     let class_ix = CLASSES.iter().position(|c| *c == arguments.source_class).unwrap_or_default();
@@ -216,7 +236,6 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<()> {
         within("--hold-mv", hold_mv, -120.0, 0.0, "mV")?;
     }
     let synapse = Synapse { class_ix, weight: arguments.weight, hold_mv };
-    let (e_exc_mv, e_inh_mv) = (arguments.e_exc_mv, arguments.e_inh_mv);
     let rig = choice.rig(&tables, e_exc_mv, e_inh_mv)?;
     let recording = if choice.device {
         let recordings = paired_recordings(

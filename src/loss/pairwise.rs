@@ -74,8 +74,8 @@ impl Term for Pairwise {
     }
 }
 
-/// L9: `weight mean over groups (r - target)^2` with r the mean correlation of the spike counts of two neurons of a group over
-/// trials, each pair weighted by its two standard deviations:
+/// L9: `weight mean over groups (r - target)^2`, groups with two neurons that vary at least, with r the mean correlation of the spike
+/// counts of two neurons of a group over trials, each pair weighted by its two standard deviations:
 /// `r = (Var(sum) - sum var_i)/((sum sd_i)^2 - sum var_i)`. Adds the derivative by each count to `seeds`, `[n_neurons][n_trials]`.
 pub fn pairwise_term(
     weight: f64,
@@ -89,33 +89,30 @@ pub fn pairwise_term(
     let n_trials = responses.trials.len();
     let t = trials.len() as f64;
     let count = |neuron: usize, trial: usize| responses.counts[neuron * n_trials + trial];
+    let mean_of = |i: usize| trials.iter().map(|k| count(i, *k)).sum::<f64>() / t;
+    // Neuron, mean and variance of those of a group that vary: the others have no correlation.
+    let moments_of = |group: u32| -> Vec<(usize, f64, f64)> {
+        let of_group = (0..masks.len()).filter(|i| masks[*i] >> group & 1 == 1);
+        let moments = of_group.map(|i| {
+            let mean = mean_of(i);
+            let var = trials.iter().map(|k| (count(i, *k) - mean).powi(2)).sum::<f64>() / (t - 1.0);
+            (i, mean, var)
+        });
+        moments.filter(|(_, _, var)| *var > 0.0).collect()
+    };
+    let groups: Vec<_> = (0..n_groups).map(moments_of).filter(|moments| moments.len() > 1).collect();
+    let share = weight / groups.len() as f64;
     let mut value = 0.0;
-    for group in 0..n_groups {
-        let of_group: Vec<usize> = (0..masks.len()).filter(|i| masks[*i] >> group & 1 == 1).collect();
-        let mean_of = |i: usize| trials.iter().map(|k| count(i, *k)).sum::<f64>() / t;
-        let moments: Vec<(usize, f64, f64)> = of_group
-            .iter()
-            .map(|&i| {
-                let mean = mean_of(i);
-                let var = trials.iter().map(|k| (count(i, *k) - mean).powi(2)).sum::<f64>() / (t - 1.0);
-                (i, mean, var)
-            })
-            // A neuron that does not vary has no correlation.
-            .filter(|(_, _, var)| *var > 0.0)
-            .collect();
+    for moments in &groups {
         let sum_mean: f64 = moments.iter().map(|m| m.1).sum();
         let sums: Vec<f64> =
             trials.iter().map(|k| moments.iter().map(|m| count(m.0, *k)).sum::<f64>() - sum_mean).collect();
         let var_sum = sums.iter().map(|s| s * s).sum::<f64>() / (t - 1.0);
         let [vars, sds] = [|v: f64| v, f64::sqrt].map(|f| moments.iter().map(|m| f(m.2)).sum::<f64>());
         let (top, bottom) = (var_sum - vars, sds * sds - vars);
-        if moments.len() < 2 {
-            continue;
-        }
         let error = top / bottom - target;
-        let share = weight / f64::from(n_groups);
         value += share * error * error;
-        for (i, mean, var) in &moments {
+        for (i, mean, var) in moments {
             for (k, sum) in trials.iter().zip(&sums) {
                 let d_var = 2.0 * (count(*i, *k) - mean) / (t - 1.0);
                 let d_top = 2.0 * sum / (t - 1.0) - d_var;
@@ -165,5 +162,22 @@ mod tests {
         let twins: Vec<f64> = [1.0, 4.0, 2.0, 0.0, 3.0, 2.0].repeat(2);
         let responses = Responses { counts: &twins, trials: &trials, window_ms: 100.0 };
         assert!(pairwise_term(1.0, 1.0, &[1, 1], &responses, &all, &mut [0.0; 12]) < 1e-20);
+    }
+
+    /// A group of silent neurons has no correlation, and no part in the mean.
+    #[test]
+    fn groups_that_do_not_vary_are_left_out() {
+        let trials = [TrialKind::Spontaneous; 3];
+        let counts = [1.0, 3.0, 2.0, 2.0, 3.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let value = |masks: &[u32]| {
+            let mut seeds = vec![0.0; counts.len()];
+            let responses = Responses { counts: &counts, trials: &trials, window_ms: 100.0 };
+            (pairwise_term(2.0, 0.1, masks, &responses, &[0, 1, 2], &mut seeds), seeds)
+        };
+        // Counts 1, 3, 2 and 2, 3, 1: variances 1, covariance 1/2.
+        let alone = value(&[1, 1, 0, 0]);
+        assert!((alone.0 - 2.0 * 0.4 * 0.4).abs() < 1e-12, "{}", alone.0);
+        assert_eq!(value(&[1, 1, 2, 2]), alone);
+        assert_eq!(value(&[0, 0, 1, 1]).0, 0.0);
     }
 }
