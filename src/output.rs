@@ -462,10 +462,10 @@ mod tests {
             fs::write(tables.join(name), [&whole[..], b"\n"].concat()).unwrap();
         };
         // The network is still the run's.
-        append("neuropixels_targets.csv");
+        ["neuropixels_targets.csv", "contrast_classes.csv"].iter().for_each(|name| append(name));
         let (own, _) = read_run(&dir, &[]).unwrap();
         let refused = Provenance::read(&dir).unwrap().refuse_other_recordings(&own).unwrap_err();
-        assert!(refused.to_string().contains("neuropixels_targets.csv: is not the file"), "{refused}");
+        assert!(refused.to_string().contains("contrast_classes.csv: is not the file"), "{refused}");
         append("cells.csv");
         let refused = read_run(&dir, &[]).unwrap_err();
         assert_eq!(refused.exit_code(), 2);

@@ -34,6 +34,11 @@ pub const RECORDED_TABLES: [&str; 4] =
 /// Tables of recordings that a folder of them may lack: nothing stands in for them, since the tables' own are of other recordings.
 pub const OPTIONAL_RECORDED_TABLES: [&str; 2] = ["population_fano.csv", "contrast_classes.csv"];
 
+/// Whether a table is one of recordings, which networks are compared with and of which none is made.
+pub fn is_recorded(name: &str) -> bool {
+    RECORDED_TABLES.contains(&name) || OPTIONAL_RECORDED_TABLES.contains(&name)
+}
+
 use super::{
     CLASSES, CellModel, N_CELL_TYPES, N_CLASSES, Population, SOURCE_TYPE_BACKGROUND, SOURCE_TYPE_LGN,
 };
@@ -149,9 +154,7 @@ impl Tables {
             tuning_curves,
             contrast_classes,
             digest: digest_of(&folder.contents),
-            network_digest: digest_of(
-                folder.contents.iter().filter(|(name, _)| !RECORDED_TABLES.contains(&name.as_str())),
-            ),
+            network_digest: digest_of(folder.contents.iter().filter(|(name, _)| !is_recorded(name))),
             folder: folder.path,
         })
     }
@@ -161,7 +164,7 @@ impl Tables {
         &self.digest
     }
 
-    /// The same without those of [`RECORDED_TABLES`], of which no network is made.
+    /// The same without tables of recordings ([`is_recorded`]), of which no network is made.
     pub fn network_digest(&self) -> &str {
         &self.network_digest
     }

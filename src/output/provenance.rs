@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::clock::timestamp;
 use crate::error::{Error, Result};
-use crate::network::tables::{OPTIONAL_RECORDED_TABLES, RECORDED_TABLES};
+use crate::network::tables::is_recorded;
 use crate::plan::Plan;
 use crate::scene::{NetworkScene, V1Scene};
 use crate::shipped;
@@ -148,7 +148,7 @@ impl Provenance {
     /// # Errors
     /// Names the first such file.
     pub fn refuse_other_network(&self, plan: &Plan) -> Result<()> {
-        self.refuse_other_tables(plan, |name| !RECORDED_TABLES.contains(&name))?;
+        self.refuse_other_tables(plan, |name| !is_recorded(name))?;
         self.refuse_other_calibration(plan)?;
         let now = circuit(plan)?;
         let key = |(file, sha256): (&String, &String)| {
@@ -179,7 +179,7 @@ impl Provenance {
     /// # Errors
     /// Names the first such file.
     pub fn refuse_other_recordings(&self, plan: &Plan) -> Result<()> {
-        self.refuse_other_tables(plan, |name| RECORDED_TABLES.contains(&name))
+        self.refuse_other_tables(plan, is_recorded)
     }
 
     fn refuse_other_calibration(&self, plan: &Plan) -> Result<()> {
@@ -205,7 +205,7 @@ impl Provenance {
     fn refuse_other_tables(&self, plan: &Plan, is_meant: impl Fn(&str) -> bool) -> Result<()> {
         for (name, table) in tables_of(plan)?.into_iter().filter(|(name, _)| is_meant(name)) {
             if self.tables.get(&name).is_some_and(|own| own.sha256 != table.sha256) {
-                let recordings = plan.recordings_dir.as_ref().filter(|_| RECORDED_TABLES.contains(&&*name));
+                let recordings = plan.recordings_dir.as_ref().filter(|_| is_recorded(&name));
                 return Err(other_file(&recordings.unwrap_or(&plan.tables_dir).join(name)));
             }
         }
@@ -273,8 +273,6 @@ pub(super) fn sha256_of_file(file: &Path) -> Result<String> {
 fn tables_of(plan: &Plan) -> Result<BTreeMap<String, Table>> {
     let mut all = tables(&plan.tables_dir)?;
     if let Some(recordings) = &plan.recordings_dir {
-        let is_recorded =
-            |name: &str| RECORDED_TABLES.contains(&name) || OPTIONAL_RECORDED_TABLES.contains(&name);
         all.retain(|name, _| !is_recorded(name));
         all.extend(tables(recordings)?.into_iter().filter(|(name, _)| is_recorded(name)));
     }

@@ -10,7 +10,7 @@ use crate::{Error, Result, shipped};
 pub(crate) struct Folder {
     /// Where the tables are.
     pub(crate) path: PathBuf,
-    /// Where those of [`super::RECORDED_TABLES`] and [`super::OPTIONAL_RECORDED_TABLES`] are, if not there.
+    /// Where those of recordings ([`super::is_recorded`]) are, if not there.
     recordings: Option<PathBuf>,
     /// File names and contents in the order of reading.
     pub(crate) contents: Vec<(String, Vec<u8>)>,
@@ -24,9 +24,7 @@ impl Folder {
 
     /// Reads a table that must have the named columns.
     pub(crate) fn sheet(&mut self, name: &str, columns: &[&str]) -> Result<Sheet> {
-        let is_recorded =
-            super::RECORDED_TABLES.contains(&name) || super::OPTIONAL_RECORDED_TABLES.contains(&name);
-        let recordings = self.recordings.as_ref().filter(|_| is_recorded);
+        let recordings = self.recordings.as_ref().filter(|_| super::is_recorded(name));
         let file = recordings.unwrap_or(&self.path).join(name);
         let bytes = shipped::read(&file).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::file(&file, "missing table"),
