@@ -8,15 +8,15 @@
 //! high  b + h s(c - c50)        low  b + h s(c50 - c)        band  b + h s(c - c50_rise) s(c50_fall - c)
 //! ```
 //!
-//! The same is done here, with these differences: the contrasts are those of `evaluate.contrasts` and 0.8, with as many trials of each
-//! direction as the evaluation has (a test with fewer finds fewer responsive); the dispersion is estimated once for a neuron, by
-//! moments, and is the same for the three
-//! models; c50 is taken from a grid of 0.05; the direction is the one with the largest deviation from grey; a neuron is responsive (p < 0.01)
-//! by an F test of the deviance of one rate for each direction and contrast against one rate for all and grey (normal approximation of
-//! F: Paulson 1942), where the recordings had a quasi-Poisson test against the counts just after each grating.
+//! The same is done here, with these differences: the contrasts are those of `evaluate.contrasts` and 0.8, with as many
+//! trials of each direction as the evaluation has (a test with fewer finds fewer responsive); the dispersion is estimated
+//! once for a neuron, by moments, and is the same for the three models; c50 is taken from a grid of 0.05; the direction is
+//! the one with the largest deviation from grey; a neuron is responsive (p < 0.01) by an F test of the deviance of one rate
+//! for each direction and contrast against one rate for all and grey (normal approximation of F: Paulson 1942), where the
+//! recordings had a quasi-Poisson test against the counts just after each grating.
 //!
-//! The gratings of contrast 0.8 are the evoked trials in the directions of the other contrasts. Where some of these directions have none, 0.8 is
-//! left out of all: directions are compared at the same contrasts.
+//! The gratings of contrast 0.8 are the evoked trials in the directions of the other contrasts. Where some of these
+//! directions have none, 0.8 is left out of all: directions are compared at the same contrasts.
 
 use serde::Serialize;
 
@@ -100,8 +100,8 @@ impl ContrastResponses {
         self.conditions.iter().filter(|c| c.contrast != RECORDED_CONTRAST)
     }
 
-    /// The gratings that curves are classed by: those of other contrasts, and in the same directions those of the recordings' contrast, where
-    /// each has some. None where they are too few for any class: less than three contrasts, or single trials.
+    /// The gratings that curves are classed by: those of other contrasts, and in the same directions those of the
+    /// recordings' contrast, where each has some. None where they are too few: fewer than three contrasts, or single trials.
     fn classed_by(&self) -> Option<Vec<&Condition>> {
         let mut classed_by: Vec<&Condition> = self.others().collect();
         let evoked_in =
@@ -130,7 +130,8 @@ impl ContrastResponses {
         (n > 0.0).then(|| counts.iter().sum::<f64>() / (n * 1e-3 * self.window_ms))
     }
 
-    /// Class of a neuron's curve; None for one that does not respond, and where too little was shown ([`Self::can_class`]).
+    /// Class of a neuron's curve; None for one that does not respond, and where too little was shown
+    /// ([`Self::can_class`]).
     pub fn class(&self, neuron_ix: usize) -> Option<ContrastClass> {
         let conditions = self.classed_by()?;
         let of = |trials: &[Vec<f64>]| trials.iter().map(|t| t[neuron_ix]).collect::<Vec<f64>>();
