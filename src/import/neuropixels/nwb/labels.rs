@@ -74,7 +74,9 @@ fn electrodes_of_units(nwb: &Nwb) -> Result<Option<Vec<Vec<usize>>>> {
 fn electrodes_by_id(nwb: &Nwb, ids: &[Option<i64>]) -> Result<Vec<Vec<usize>>> {
     let mut rows_of: HashMap<i64, Vec<usize>> = HashMap::new();
     for (row, id) in ids.iter().enumerate() {
-        rows_of.entry(id.unwrap_or(-1)).or_default().push(row);
+        if let Some(id) = id {
+            rows_of.entry(*id).or_default().push(row);
+        }
     }
     let own = match rows_of.values().any(|rows| rows.len() > 1) {
         true => rows_of_electrodes(nwb, ids.len())?,
@@ -85,8 +87,8 @@ fn electrodes_by_id(nwb: &Nwb, ids: &[Option<i64>]) -> Result<Vec<Vec<usize>>> {
         let rows = rows_of.get(&id).map_or(&[][..], Vec::as_slice);
         let is_own =
             |row: &&usize| own.as_ref().and_then(|own| own.get(unit)).is_some_and(|own| own.contains(row));
-        let own: Vec<&usize> = rows.iter().filter(is_own).collect();
-        match (rows, own.as_slice()) {
+        let own_rows: Vec<&usize> = rows.iter().filter(is_own).collect();
+        match (rows, own_rows.as_slice()) {
             ([], _) => Err(format!("names electrode {id}, which is not in the table of electrodes")),
             ([row], _) => Ok(vec![*row]),
             (_, [row]) => Ok(vec![**row]),
