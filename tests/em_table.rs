@@ -244,6 +244,36 @@ fn a_network_of_em_tables_trains_and_resumes() {
 }
 
 #[test]
+fn a_synapse_that_is_there_twice_counts_once_and_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let cells = "id,cell_type,x,y,z\n1,L4_Exc,0,0,0\n2,L4_PV,1,1,1\n";
+    fs::write(dir.path().join("cells.csv"), cells).unwrap();
+    let write = |head: &str, rows: &[&str]| {
+        fs::write(dir.path().join("synapses.csv"), format!("{head}\n{}\n", rows.join("\n"))).unwrap();
+    };
+    let em = |max_faulty: f64| {
+        let scene = EmScene { max_faulty, ..scene("csv") };
+        read_em(&scene, dir.path(), 300.0, &common::tables(), 1)
+    };
+    let edges = |em: &EmNetwork| em.edges.iter().map(|e| (e.n_synapses, e.size)).collect::<Vec<_>>();
+    // 501 and 502 join the same pair; 501 is there again, as where parts of a query overlap.
+    let rows = ["501,1,2,5,t", "502,1,2,7,t", "501,1,2,5,t", "503,2,1,3,t"];
+    write("id,pre_pt_root_id,post_pt_root_id,size,valid", &rows);
+    let network = em(0.25).unwrap();
+    assert_eq!(edges(&network), [(1, 3.0), (2, 12.0)], "{:?}", network.report);
+    assert_eq!(network.report.duplicate_synapse_ids, 1);
+    assert!(network.report.line().contains("(1 duplicate ids)"), "{}", network.report.line());
+    let message = em(0.2).unwrap_err().to_string();
+    assert!(message.contains("synapses.csv") && message.contains("1 of 4 rows are faulty"), "{message}");
+    // A row that was withdrawn takes no id away from its new version.
+    write("id,pre_id,post_id,size,valid", &["501,1,2,5,f", "501,1,2,6,t"]);
+    assert_eq!(edges(&em(0.0).unwrap()), [(1, 6.0)]);
+    // Without ids two like rows are two synapses.
+    write("pre_id,post_id,size", &["1,2,5", "1,2,5"]);
+    assert_eq!(edges(&em(0.0).unwrap()), [(2, 10.0)]);
+}
+
+#[test]
 fn rows_that_are_withdrawn_and_axons_of_no_cell_are_no_faults() {
     let dir = tempfile::tempdir().unwrap();
     let cells = "id,cell_type,x,y,z,valid\n1,L4_Exc,0,0,0,t\n2,L4_PV,1,1,1,True\n3,L4_PV,1,1,1,f\n";

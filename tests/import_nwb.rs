@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "import_nwb/gratings.rs"]
+mod gratings;
 #[path = "common/nwb_session.rs"]
 mod nwb_session;
 
@@ -195,79 +197,6 @@ fn what_was_not_recorded_is_no_silence() {
 }
 
 #[test]
-fn gratings_are_of_one_contrast_and_grey_ones_are_none() {
-    let place = Place::new();
-    // The units fire at gratings 5 to 15 alone.
-    let from_5 = |unit: usize| -> Vec<f64> {
-        let evoked = (5..N_GRATINGS).flat_map(|k| even(unit, [start_s(k), start_s(k) + 2.0], 40));
-        evoked.chain(even(unit, [200.0, 260.0], 120)).collect()
-    };
-    for (first, others, reason) in [
-        (0.0, 0.8, "presentations of contrast 0, a grey screen"),
-        (0.1, 0.8, "presentations of another contrast than 0.8"),
-        (20.0, 80.0, "presentations of another contrast than 0.8"),
-        (f64::NAN, 0.8, "presentations without a contrast"),
-    ] {
-        let mut session = Session::good("1");
-        session.spikes(from_5);
-        let contrasts = session.numbers(&format!("{GRATINGS}/contrast"));
-        contrasts.fill(others);
-        contrasts[..5].fill(first);
-        let report = place.import(&session).unwrap();
-        assert_eq!(left_out(&report, reason), 5, "{report:?}");
-        assert_eq!(place.median("L4_Exc", "evoked_rate_hz"), Some(EVOKED_HZ), "{reason}");
-        // Text, as Allen's files have it.
-        let as_text = |c: &f64| if c.is_nan() { "null".to_owned() } else { c.to_string() };
-        let contrasts: Vec<String> =
-            session.numbers(&format!("{GRATINGS}/contrast")).iter().map(as_text).collect();
-        session.set(&format!("{GRATINGS}/contrast"), texts(contrasts));
-        assert_eq!(left_out(&place.import(&session).unwrap(), reason), 5);
-    }
-    let mut weaker = Session::good("2");
-    weaker.numbers(&format!("{GRATINGS}/contrast")).fill(0.4);
-    let report = place.import_with(&[&Session::good("1"), &weaker], None, None).unwrap();
-    assert!(report.notes[0].contains("different contrasts: 0.8, 0.4"), "{report:?}");
-    let mut session = Session::good("1");
-    session.numbers(&format!("{GRATINGS}/contrast"))[2] = -0.1;
-    refused(place.import(&session), &["contrast", "row 2 is -0.1"]);
-    session.remove(&format!("{GRATINGS}/contrast"));
-    assert_eq!(place.import(&session).unwrap().n_units, N_UNITS);
-}
-
-#[test]
-fn presentations_that_overlap_count_for_nobody() {
-    let place = Place::new();
-    let of_grey = "presentations of grey, where something else is shown (parts of them)";
-    // Grey from the beginning to the end: what is between the gratings, and the 120 spikes of its last 60 s.
-    let mut session = Session::good("1");
-    session.numbers(&format!("{GREY}/start_time"))[0] = 0.0;
-    let report = place.import(&session).unwrap();
-    let rate_hz = 120.0 / (260.0 - 2.0 * N_GRATINGS as f64);
-    assert_eq!(left_out(&report, of_grey), 1, "{report:?}");
-    assert!((place.median("L4_Exc", "spontaneous_rate_hz").unwrap() - rate_hz).abs() < 1e-5);
-    assert_eq!(place.median("L4_Exc", "evoked_rate_hz"), Some(EVOKED_HZ));
-    // Another stimulus in the second half of the grey.
-    let mut session = Session::good("1");
-    session.set("intervals/natural_movie_one_presentations/start_time", Data::Numbers(vec![230.0]));
-    session.set("intervals/natural_movie_one_presentations/stop_time", Data::Numbers(vec![260.0]));
-    assert_eq!(left_out(&place.import(&session).unwrap(), of_grey), 1);
-    assert_eq!(place.median("L4_Exc", "spontaneous_rate_hz"), Some(SPONTANEOUS_HZ));
-    // A grating that goes on into the next one: nobody knows whose the spikes are. Frames that jitter are no matter.
-    for (late_s, n) in [(1.0, 2), (0.03, 0)] {
-        let mut session = Session::good("1");
-        session.numbers(&format!("{GRATINGS}/stop_time"))[4] = start_s(5) + late_s;
-        let report = place.import(&session).unwrap();
-        assert_eq!(left_out(&report, "presentations that others overlap"), n, "{report:?}");
-    }
-    let mut session = Session::good("1");
-    session.numbers(&format!("{GRATINGS}/start_time"))[7] = start_s(6);
-    session.numbers(&format!("{GRATINGS}/stop_time"))[7] = start_s(6) + 2.0;
-    let report = place.import(&session).unwrap();
-    assert_eq!(left_out(&report, "presentations that others overlap"), 2, "{report:?}");
-    assert_eq!(place.median("L4_Exc", "evoked_rate_hz"), Some(EVOKED_HZ));
-}
-
-#[test]
 fn rows_without_a_time_are_counted_and_other_units_of_angle_refused() {
     let place = Place::new();
     let mut session = Session::good("1");
@@ -354,14 +283,35 @@ fn layers_come_from_a_table_where_areas_have_none() {
     write(format!("\u{feff}ecephys_unit_id,session_id,cell_type\n{}", rows(&|k| format!("{k},1,L5 Exc\n"))));
     assert_eq!(import(&[&session]).unwrap().n_units, N_UNITS);
     assert_eq!(place.median("L5_IT", "evoked_rate_hz"), Some(EVOKED_HZ));
+    // As pandas writes a column with gaps, and Allen's own table (0: no cortex, 2: layer 2/3).
+    write(format!("unit_id,session_id,layer\n{}", rows(&|k| format!("{k}.0,1.0,4.0\n"))));
+    assert_eq!(import(&[&session]).unwrap().n_units, N_UNITS);
+    write(format!(
+        "ecephys_unit_id,cortical_depth,cortical_layer\n{}",
+        rows(&|k| format!("{k},0.2,{}\n", if k == 0 { 0 } else { 2 }))
+    ));
+    assert_eq!(import(&[&session]).unwrap().n_units, N_UNITS - 1);
+    assert_eq!(place.median("L2/3_Exc", "evoked_rate_hz"), Some(EVOKED_HZ));
+    write(format!("unit_id,layer\n{}", rows(&|k| format!("{k},VISp4\n"))));
+    refused(import(&[&session]), &["layers.csv", "line 2, layer = VISp4", "2/3"]);
+    // A table of other sessions: said, and no advice to give the table that was given.
+    write(format!("unit_id,session_id,layer\n{}", rows(&|k| format!("{k},7,4\n"))));
+    let message = import(&[&session]).unwrap_err().to_string();
+    assert!(message.contains("the table of layers has no row of session '1'"), "{message}");
+    assert!(!message.contains("--layers"), "{message}");
     // Two units that the table does not have; one whose layer has no cell types.
     write(format!(
         "unit_id,layer\n{}",
         rows(&|k| format!("{},{}\n", if k < 2 { 100 + k } else { k }, if k == 5 { "1" } else { "2/3" }))
     ));
     let report = import(&[&session]).unwrap();
-    assert_eq!((report.n_units, report.left_out[0].1), (N_UNITS - 3, 3), "{report:?}");
-    assert!(report.left_out[0].0.contains("not in the table of layers"), "{report:?}");
+    let nowhere = "in 'VISp', which names no layer of 2/3 to 6, and is not in the table of layers";
+    let in_layer_1 = "in 'VISp', which names no layer of 2/3 to 6, nor does the table of layers";
+    assert_eq!(
+        (report.n_units, left_out(&report, nowhere), left_out(&report, in_layer_1)),
+        (N_UNITS - 3, 2, 1),
+        "{report:?}"
+    );
     // Ids that two sessions share need the session.
     let mut other = Session::good("2");
     other.set(&format!("{ELECTRODES}/location"), texts(["VISp"; N_UNITS]));
@@ -421,7 +371,13 @@ fn probes_of_one_session_are_put_together_and_no_unit_counts_twice() {
     let areas = table("f.csv", format!("{header},ecephys_structure_acronym,quality\n{text}"));
     let report = import(&[&areas]).unwrap();
     assert_eq!((report.n_units, left_out(&report, "of quality 'noise'")), (24, 12), "{report:?}");
-    assert!(report.notes[0].contains("several areas are used (VISp 12, VISpm 12)"), "{report:?}");
+    assert!(report.notes[0].contains("all areas are used (VISp 12, VISpm 12)"), "{report:?}");
+    // The same of one area that is not V1; of V1 by layers there is nothing to say.
+    let text = format!("{header},structure\n{}", of_area(("LGd", "")).replace(",LGd,", ",LGd"));
+    let report = import(&[&table("g.csv", text.clone())]).unwrap();
+    assert!(report.notes[0].contains("all areas are used (LGd 12); --location"), "{report:?}");
+    let report = import(&[&table("h.csv", text.replace("LGd", "VISp4"))]).unwrap();
+    assert_eq!((report.n_units, report.notes.len()), (12, 0), "{report:?}");
     let in_visp = |file: &PathBuf| {
         let _ = fs::remove_dir_all(place.path("out"));
         simrun::import::neuropixels::import(
@@ -450,4 +406,84 @@ fn units_are_judged_by_whatever_column_judges_them() {
         let report = place.import(&session).unwrap();
         assert_eq!((report.n_units, left_out(&report, "of quality 'mua'")), (8, 2), "{column} {report:?}");
     }
+    // The labels of the pipeline of the Allen Institute for Neural Dynamics, beside Kilosort's own, which are less strict.
+    let mut session = Session::good("1");
+    session.remove("units/quality");
+    let decoded = |k: usize| ["sua", "sua", "mua", "noise"][(k / 3).min(3)];
+    session.set("units/decoder_label", texts((0..N_UNITS).map(decoded)));
+    session.set("units/KSLabel", texts(["good"; N_UNITS]));
+    session.set("units/default_qc", Data::Flags((0..N_UNITS).map(|k| k > 1).collect()));
+    let report = place.import(&session).unwrap();
+    assert_eq!(
+        (report.n_units, left_out(&report, "of quality 'mua'"), left_out(&report, "of quality 'noise'")),
+        (6, 3, 3),
+        "{report:?}"
+    );
+    assert_eq!(
+        report.notes,
+        [
+            "session 1: units are judged by the column 'decoder_label', not by 'KSLabel'",
+            "session 1: 2 of the units used are false in 'default_qc'"
+        ]
+    );
+    // None is good: none is used.
+    session.set("units/decoder_label", texts(["mua"; N_UNITS]));
+    refused(place.import(&session), &["no unit of a known cell type", "12 of quality 'mua'"]);
+    // Not judged yet.
+    session.remove("units/KSLabel").remove("units/default_qc");
+    session.set("units/decoder_label", texts(["unsorted"; N_UNITS]));
+    let report = place.import(&session).unwrap();
+    assert!(
+        report.n_units == N_UNITS && report.notes[0].contains("no column judges the units"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn what_the_allen_sdk_leaves_out_by_default_is_said() {
+    let place = Place::new();
+    let mut session = Session::good("1");
+    let metric = |bad: std::ops::Range<usize>, value: f64, good: f64| {
+        Data::Numbers((0..N_UNITS).map(|k| if bad.contains(&k) { value } else { good }).collect())
+    };
+    // At a limit a unit is kept; one without a value is not.
+    session.set("units/amplitude_cutoff", metric(0..2, f64::NAN, 0.1));
+    session.set("units/presence_ratio", metric(1..4, 0.94, 0.95));
+    session.set("units/isi_violations", metric(0..0, 0.0, 0.5));
+    assert_eq!(place.import(&session).unwrap().n_units, N_UNITS);
+    session.set(&format!("{ELECTRODES}/valid_data"), Data::Flags((0..N_UNITS).map(|k| k != 11).collect()));
+    // A unit that is left out for itself does not count.
+    session.set("units/quality", texts((0..N_UNITS).map(|k| if k == 3 { "noise" } else { "good" })));
+    let report = place.import(&session).unwrap();
+    assert_eq!(report.n_units, N_UNITS - 1, "{report:?}");
+    assert_eq!(
+        report.notes,
+        [
+            "session 1: 4 of the units used are not in the AllenSDK's session.units by its default limits: 2 with amplitude_cutoff above 0.1 or none, 2 with presence_ratio below 0.95 or none, 1 on electrodes whose valid_data is false"
+        ]
+    );
+}
+
+#[test]
+fn ids_that_count_anew_on_each_probe_are_told_apart_by_the_electrodes() {
+    let place = Place::new();
+    let mut session = Session::good("1");
+    let half = N_UNITS / 2;
+    // Two probes with electrodes 0 to 5 each, the first in the thalamus.
+    let ids = Data::Integers((0..N_UNITS).map(|k| (k % half) as i64).collect());
+    session.set(&format!("{ELECTRODES}/id"), ids.clone()).set("units/peak_channel_id", ids);
+    let location = |k: usize| if k < half { "LGd" } else { "VISp4" };
+    session.set(&format!("{ELECTRODES}/location"), texts((0..N_UNITS).map(location)));
+    refused(
+        place.import(&session),
+        &["units/peak_channel_id", "electrode 0, an id of 2 electrodes", "units/electrodes"],
+    );
+    // Each unit has all electrodes of its probe, of which the peak is one.
+    let probe = |k: usize| (0..half).map(move |e| (e + k / half * half) as i64);
+    session.set("units/electrodes", Data::Integers((0..N_UNITS).flat_map(probe).collect()));
+    let ends = (1..=N_UNITS).map(|k| (k * half) as i64);
+    session.set("units/electrodes_index", Data::Integers(ends.collect()));
+    let report = place.import(&session).unwrap();
+    assert_eq!((report.n_units, left_out(&report, "in 'LGd'")), (half, half), "{report:?}");
+    assert_eq!(place.median("L4_Exc", "evoked_rate_hz"), None, "six units are too few for a target");
 }

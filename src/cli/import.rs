@@ -35,7 +35,7 @@ pub(super) struct NeuropixelsArguments {
     /// Folder to make
     #[arg(long, value_name = "DIR", default_value = "recordings")]
     out: PathBuf,
-    /// Area whose units are used, with or without a layer behind its name [default: VISp]
+    /// Area whose units are used, with or without a layer behind its name [default: VISp; all units of a .csv]
     #[arg(long, value_name = "NAME")]
     location: Option<String>,
     /// Table that adds layers to units of NWB files: unit_id, layer or cell_type, session_id if ids are not unique (.csv)

@@ -11,6 +11,8 @@ use crate::error::{self, Error, Result};
 
 /// Deflate, the densest filter that is read here, packs at most 1032 bytes into one (zlib.net/zlib_tech.html).
 const MOST_PACKED: u64 = 1032;
+/// Texts that stand for a number that is missing, in small letters.
+const MISSING: [&str; 7] = ["", "na", "n/a", "<na>", "nan", "null", "none"];
 /// Sizes up to this are taken without a look at the file's own, bytes.
 const SMALL: u64 = 64 << 20;
 
@@ -370,10 +372,10 @@ impl Column {
         })
     }
 
-    /// All entries as numbers, stored as numbers or texts; NaN where an entry is none (`null`).
+    /// All entries as numbers, stored as numbers or texts; NaN where a text says that there is none (`null`).
     ///
     /// # Errors
-    /// Entries that are neither.
+    /// Entries that are neither, by the first of them.
     pub fn all_numbers_or_texts(&self) -> Result<Vec<f64>> {
         if self.len == 0 {
             return Ok(Vec::new());
@@ -387,7 +389,35 @@ impl Column {
             }
             let texts = self.dataset.read_strings();
             let texts = texts.map_err(|e| self.error(format!("must hold numbers: {e}")))?;
-            Ok(texts.iter().map(|text| text.trim().parse().unwrap_or(f64::NAN)).collect())
+            let number = |(at, text): (usize, &String)| match text.trim() {
+                missing if MISSING.contains(&missing.to_lowercase().as_str()) => Ok(f64::NAN),
+                number => number
+                    .parse()
+                    .map_err(|_| self.error(format!("entry {at} is '{number}', no number and no 'null'"))),
+            };
+            texts.iter().enumerate().map(number).collect()
+        })
+    }
+
+    /// All entries as yes or no, stored as booleans of h5py (an enumeration of one byte) or as the numbers 0 and 1.
+    ///
+    /// # Errors
+    /// Entries that are neither.
+    pub fn flags(&self) -> Result<Vec<bool>> {
+        if self.len == 0 {
+            return Ok(Vec::new());
+        }
+        error::catch_panics(&self.path, || {
+            let numbers = match self.dataset.datatype() {
+                Ok(DatatypeMessage::Enum { .. }) => self.dataset.read_raw::<u8>(),
+                _ => self.dataset.read_numeric_as::<u8>(),
+            };
+            match numbers {
+                Ok(numbers) if numbers.iter().all(|n| *n <= 1) => {
+                    Ok(numbers.into_iter().map(|n| n == 1).collect())
+                }
+                _ => Err(self.error("must hold booleans")),
+            }
         })
     }
 

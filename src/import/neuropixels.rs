@@ -22,7 +22,7 @@ pub use units::Unit;
 use layers::Layers;
 use units::{Found, Keys};
 
-/// The area whose units are used where none is named.
+/// The area whose units of NWB files are used where none is named.
 const DEFAULT_LOCATION: &str = "VISp";
 
 /// Cell types that recordings tell apart, as the published table names them.
@@ -51,8 +51,8 @@ pub struct Report {
 }
 
 /// Reads recordings and writes the tables into a new folder. `location` is the area whose units are used, alone or with a
-/// layer behind its name; None: `VISp`. `layers` is a table that adds layers or cell types to units of NWB files. `part` takes a part of the
-/// training sessions alone; the held-out ones are the same for all parts.
+/// layer behind its name; None: `VISp` of NWB files, all units of tables of units. `layers` is a table that adds layers
+/// or cell types to units of NWB files. `part` takes a part of the training sessions alone; the held-out ones are the same for all parts.
 ///
 /// # Errors
 /// A folder that exists, a file that is no recording, a unit that is in two files, recordings without a unit of a known cell type.
@@ -95,7 +95,8 @@ pub fn import(
     }
     if units.is_empty() {
         let reasons: Vec<String> = left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-        let advice = match reasons.iter().any(|reason| reason.contains("names no layer")) {
+        let advice = match layers.is_none() && reasons.iter().any(|reason| reason.contains("names no layer"))
+        {
             true => {
                 "; areas without layers, as in Allen's Visual Coding files, need a column units/cell_type, or --layers TABLE.csv with the columns unit_id and layer or cell_type"
             }

@@ -1,7 +1,7 @@
 //! A network from tables of electron microscopy: one row a cell and one row a synapse, as MICrONS exports give them, in place of
 //! the statistical builder's neurons and recurrent edges (docs/model.md, N6). LGN and background are drawn as there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::random::{Draws, Owner};
@@ -26,6 +26,8 @@ use table::{Kind, Sheet, Table};
 const NO_SEGMENT: u64 = 0;
 /// Column in which CAVE tells rows that were withdrawn.
 const VALID: &str = "valid";
+/// Column with CAVE's ids of synapses.
+const SYNAPSE_ID: &str = "id";
 
 /// The synapses of a pair of neurons, merged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,11 +149,17 @@ fn read_edges(scene: &EmScene, file: &Path, index: &Index, report: &mut EmReport
     let post = table.first_of(&cells::or_of_cave(&names.post_id, "post_id", "post_pt_root_id"))?;
     let mut wanted = vec![(pre, Kind::Id), (post, Kind::Id), (names.size.as_str(), Kind::Number)];
     wanted.extend(table.has(VALID).then_some((VALID, Kind::Flag)));
+    let valid_at = 3;
+    let id_at = wanted.len();
+    let has_ids = table.has(SYNAPSE_ID) && ![pre, post].contains(&SYNAPSE_ID);
+    wanted.extend(has_ids.then_some((SYNAPSE_ID, Kind::Id)));
+    let mut known = HashSet::new();
     // Target above, source below: sorting orders by target, then by source.
     let mut synapses: Vec<(u64, f32)> = Vec::new();
     table.for_each_batch(&wanted, |sheet: &Sheet| {
         let rows = sheet.ids(0).iter().zip(sheet.ids(1)).zip(sheet.numbers(2)).enumerate();
-        let is_valid = sheet.is_valid(3);
+        let is_valid = sheet.is_valid(valid_at);
+        let synapse_ids = if has_ids { sheet.ids(id_at) } else { &[] };
         for (row, ((pre, post), size)) in rows {
             report.n_synapses += 1;
             if !is_valid(row) {
@@ -184,6 +192,12 @@ fn read_edges(scene: &EmScene, file: &Path, index: &Index, report: &mut EmReport
             };
             if source == target {
                 report.to_itself += 1;
+                continue;
+            }
+            if let Some(Some(id)) = synapse_ids.get(row)
+                && !known.insert(*id)
+            {
+                report.duplicate_synapse_ids += 1;
                 continue;
             }
             synapses.push((u64::from(*target) << 32 | u64::from(*source), *size as f32));

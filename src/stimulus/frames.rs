@@ -54,7 +54,7 @@ pub struct Footage {
 enum Source {
     Image,
     Folder(Vec<PathBuf>),
-    Npy { is_movie: bool, n_channels: usize },
+    Npy { is_movie: bool, n_channels: usize, may_be_movie: bool },
 }
 
 impl Footage {
@@ -74,8 +74,8 @@ impl Footage {
         match extension(path).as_str() {
             "png" => Self::checked(path, Source::Image, 1, size_of_image(path)?),
             "npy" => {
-                let npy::Layout { n_frames, size, n_channels } = npy::layout(path)?;
-                let source = Source::Npy { is_movie: n_frames.is_some(), n_channels };
+                let npy::Layout { n_frames, size, n_channels, may_be_movie } = npy::layout(path)?;
+                let source = Source::Npy { is_movie: n_frames.is_some(), n_channels, may_be_movie };
                 let footage = Self::checked(path, source, n_frames.unwrap_or(1), size)?;
                 npy::check_numbers(path)?;
                 Ok(footage)
@@ -104,6 +104,16 @@ impl Footage {
     /// Whether this is a movie and not one image.
     pub fn is_movie(&self) -> bool {
         matches!(self.source, Source::Folder(_) | Source::Npy { is_movie: true, .. })
+    }
+
+    /// What an array was taken for that may be meant otherwise: one image with channels, where it could be a movie of narrow frames.
+    pub fn notice(&self) -> Option<String> {
+        let Source::Npy { may_be_movie: true, n_channels, .. } = self.source else { return None };
+        let [rows, columns] = self.size;
+        let (file, channels) = (self.path.display(), if n_channels == 1 { "channel" } else { "channels" });
+        Some(format!(
+            "{file}: taken for one image of {rows} x {columns} pixels (height x width), {n_channels} {channels}; a movie of {rows} frames, {columns} x {n_channels} pixels, has the shape [{rows}, {columns}, {n_channels}, 1]"
+        ))
     }
 
     /// Reads every frame in turn.
@@ -460,12 +470,19 @@ mod tests {
                 ([5, 6], n_frames, n_frames > 1),
                 "{name}"
             );
+            let taken_for = "image.npy: taken for one image of 5 x 6 pixels (height x width), 3 channels; a movie of 5 frames, 6 x 3 pixels, has the shape [5, 6, 3, 1]";
+            assert_eq!(footage.notice().is_some(), n_frames == 1, "{name}");
+            assert!(name != "image.npy" || footage.notice().unwrap().ends_with(taken_for));
             for frame in read(&path(name)).unwrap() {
                 // The library of PNG rounds luma down to whole levels of 255.
                 let off = frame.contrast.iter().zip(&expected.contrast).map(|(a, b)| (a - b).abs());
                 assert!(off.fold(0.0, f32::max) <= 2.0 / 255.0, "{name}");
             }
         }
+        // As the notice says it, narrow frames are a movie.
+        write_npy(&path("narrow.npy"), &[5, 6, 3, 1], Order::C, pixels.as_flattened());
+        let narrow = Footage::open(&path("narrow.npy")).unwrap();
+        assert_eq!((narrow.size, narrow.n_frames, narrow.notice()), ([6, 3], 5, None));
         // Every type whose white is known.
         write_npy(&path("flags.npy"), &[1, 2], Order::C, &[false, true]);
         write_npy(

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::ranks::Ranks;
 use crate::results::Evaluation;
 use crate::scene::NetworkScene;
+use crate::stimulus::frames::Footage;
 
 /// Directions of the gratings, deg.
 const DIRECTIONS_DEG: &str = "[0, 45, 90, 135, 180, 225, 270, 315]";
@@ -73,6 +74,7 @@ pub fn validate(dir: &Path, options: &ValidationOptions) -> Result<Evaluation> {
     let (plan, checkpoint) = ranks.agree(read(dir, &settings))?;
     let footage = ranks.agree(options.refuse_idle(&plan).and_then(|()| options.stimuli.open(&plan)))?;
     let progress = Progress::of_rank(ranks.is_first(), options.quiet);
+    footage.iter().filter_map(Footage::notice).for_each(|notice| progress.say(&notice));
     let Prepared { gpu, mut session, tables, .. } =
         prepare(&plan, ranks, options.adapter.as_deref(), &progress)?;
     let restored = checkpoint.as_ref().map_or(Ok(Vec::new()), |checkpoint| session.restore(checkpoint));

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rust_hdf5::types::HBool;
 use rust_hdf5::{H5File, H5Group};
 
 /// Content of a dataset.
@@ -13,6 +14,8 @@ pub(crate) enum Data {
     Integers(Vec<i64>),
     Numbers(Vec<f64>),
     Texts(Vec<String>),
+    /// As h5py and pynwb write booleans.
+    Flags(Vec<bool>),
     /// Pairs, a row each.
     Pairs(Vec<[f64; 2]>),
 }
@@ -141,6 +144,12 @@ impl Session {
                 Data::Pairs(values) => {
                     let dataset = group.new_dataset::<f64>().shape([values.len(), 2]).create(name).unwrap();
                     dataset.write_raw(values.as_flattened()).unwrap();
+                    dataset
+                }
+                Data::Flags(values) => {
+                    let values: Vec<HBool> = values.iter().map(|flag| HBool::from(*flag)).collect();
+                    let dataset = group.new_dataset::<HBool>().shape([values.len()]).create(name).unwrap();
+                    dataset.write_raw(&values).unwrap();
                     dataset
                 }
                 Data::Texts(values) => {

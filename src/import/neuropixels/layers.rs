@@ -1,15 +1,16 @@
 //! A table that adds layers, or cell types, to the units of NWB files whose areas have none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::nwb::layer_of;
+use super::units::MISSING;
 use crate::error::{Error, Result};
 
 /// What the table says of a unit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
-    /// E.g. `L2/3`.
+    /// E.g. `L2/3`; None where the table says none, or one without cell types here (1, white matter).
     pub(super) layer: Option<&'static str>,
     pub(super) cell_type: Option<String>,
 }
@@ -19,6 +20,7 @@ pub(super) struct Row {
 pub(super) struct Layers {
     /// By session, if the table has sessions, and id of the unit.
     rows: HashMap<(Option<String>, i64), Row>,
+    sessions: HashSet<String>,
     has_sessions: bool,
     has_cell_types: bool,
 }
@@ -33,6 +35,7 @@ const COLUMNS: [&[&str]; 4] = [
 
 impl Layers {
     /// Reads a CSV table: a unit's id and its layer (`2/3`, `L4`, `6a`) or cell type, and its session where ids are not of one unit alone.
+    /// Whole numbers may be floats, as pandas writes a column that has gaps.
     ///
     /// # Errors
     /// A missing column, an id that is none or twice there, a layer that is none, by line.
@@ -53,6 +56,7 @@ impl Layers {
         }
         let mut layers = Self {
             rows: HashMap::new(),
+            sessions: HashSet::new(),
             has_sessions: session.is_some(),
             has_cell_types: cell_type.is_some(),
         };
@@ -63,19 +67,16 @@ impl Layers {
             let wrong = |what: &str, value: &str, limit: &str| {
                 Error::field(file, format!("line {line}, {what}"), value, limit)
             };
-            let id_text = text(id);
+            let id_text = whole(text(id));
             let id: i64 =
                 id_text.parse().map_err(|_| wrong("id of a unit", id_text, "must be a whole number"))?;
-            let layer = match layer.map(text).unwrap_or_default() {
-                "" => None,
-                name => {
-                    let short = name.trim_start_matches(['L', 'l']).trim_start_matches("ayer").trim();
-                    // A unit in another layer (1, white matter) has no cell type here.
-                    layer_of(short).or_else(|| (short == "23").then_some("L2/3"))
-                }
-            };
+            let name = layer.map(text).unwrap_or_default();
+            let limit = "must be 0, 1, 2, 3, 2/3, 4, 5, 6 (also 6a, 6b) or WM, with or without an L before it, or empty";
+            let layer = layer_named(name).ok_or_else(|| wrong("layer", name, limit))?;
             let cell_type = cell_type.map(text).filter(|name| !name.is_empty()).map(str::to_owned);
-            let key = (session.map(|column| text(column).to_owned()), id);
+            let session = session.map(|column| whole(text(column)).to_owned());
+            layers.sessions.extend(session.clone());
+            let key = (session, id);
             if layers.rows.insert(key, Row { layer, cell_type }).is_some() {
                 return Err(wrong(
                     "id of a unit",
@@ -96,8 +97,63 @@ impl Layers {
         self.rows.get(&(self.has_sessions.then(|| session_id.to_owned()), id))
     }
 
+    /// Whether the table may have units of a session.
+    pub(super) fn has_session(&self, session_id: &str) -> bool {
+        !self.has_sessions || self.sessions.contains(session_id)
+    }
+
     /// Whether ids alone tell units apart.
     pub(super) fn goes_by_id_alone(&self) -> bool {
         !self.has_sessions
+    }
+}
+
+/// A whole number that was written as a float (`5.0`) without its decimals; any other text as it is.
+fn whole(text: &str) -> &str {
+    let digits = text.strip_suffix(".0").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    digits.filter(|digits| !digits.is_empty()).unwrap_or(text)
+}
+
+/// The layer of a name: Some(None) for none and for one without cell types here, None for a name of no layer.
+fn layer_named(name: &str) -> Option<Option<&'static str>> {
+    let short = whole(name.trim_start_matches(['L', 'l']).trim_start_matches("ayer").trim());
+    match short {
+        // 0: outside of cortex, in Allen's table of layers (`cortical_layer` of layer_info.csv).
+        "0" | "1" | "WM" | "wm" => Some(None),
+        // There 2 stands for 2/3; who tells the two apart names parts of it.
+        "2" | "3" | "23" => Some(Some("L2/3")),
+        _ if MISSING.contains(&name) => Some(None),
+        _ => layer_of(short).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_have_many_names_and_what_is_none_is_told() {
+        for (name, layer) in [
+            ("2/3", Some("L2/3")),
+            ("23", Some("L2/3")),
+            ("2", Some("L2/3")),
+            ("L3", Some("L2/3")),
+            ("L4", Some("L4")),
+            ("layer 5", Some("L5")),
+            ("5.0", Some("L5")),
+            ("6b", Some("L6")),
+            ("0", None),
+            ("1", None),
+            ("L1", None),
+            ("WM", None),
+            ("", None),
+            ("nan", None),
+        ] {
+            assert_eq!(layer_named(name), Some(layer), "{name}");
+        }
+        for name in ["VISp4", "CA3", "7", "4.5", "x"] {
+            assert_eq!(layer_named(name), None, "{name}");
+        }
+        assert_eq!(["7.0", ".0", "7.00", "a.0"].map(whole), ["7", ".0", "7.00", "a.0"]);
     }
 }

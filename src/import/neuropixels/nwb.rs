@@ -4,9 +4,9 @@
 //! |---|---|
 //! | spike times, s | `units/spike_times`, `units/spike_times_index` |
 //! | cell type | `units/cell_type`; without it the layer from the electrode's location (`VISp2/3`, `VISp4`, `VISp6a`) or a table of layers, and the class from `units/waveform_duration`: PV below 0.4 ms, else excitatory |
-//! | area | `location` of the electrode `units/peak_channel_id` (by `electrodes/id`), else of the electrodes in `units/electrodes` (rows of the table) |
-//! | unit quality | `units/quality`, or another column of such words, if there: only `good` |
-//! | gratings | `intervals/drifting_gratings*_presentations`: start_time, stop_time, orientation (deg; not a number: a blank screen), temporal_frequency, spatial_frequency, contrast (0: a grey screen; of several the highest) |
+//! | area | `location` of the electrode `units/peak_channel_id` (by `electrodes/id`; where probes share ids, the one that is in `units/electrodes` too), else of the electrodes in `units/electrodes` (rows of the table) |
+//! | unit quality | `units/quality`, or another column of such words (`decoder_label`, `KSLabel`), if there: only `good` and `sua`. The AllenSDK's default limits (amplitude_cutoff, presence_ratio, isi_violations, valid_data) are no reason to leave a unit out; how many it would is said |
+//! | gratings | `intervals/drifting_gratings*_presentations`: start_time, stop_time, orientation (deg; `null`: a blank screen), temporal_frequency, spatial_frequency (`null`: not said), contrast (0: a grey screen; of several the highest) |
 //! | grey | `intervals/spontaneous_presentations` |
 //! | no good recording | `intervals/invalid_times` (by probe, where tags name one), outside `units/obs_intervals`: gratings that reach there are left out, grey is cut |
 //!
@@ -15,6 +15,7 @@
 
 mod file;
 mod intervals;
+mod judged;
 mod labels;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -68,9 +69,9 @@ pub(super) fn read(file: &Path, location: Option<&str>, layers: Option<&Layers>)
         shown.notes.push("units are of any area: the file does not say where they lie".to_owned());
     }
     let location = location.unwrap_or(super::DEFAULT_LOCATION);
-    let labels = labels::labels(&nwb, &unit_ids, &session_id, &places, location, layers)?;
+    let labels = labels::labels(&nwb, &unit_ids, &session_id, &places, location, layers, &mut shown.notes)?;
     let windows = Windows::read(&nwb, n_units, &places, &shown)?;
-    let (mut units, mut left_out) = (Vec::new(), Vec::new());
+    let (mut units, mut left_out, mut is_used) = (Vec::new(), Vec::new(), vec![false; n_units]);
     for (ix, label) in labels.into_iter().enumerate() {
         let values = label.and_then(|cell_type| {
             let (gratings, grey) = windows.of_unit(ix, &shown)?;
@@ -79,14 +80,14 @@ pub(super) fn read(file: &Path, location: Option<&str>, layers: Option<&Layers>)
         });
         match values {
             Err(reason) => leave_out(&mut left_out, reason),
-            Ok((cell_type, values)) => units.push(Unit {
-                session_id: session_id.clone(),
-                session_type: "nwb".to_owned(),
-                cell_type,
-                values,
-            }),
+            Ok((cell_type, values)) => {
+                is_used[ix] = true;
+                let session_type = "nwb".to_owned();
+                units.push(Unit { session_id: session_id.clone(), session_type, cell_type, values });
+            }
         }
     }
+    judged::name_what_others_leave_out(&nwb, &places, &is_used, &mut shown.notes);
     let Windows { n_presentations_cut, n_units_cut, .. } = windows;
     if n_presentations_cut > 0 {
         left_out

@@ -47,7 +47,7 @@ pub(super) enum Keys {
 }
 
 /// Texts that stand for a value that was not measured.
-const MISSING: [&str; 8] = ["", "NA", "N/A", "nan", "NaN", "null", "NULL", "None"];
+pub(super) const MISSING: [&str; 8] = ["", "NA", "N/A", "nan", "NaN", "null", "NULL", "None"];
 /// Columns that may hold the area of a unit.
 const AREA_COLUMNS: [&str; 5] =
     ["structure", "location", "area", "structure_acronym", "ecephys_structure_acronym"];
@@ -71,9 +71,9 @@ pub(super) fn beyond_area<'a>(place: &'a str, area: &str) -> Option<&'a str> {
     place.strip_prefix(area).filter(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
-/// Whether a judgement of a sorted unit lets it be used.
+/// Whether a judgement of a sorted unit lets it be used: good, or single-unit activity.
 pub(super) fn is_good(quality: &str) -> bool {
-    quality.trim().eq_ignore_ascii_case("good")
+    ["good", "sua"].iter().any(|good| quality.trim().eq_ignore_ascii_case(good))
 }
 
 /// Counts a unit that is left out.
@@ -104,7 +104,8 @@ fn measured(file: &Path, line: u64, texts: &[&str; 5]) -> Result<[Option<f64>; 5
 }
 
 /// Reads a table of units: session_id, cell_type and the measured columns are needed, an empty field or NA is a value that was not measured;
-/// session_type may be missing, and so may the units' ids, areas (of which `location` is used, all without it) and quality (`good`).
+/// session_type may be missing, and so may the units' ids, areas (of which `location` is used, all without it, which is said where others than the usual one are among them) and quality
+/// (`good`, `sua`).
 ///
 /// # Errors
 /// A missing column, a value that is no number or out of its range, by line.
@@ -177,10 +178,11 @@ pub(super) fn read(file: &Path, location: Option<&str>) -> Result<Found> {
     let keys = |ids: HashSet<String>| if id.is_some() { Keys::Ids(ids) } else { Keys::Nothing };
     let sessions = sessions.into_iter().map(|(session, ids)| (session, keys(ids))).collect();
     let mut notes = Vec::new();
-    if areas.len() > 1 && location.is_none() {
+    let is_other = |area: &String| beyond_area(area, super::DEFAULT_LOCATION).is_none();
+    if location.is_none() && areas.keys().any(is_other) {
         let areas: Vec<String> = areas.iter().map(|(area, n)| format!("{area} {n}")).collect();
         notes.push(format!(
-            "{}: units of several areas are used ({}); --location NAME takes those of one",
+            "{}: units of all areas are used ({}); --location NAME takes those of one",
             file.display(),
             areas.join(", ")
         ));

@@ -39,6 +39,8 @@ pub struct EmReport {
     pub targets_without_cell: usize,
     /// Rows whose size is not a positive number: left out, a fault.
     pub bad_sizes: usize,
+    /// Rows between neurons whose synapse's id, the column `id`, an earlier row has: left out, a fault.
+    pub duplicate_synapse_ids: usize,
     /// Rows from a cell to itself: left out, no fault.
     pub to_itself: usize,
     /// Rows of cells that were left out: no fault of their own.
@@ -59,7 +61,7 @@ impl EmReport {
 
     /// Rows of the synapse table that are faulty.
     pub(super) fn n_faulty_synapses(&self) -> usize {
-        self.synapses_without_id + self.bad_sizes
+        self.synapses_without_id + self.bad_sizes + self.duplicate_synapse_ids
     }
 
     /// Synapses that do not join two cells of the table.
@@ -92,6 +94,7 @@ impl EmReport {
             (self.targets_without_cell, "onto targets without a cell in the table"),
             (self.synapses_without_id, "without id"),
             (self.bad_sizes, "of no size"),
+            (self.duplicate_synapse_ids, "duplicate ids"),
             (self.withdrawn_synapses, "not valid"),
             (self.to_itself, "to the cell itself"),
             (self.of_left_out, "of cells left out"),

@@ -29,6 +29,8 @@ pub(super) struct Layout {
     pub(super) size: [u64; 2],
     /// 1, 3 or 4.
     pub(super) n_channels: usize,
+    /// Whether a movie of narrow frames has the same shape: `[height, width, 1]`, 3 or 4 in place of 1.
+    pub(super) may_be_movie: bool,
 }
 
 /// The axes of the array in a file.
@@ -37,14 +39,15 @@ pub(super) fn layout(path: &Path) -> Result<Layout> {
     let channels = |n: u64| [1, 3, 4].contains(&n).then_some(n as usize);
     let layout = match *npy.shape() {
         [rows, columns] => (None, [rows, columns], Some(1)),
-        // No picture is so narrow: these are channels.
+        // Few pictures are so narrow: these are channels.
         [rows, columns, n] if channels(n).is_some() => (None, [rows, columns], channels(n)),
         [n_frames, rows, columns] => (Some(n_frames), [rows, columns], Some(1)),
         [n_frames, rows, columns, n] => (Some(n_frames), [rows, columns], channels(n)),
         _ => (None, [0; 2], None),
     };
     if let (n_frames, size, Some(n_channels)) = layout {
-        return Ok(Layout { n_frames, size, n_channels });
+        let may_be_movie = n_frames.is_none() && npy.shape().len() == 3;
+        return Ok(Layout { n_frames, size, n_channels, may_be_movie });
     }
     let advice = match *npy.shape() {
         [_, n, ..] if npy.shape().len() == 4 && channels(n).is_some() => {

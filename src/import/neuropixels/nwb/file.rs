@@ -45,7 +45,7 @@ impl Nwb {
         self.needed(path)?.all_whole_numbers()
     }
 
-    /// A column of numbers; a text that is no number (`null`) is NaN.
+    /// A column of numbers; a text that says that there is none (`null`) is NaN.
     pub(super) fn numbers(&self, path: &str) -> Result<Vec<f64>> {
         self.needed(path)?.all_numbers_or_texts()
     }
@@ -53,6 +53,11 @@ impl Nwb {
     /// A column of numbers, None where there is none.
     pub(super) fn numbers_if_there(&self, path: &str) -> Result<Option<Vec<f64>>> {
         self.0.flat(path)?.map(|column| column.all_numbers_or_texts()).transpose()
+    }
+
+    /// A column of booleans, None where there is none.
+    pub(super) fn flags(&self, path: &str) -> Result<Option<Vec<bool>>> {
+        self.0.flat(path)?.map(|column| column.flags()).transpose()
     }
 
     /// A column of texts, None where there is none.

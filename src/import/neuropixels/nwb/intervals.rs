@@ -82,8 +82,20 @@ impl Shown {
     }
 }
 
+/// A table of gratings.
+struct Table {
+    /// E.g. `intervals/drifting_gratings_presentations`.
+    path: String,
+    /// Its rows, with those that show no grating.
+    n_rows: usize,
+    /// Those that show one.
+    rows: Vec<Row>,
+}
+
 /// A row of a table of gratings.
 struct Row {
+    /// Its place in the table.
+    at: usize,
     span: Span,
     condition: [f64; 3],
     /// NaN where the table has no such column.
@@ -94,7 +106,7 @@ struct Row {
 pub(super) fn shown(nwb: &Nwb) -> Result<Shown> {
     let names = nwb.groups("intervals")?;
     let mut shown = Shown::default();
-    let (mut rows, mut others) = (Vec::new(), Vec::new());
+    let (mut tables, mut others) = (Vec::new(), Vec::new());
     for name in &names {
         let table = format!("intervals/{name}");
         if name.starts_with("spontaneous") {
@@ -102,12 +114,15 @@ pub(super) fn shown(nwb: &Nwb) -> Result<Shown> {
             shown.leave_out("without start or stop time", spans.iter().filter(|s| s.is_none()).count());
             shown.grey.extend(spans.into_iter().flatten());
         } else if name.starts_with("drifting_gratings") && !name.contains("contrast") {
-            rows.extend(gratings(nwb, &table, &mut shown)?);
+            tables.push(gratings(nwb, table, &mut shown)?);
         } else if name.ends_with("_presentations") {
             // Of a table that is not read only its times matter, where it has them.
             others.extend(spans(nwb, &table).unwrap_or_default().into_iter().flatten());
         }
     }
+    tables.retain(|table| !table.rows.is_empty());
+    name_what_differs(nwb, &tables, &mut shown)?;
+    let mut rows: Vec<Row> = tables.into_iter().flat_map(|table| table.rows).collect();
     apart(&mut rows, &others, &mut shown);
     of_one_contrast(rows, &mut shown);
     if shown.gratings.is_empty() && shown.grey.is_empty() {
@@ -139,19 +154,21 @@ fn spans(nwb: &Nwb, table: &str) -> Result<Vec<Option<Span>>> {
     starts.into_iter().zip(stops).enumerate().map(span).collect()
 }
 
-/// The rows of a table of gratings that show one.
-fn gratings(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<Vec<Row>> {
-    let spans = spans(nwb, table)?;
+/// Reads a table of gratings.
+fn gratings(nwb: &Nwb, table: String, shown: &mut Shown) -> Result<Table> {
+    let spans = spans(nwb, &table)?;
     let path = |column: &str| format!("{table}/{column}");
     let n = spans.len();
     let (directions, frequencies) =
         (nwb.numbers(&path("orientation"))?, nwb.numbers(&path("temporal_frequency"))?);
-    let spatial = nwb.numbers_if_there(&path("spatial_frequency"))?.unwrap_or_else(|| vec![0.0; n]);
+    let mut spatial = nwb.numbers_if_there(&path("spatial_frequency"))?.unwrap_or_else(|| vec![0.0; n]);
+    // Not said, as without the column: gratings of no spatial frequency would be no two alike.
+    spatial.iter_mut().filter(|s| s.is_nan()).for_each(|s| *s = 0.0);
     let contrasts = nwb.numbers_if_there(&path("contrast"))?;
     let tells_contrast = contrasts.as_ref().is_some_and(|all| all.iter().any(|c| c.is_finite()));
     let mut contrasts = contrasts.unwrap_or_else(|| vec![f64::NAN; n]);
     if [&directions, &frequencies, &spatial, &contrasts].iter().any(|column| column.len() != n) {
-        return Err(nwb.wrong(table, "has columns of different lengths"));
+        return Err(nwb.wrong(&table, "has columns of different lengths"));
     }
     refuse_radians(nwb, &path("orientation"), &directions)?;
     if let Some(row) = contrasts.iter().position(|c| *c < 0.0 || *c > 100.0) {
@@ -161,7 +178,7 @@ fn gratings(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<Vec<Row>> {
     if contrasts.iter().any(|c| *c > 1.0) {
         contrasts.iter_mut().for_each(|percent| *percent /= 100.0);
     }
-    let (mut rows, mut without_time, mut grey, mut without_contrast) = (Vec::new(), 0, 0, 0);
+    let (mut rows, mut without_time, mut blank, mut grey, mut without_contrast) = (Vec::new(), 0, 0, 0, 0);
     for (row, span) in spans.into_iter().enumerate() {
         let condition = [directions[row].rem_euclid(360.0), frequencies[row], spatial[row]];
         let contrast = contrasts[row];
@@ -169,21 +186,21 @@ fn gratings(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<Vec<Row>> {
             without_time += 1;
             continue;
         };
-        // A blank screen between the gratings.
         if !directions[row].is_finite() || !frequencies[row].is_finite() {
+            blank += 1;
             continue;
         }
         match contrast {
             0.0 => grey += 1,
             _ if tells_contrast && contrast.is_nan() => without_contrast += 1,
-            _ => rows.push(Row { span, condition, contrast }),
+            _ => rows.push(Row { at: row, span, condition, contrast }),
         }
     }
     shown.leave_out("without start or stop time", without_time);
+    shown.leave_out("without orientation or temporal frequency, blank screens", blank);
     shown.leave_out("of contrast 0, a grey screen", grey);
     shown.leave_out("without a contrast", without_contrast);
-    name_what_varies(nwb, table, shown)?;
-    Ok(rows)
+    Ok(Table { path: table, n_rows: n, rows })
 }
 
 fn refuse_radians(nwb: &Nwb, path: &str, directions: &[f64]) -> Result<()> {
@@ -196,24 +213,57 @@ fn refuse_radians(nwb: &Nwb, path: &str, directions: &[f64]) -> Result<()> {
     Ok(())
 }
 
-/// Columns that differ between the gratings of a table and are not looked at: what they change is taken for noise.
-fn name_what_varies(nwb: &Nwb, table: &str, shown: &mut Shown) -> Result<()> {
+/// Names the tables where there are several, and the columns that differ between all gratings and are not looked at: what these change is
+/// taken for noise. A column that only some of the tables have differs.
+fn name_what_differs(nwb: &Nwb, tables: &[Table], shown: &mut Shown) -> Result<()> {
+    let listed = |word: &dyn Fn(&Table) -> String| tables.iter().map(word).collect::<Vec<_>>().join(", ");
+    if tables.len() > 1 {
+        let listed = listed(&|table| format!("'{}' ({})", table.path, table.rows.len()));
+        shown.notes.push(format!("gratings of several tables count as alike: {listed}"));
+    }
+    let mut columns = Vec::new();
+    for table in tables {
+        columns.extend(nwb.columns(&table.path)?);
+    }
+    columns.sort();
+    columns.dedup();
+    let is_index = |name: &str| name.strip_suffix("_index").is_some_and(|of| columns.iter().any(|c| c == of));
     let mut varying = Vec::new();
-    for column in nwb.columns(table)?.into_iter().filter(|column| !KNOWN.contains(&column.as_str())) {
-        let path = format!("{table}/{column}");
-        let varies = match nwb.is_text(&path)? {
-            true => nwb.texts(&path)?.is_some_and(|all| all.windows(2).any(|w| w[0] != w[1])),
-            // What is neither text nor numbers (references) says nothing of a stimulus.
-            false => nwb.numbers(&path).is_ok_and(|all| all.windows(2).any(|w| w[0] != w[1])),
-        };
-        if varies {
-            varying.push(column);
+    for column in columns.iter().filter(|name| !KNOWN.contains(&name.as_str()) && !is_index(name)) {
+        let mut values = Vec::new();
+        for table in tables {
+            values.extend(values_of(nwb, table, column)?);
+        }
+        if values.windows(2).any(|w| w[0] != w[1]) {
+            varying.push(column.as_str());
         }
     }
     if !varying.is_empty() {
-        shown.notes.push(format!("'{table}': not looked at, though they vary: {}", varying.join(", ")));
+        let listed = listed(&|table| format!("'{}'", table.path));
+        shown.notes.push(format!("{listed}: not looked at, though they vary: {}", varying.join(", ")));
     }
     Ok(())
+}
+
+/// What a column says of each grating of a table; nothing where the table has no such column, or one of neither texts nor numbers.
+fn values_of(nwb: &Nwb, table: &Table, column: &str) -> Result<Vec<String>> {
+    let path = format!("{}/{column}", table.path);
+    let all: Vec<String> = match nwb.is_text(&path)? {
+        // Some tables hold numbers as texts.
+        true => {
+            let plain = |text: String| text.trim().parse().map_or(text, |number: f64| number.to_string());
+            nwb.texts(&path)?.unwrap_or_default().into_iter().map(plain).collect()
+        }
+        false => {
+            let numbers = nwb.numbers_if_there(&path).ok().flatten().unwrap_or_default();
+            numbers.iter().map(ToString::to_string).collect()
+        }
+    };
+    // Rows of a ragged column, or of as many values each.
+    let width = all.len() / table.n_rows.max(1);
+    let rows = nwb.rows(&path, all.len()).ok().filter(|rows| rows.len() == table.n_rows);
+    let rows = rows.unwrap_or_else(|| (0..table.n_rows).map(|row| row * width..(row + 1) * width).collect());
+    Ok(table.rows.iter().map(|row| all[rows[row.at].clone()].join(" ")).collect())
 }
 
 /// Leaves out gratings that another presentation overlaps, and cuts grey where something else is shown.

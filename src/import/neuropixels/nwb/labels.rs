@@ -1,22 +1,27 @@
 //! Where the units of an NWB file lie and of what cell type they are.
 
+use std::collections::HashMap;
+
 use super::super::layers::Layers;
 use super::super::units::{beyond_area, is_good, recorded_type};
 use super::file::Nwb;
+use super::judged::quality;
 use crate::error::Result;
 use crate::loss::statistics::sorted;
 
-const ELECTRODES: &str = "general/extracellular_ephys/electrodes";
+pub(super) const ELECTRODES: &str = "general/extracellular_ephys/electrodes";
+/// Allen's link from a unit to an electrode, by its id, and NWB's own, by rows of the table.
+const PEAK: &str = "units/peak_channel_id";
+const REGION: &str = "units/electrodes";
 /// Waveforms shorter than this, ms from trough to peak, are those of fast-spiking cells.
 const FAST_SPIKING_MS: f64 = 0.4;
 /// Median waveforms of a file lie in here, ms.
 const WAVEFORMS_MS: [f64; 2] = [0.05, 3.0];
-/// Judgements of sorted units.
-const QUALITIES: [&str; 10] =
-    ["good", "mua", "noise", "unsorted", "bad", "artifact", "artefact", "nan", "", "sua"];
 
 /// The electrodes at the peaks of units.
 pub(super) struct Places {
+    /// Rows of the table of electrodes of each unit; none where the file does not say.
+    pub(super) electrodes: Vec<Vec<usize>>,
     /// Location of each unit's electrode, or why it is not known; None where the file has no electrodes or does not say which.
     pub(super) locations: Option<Vec<std::result::Result<String, String>>>,
     /// Probe of each unit; None where it is not told.
@@ -33,7 +38,8 @@ pub(super) fn places(nwb: &Nwb, n_units: usize) -> Result<Places> {
     all_probes.sort();
     all_probes.dedup();
     let Some(electrodes) = electrodes_of_units(nwb)? else {
-        return Ok(Places { locations: None, probes: vec![None; n_units], all_probes });
+        let (electrodes, probes) = (vec![Vec::new(); n_units], vec![None; n_units]);
+        return Ok(Places { electrodes, locations: None, probes, all_probes });
     };
     let locations = nwb.texts(&format!("{ELECTRODES}/location"))?;
     let of_electrode =
@@ -50,41 +56,64 @@ pub(super) fn places(nwb: &Nwb, n_units: usize) -> Result<Places> {
         }
     };
     let probes = electrodes.iter().map(probe).collect();
-    Ok(Places {
-        locations: locations.is_some().then(|| electrodes.iter().map(place).collect()),
-        probes,
-        all_probes,
-    })
+    let locations = locations.is_some().then(|| electrodes.iter().map(place).collect());
+    Ok(Places { electrodes, locations, probes, all_probes })
 }
 
 /// Rows of the table of electrodes of each unit; None where the file does not say.
 fn electrodes_of_units(nwb: &Nwb) -> Result<Option<Vec<Vec<usize>>>> {
-    let (peak, region) = ("units/peak_channel_id", "units/electrodes");
-    if nwb.has(peak)? && nwb.has(&format!("{ELECTRODES}/id"))? {
-        let ids = nwb.whole_numbers(&format!("{ELECTRODES}/id"))?;
-        let row = |id: Option<i64>| {
-            let Some(id) = id else { return Ok(Vec::new()) };
-            let row = ids.iter().position(|known| *known == Some(id));
-            let what =
-                || nwb.wrong(peak, format!("names electrode {id}, which is not in the table of electrodes"));
-            row.map(|row| vec![row]).ok_or_else(what)
-        };
-        return nwb.whole_numbers(peak)?.into_iter().map(row).collect::<Result<_>>().map(Some);
+    let ids_path = format!("{ELECTRODES}/id");
+    let ids = if nwb.has(&ids_path)? { Some(nwb.whole_numbers(&ids_path)?) } else { None };
+    match ids {
+        Some(ids) if nwb.has(PEAK)? => electrodes_by_id(nwb, &ids).map(Some),
+        ids => rows_of_electrodes(nwb, ids.map_or(0, |ids| ids.len())),
     }
-    if !nwb.has(region)? {
+}
+
+/// The row of each unit's `peak_channel_id`. Ids that count anew on each probe name several rows, of which the unit's own one is taken.
+fn electrodes_by_id(nwb: &Nwb, ids: &[Option<i64>]) -> Result<Vec<Vec<usize>>> {
+    let mut rows_of: HashMap<i64, Vec<usize>> = HashMap::new();
+    for (row, id) in ids.iter().enumerate() {
+        if let Some(id) = id {
+            rows_of.entry(*id).or_default().push(row);
+        }
+    }
+    let own = match rows_of.values().any(|rows| rows.len() > 1) {
+        true => rows_of_electrodes(nwb, ids.len())?,
+        false => None,
+    };
+    let row = |(unit, id): (usize, Option<i64>)| {
+        let Some(id) = id else { return Ok(Vec::new()) };
+        let rows = rows_of.get(&id).map_or(&[][..], Vec::as_slice);
+        let is_own =
+            |row: &&usize| own.as_ref().and_then(|own| own.get(unit)).is_some_and(|own| own.contains(row));
+        let own_rows: Vec<&usize> = rows.iter().filter(is_own).collect();
+        match (rows, own_rows.as_slice()) {
+            ([], _) => Err(format!("names electrode {id}, which is not in the table of electrodes")),
+            ([row], _) => Ok(vec![*row]),
+            (_, [row]) => Ok(vec![**row]),
+            _ => Err(format!(
+                "names electrode {id}, an id of {} electrodes; which one it is a column {REGION} with that electrode would tell",
+                rows.len()
+            )),
+        }
+    };
+    let peaks = nwb.whole_numbers(PEAK)?.into_iter().enumerate();
+    peaks.map(|peak| row(peak).map_err(|what| nwb.wrong(PEAK, what))).collect()
+}
+
+/// NWB's own link: rows of the table of electrodes of each unit; None where the file has none.
+fn rows_of_electrodes(nwb: &Nwb, n_electrodes: usize) -> Result<Option<Vec<Vec<usize>>>> {
+    if !nwb.has(REGION)? {
         return Ok(None);
     }
-    let entries = nwb.whole_numbers(region)?;
-    let n_electrodes = match nwb.has(&format!("{ELECTRODES}/id"))? {
-        true => nwb.whole_numbers(&format!("{ELECTRODES}/id"))?.len(),
-        false => 0,
-    };
+    let entries = nwb.whole_numbers(REGION)?;
     let row = |entry: Option<i64>| {
         let row = entry.and_then(|entry| usize::try_from(entry).ok()).filter(|row| *row < n_electrodes);
-        let what = || nwb.wrong(region, format!("names row {entry:?} of the {n_electrodes} electrodes"));
+        let what = || nwb.wrong(REGION, format!("names row {entry:?} of the {n_electrodes} electrodes"));
         row.ok_or_else(what)
     };
-    let rows = nwb.rows(region, entries.len())?.into_iter();
+    let rows = nwb.rows(REGION, entries.len())?.into_iter();
     rows.map(|unit| entries[unit].iter().map(|entry| row(*entry)).collect()).collect::<Result<_>>().map(Some)
 }
 
@@ -99,28 +128,7 @@ pub(in super::super) fn layer_of(text: &str) -> Option<&'static str> {
     }
 }
 
-/// The column that judges units, if there is one: `quality`, else one whose texts are such judgements.
-fn quality(nwb: &Nwb, n_units: usize) -> Result<Option<Vec<String>>> {
-    if let Some(quality) = nwb.texts("units/quality")? {
-        return Ok(Some(quality));
-    }
-    for column in nwb.columns("units")? {
-        let path = format!("units/{column}");
-        if !nwb.is_text(&path)? {
-            continue;
-        }
-        let judges = |texts: &Vec<String>| {
-            let known = |text: &String| QUALITIES.contains(&text.trim().to_lowercase().as_str());
-            texts.len() == n_units && texts.iter().all(known) && texts.iter().any(|text| is_good(text))
-        };
-        if let Some(texts) = nwb.texts(&path)?.filter(judges) {
-            return Ok(Some(texts));
-        }
-    }
-    Ok(None)
-}
-
-/// The cell type of each unit, or why it is left out.
+/// The cell type of each unit, or why it is left out. What the user should know is added to `notes`.
 pub(super) fn labels(
     nwb: &Nwb,
     unit_ids: &[Option<i64>],
@@ -128,10 +136,11 @@ pub(super) fn labels(
     places: &Places,
     location: &str,
     layers: Option<&Layers>,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<std::result::Result<&'static str, String>>> {
     let n_units = unit_ids.len();
     let cell_types = nwb.texts("units/cell_type")?;
-    let quality = quality(nwb, n_units)?;
+    let quality = quality(nwb, n_units, notes)?;
     let durations = nwb.numbers_if_there("units/waveform_duration")?;
     let lengths = [
         cell_types.as_ref().map(Vec::len),
@@ -169,7 +178,11 @@ pub(super) fn labels(
             return recorded_type(cell_type).ok_or_else(|| format!("of cell type '{cell_type}'"));
         }
         let layer = of_table.and_then(|row| row.layer).or_else(|| layer_of(rest)).ok_or_else(|| {
-            let of_table = if layers.is_some() { ", and is not in the table of layers" } else { "" };
+            let of_table = layers.map_or_else(String::new, |layers| match of_table {
+                Some(_) => ", nor does the table of layers".to_owned(),
+                None if layers.has_session(session_id) => ", and is not in the table of layers".to_owned(),
+                None => format!(", and the table of layers has no row of session '{session_id}'"),
+            });
             format!("in '{}', which names no layer of 2/3 to 6{of_table}", place.unwrap_or(location))
         })?;
         let duration_ms = durations.as_ref().map_or(f64::NAN, |d| d[ix]);
