@@ -1,6 +1,6 @@
 """The picture of README.md: direction tuning of pyramidal cells, from the report of a run.
 
-    simrun scenes/v1_4k.ron --set optimiser.training_steps=150 --out RUN
+    simrun scenes/v1_4k.ron --set evaluate.every_steps=0 --set evaluate.n_trials=20 --out RUN
     python3 tools/readme_picture.py RUN/report.html docs/tuning.svg
 """
 
