@@ -175,6 +175,36 @@ fn node_sets_tell_integers_apart_and_know_truth_values() {
 }
 
 #[test]
+fn edges_that_are_named_twice_are_refused() {
+    let again = |file: &str| {
+        let entry =
+            format!(r#""edges": [{{"edges_file": "{file}", "edge_types_file": "$NET/v1_edge_types.csv"}}, "#);
+        changed(|c| c.replace("config.json", r#""edges": ["#, &entry))
+    };
+    for file in ["$NET/v1_edges.h5", "$NET/../network/v1_edges.h5"] {
+        refused(&again(file), &[], &["config.json", "names the edges of", "v1_edges.h5 twice"]);
+    }
+    // Two populations of one file, each with its own table of types.
+    let apart = changed(|c| {
+        for ((file, at), data) in SonataCircuit::good().data {
+            if file == "network/lgn_edges.h5" {
+                c.set("network/v1_edges.h5", &at, data);
+            }
+        }
+        for (end, population) in [("source_node_id", "lgn"), ("target_node_id", "v1")] {
+            let at = format!("edges/lgn_to_v1/{end}");
+            c.attribute("network/v1_edges.h5", &at, "node_population", population);
+        }
+        let of = |population: &str| {
+            format!(r#""populations": {{"{population}": {{}}}}, "edges_file": "$NET/v1_edges.h5""#)
+        };
+        c.replace("config.json", r#""edges_file": "$NET/v1_edges.h5""#, &of("v1_to_v1"));
+        c.replace("config.json", r#""edges_file": "$NET/lgn_edges.h5""#, &of("lgn_to_v1"));
+    });
+    assert_eq!(built(&apart, &[]).0, built(&SonataCircuit::good(), &[]).0);
+}
+
+#[test]
 fn sets_and_variables_that_multiply_are_bounded() {
     // 2^60 paths through sets that each name the one before twice.
     let mut sets = String::from(r#"{"s0": {"ei": "e"}"#);
@@ -291,9 +321,11 @@ fn columns_and_attributes_that_would_change_a_circuit_are_refused_by_name() {
         &[],
         &["v1_edges.h5", "dynamics_params/tau"],
     );
-    let siemens =
-        changed(|c| c.attribute("network/v1_edges.h5", "edges/v1_to_v1/0/syn_weight", "units", "nS"));
-    refused(&siemens, &[], &["v1_edges.h5", "0/syn_weight", "units = 'nS'", "pA"]);
+    for name in ["units", "unit"] {
+        let siemens =
+            changed(|c| c.attribute("network/v1_edges.h5", "edges/v1_to_v1/0/syn_weight", name, "nS"));
+        refused(&siemens, &[], &["v1_edges.h5", "0/syn_weight", "units = 'nS'", "pA"]);
+    }
     let (.., said) = built(&edge("weight", Data::Numbers(vec![1.0; 4])), &[]);
     hears(&said, &["not read of edges/v1_to_v1: weight"]);
     let node = |from: &str, to: &str| changed(|c| c.replace("network/v1_node_types.csv", from, to));
