@@ -10,10 +10,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use common::program::{assert_refused, simrun_in, stdout_of};
+use common::program::{assert_refused, simrun_in, stderr_of, stdout_of};
 use serde_json::Value;
 use simrun::adapt::Ancestor;
 use simrun::gpu::Gpu;
+use simrun::hdf5::Hdf5;
 use simrun::model::rng::{Stream, uniform};
 use simrun::network::{Network, target_neuron};
 use simrun::output::Checkpoint;
@@ -22,6 +23,7 @@ use simrun::plan::Plan;
 use simrun::reference::{self, Parameters, Problem};
 use simrun::setup::{self, Built};
 use simrun::sim::{LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sonata::read_spikes;
 use sonata_circuit::{Data, SonataCircuit};
 
 const N_NEURONS: u64 = 24;
@@ -464,4 +466,79 @@ fn units_and_cell_models_are_known_by_population_and_id() {
         3,
         "two models of v1's type 10 and one of lm's learned the same: {learned:?}"
     );
+}
+
+/// (time, node) of the neurons' spikes in a SONATA file up to a time, in tenths of a ms.
+fn spikes_until(file: &Path, end_ms: f64) -> BTreeSet<(u64, u64)> {
+    let spikes = &read_spikes(file, None, None).unwrap()["v1"];
+    let times = spikes.time_ms.iter().zip(&spikes.node_id).filter(|(time_ms, _)| **time_ms <= end_ms);
+    times.map(|(time_ms, node)| ((10.0 * time_ms).round() as u64, *node)).collect()
+}
+
+#[test]
+fn an_exported_run_that_starts_settled_is_read_again_with_the_spikes_of_its_files() {
+    const DURATION_MS: f64 = 120.0;
+    let folder = tempfile::tempdir().unwrap();
+    let scenes = ["tests/scenes/v1_4k.ron", "scenes/sonata.ron"].map(|scene| common::root().join(scene));
+    let [v1, sonata] = scenes.each_ref().map(|scene| scene.to_str().unwrap());
+    let duration = format!("time.duration_ms={DURATION_MS}");
+    let report = |trial: u32| {
+        format!(r#"evaluate.reports=[(name: "v", neurons: Listed([3, 5]), trial: {trial}, interval_ms: 1)]"#)
+    };
+    let run = |scene: &str, out: &str, steps: &str, settings: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", *setting]);
+        let arguments = [scene, "--quiet", "--out", out, "--steps", steps].into_iter().chain(settings);
+        stdout_of(&simrun_in(folder.path(), &arguments.collect::<Vec<_>>()));
+    };
+    let settings = [
+        "cells.mode=Point",
+        "cells.ports=Exact",
+        "trials.start=Settled(grey_ms: 60)",
+        "network.radius_um=40",
+        "network.core_radius_um=40",
+        "network.calibration=None",
+        "network.lgn.weight_factor=1.8",
+        "network.background.weight_factor=2",
+        "trials.n_evoked=1",
+        "trials.n_spontaneous=1",
+        "optimiser.warmup_steps=0",
+        "optimiser.learning_rate=0.1",
+        "evaluate.every_steps=0",
+        "evaluate.n_trials=1",
+        "evaluate.directions_deg=[0]",
+        "time.analysis_start_ms=0",
+        &duration,
+        &report(0),
+    ];
+    run(v1, "run", "1", &settings);
+    let said = stderr_of(&simrun_in(folder.path(), &["export", "run", "--sonata", "circuit"]));
+    assert!(said.contains("the exported trial starts at rest") && said.contains("trials.start"), "{said}");
+    let readme = std::fs::read_to_string(folder.path().join("circuit/README.md")).unwrap();
+    assert!(readme.contains("The trial starts at rest") && readme.contains("start settled"), "{readme}");
+
+    let circuit = [
+        r#"network.config="circuit/bmtk_config.json""#,
+        r#"network.background=["background"]"#,
+        "time.dt_ms=1",
+        &duration,
+        &report(0),
+    ];
+    std::fs::copy(sonata, folder.path().join("sonata.ron")).unwrap();
+    run("sonata.ron", "again", "0", &circuit);
+    let [settled, exported, again] = ["run/spikes.h5", "circuit/output/spikes.h5", "again/spikes.h5"]
+        .map(|file| spikes_until(&folder.path().join(file), DURATION_MS));
+    assert!(exported.len() > 100, "{} spikes", exported.len());
+    let common = exported.intersection(&again).count();
+    assert!(exported == again, "{} exported, {} again, {common} in common", exported.len(), again.len());
+    assert!(settled != exported, "a settled start makes no difference here");
+    // The potentials are those of the same trial.
+    let potentials = |file: &str| {
+        let h5 = Hdf5::open(&folder.path().join(file)).unwrap();
+        assert_eq!(h5.column("report/v1/mapping/node_ids").unwrap().all_ids().unwrap(), [3, 5]);
+        h5.matrix("report/v1/data").unwrap()
+    };
+    let (exported, again) = (potentials("circuit/output/v.h5"), potentials("again/reports/v.h5"));
+    assert_eq!((exported.0, again.0), ([120, 2], [120, 2]));
+    let apart = exported.1.iter().zip(&again.1).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart < 1e-3, "potentials are {apart} mV apart");
 }
