@@ -3,8 +3,8 @@
 //!
 //! Cells are the same where their names say so: ids of an EM table or of a circuit, and the running ids of built
 //! networks of one seed and radius, whose cells lie at the same places. LGN and background units are the same where
-//! both networks drew as many by one seed. An edge is the same between the same cells. All else is new, and starts
-//! from the law of its pair type in the trained network (`edges`).
+//! both networks drew as many by one seed, those of a circuit where their names are. An edge is the same between the
+//! same cells. All else is new, and starts from the law of its pair type in the trained network (`edges`).
 
 mod edges;
 
@@ -154,14 +154,14 @@ impl Ancestor {
         Ok(Start {
             weights,
             kept,
-            cell_parameters: self.cell_parameters(&before, network)?,
+            cell_parameters: self.cell_parameters(&before, network, &same)?,
             log_scales,
             carried,
         })
     }
 
-    /// Learned offsets by cell model, which is known by its id.
-    fn cell_parameters(&self, before: &Network, network: &Network) -> Result<Vec<Vec<f64>>> {
+    /// Learned offsets by cell model.
+    fn cell_parameters(&self, before: &Network, network: &Network, same: &Same) -> Result<Vec<Vec<f64>>> {
         let learned = self.checkpoint.f64s("cell_parameters")?;
         let n_parameters = learned.len() / before.cell_models.len().max(1);
         self.checkpoint.require_shape(
@@ -169,14 +169,9 @@ impl Ancestor {
             &[before.cell_models.len(), n_parameters],
             "parameters of cell models",
         )?;
-        let own: HashMap<u64, &[f64]> = before
-            .cell_models
-            .iter()
-            .map(|model| model.id)
-            .zip(learned.chunks_exact(n_parameters.max(1)))
-            .collect();
-        let of = |id: u64| own.get(&id).map_or(vec![0.0; n_parameters], |parameters| parameters.to_vec());
-        Ok(network.cell_models.iter().map(|model| of(model.id)).collect())
+        let own: Vec<&[f64]> = learned.chunks_exact(n_parameters.max(1)).collect();
+        let of = |model: Option<usize>| model.map_or(vec![0.0; n_parameters], |model| own[model].to_vec());
+        Ok(models_before(before, network, &same.neurons).into_iter().map(of).collect())
     }
 
     /// Refuses an edit after which no cell of a type is left: nothing would stand for what was learned of it.
@@ -215,48 +210,30 @@ fn kind_name(network: &NetworkScene) -> &'static str {
 struct Same {
     /// The neuron before that each neuron was, `[n_neurons]`.
     neurons: Vec<Option<u32>>,
-    /// Whether LGN units are the same, one by one.
-    lgn: bool,
-    /// Whether background units are.
-    background: bool,
+    /// The LGN or background unit before that each unit was, `[n_units]`.
+    units: Vec<Option<u32>>,
     /// Why no cell can be the same, if so.
     why_none: Option<String>,
 }
 
 impl Same {
     fn between(plan_before: &Plan, before: &Network, plan: &Plan, network: &Network) -> Self {
-        let seeds = [plan_before.scene.seed, plan.scene.seed];
-        // Units of a built network are drawn by the seed, those of a circuit are in its files.
-        let is_read = matches!(plan.scene.network, NetworkScene::Sonata(_));
-        fn types(network: &Network, background: bool) -> Vec<&str> {
-            let (lgn, rest) = network.unit_type_ix.split_at(network.n_lgn);
-            let own = if background { rest } else { lgn };
-            own.iter().map(|ix| unit_type(network, *ix)).collect()
-        }
-        let units = |background: bool| {
-            (is_read || seeds[0] == seeds[1]) && types(before, background) == types(network, background)
-        };
-        let (lgn, background) = (units(false), units(true));
+        let units = same_units(before, network, plan_before.scene.seed == plan.scene.seed);
         let why_none = why_no_cell(plan_before, plan);
         let neurons = match &why_none {
             Some(_) => vec![None; network.neurons.len()],
             // Places of a built network are exact; those of EM tables move with the middle of their cells.
             None => same_neurons(before, network, is_built(plan)),
         };
-        Self { neurons, lgn, background, why_none }
+        Self { neurons, units, why_none }
     }
 
     /// The source before that a source was.
     fn source(&self, before: &Network, network: &Network, source: usize) -> Option<usize> {
-        let (n, n_before) = (network.neurons.len(), before.neurons.len());
-        if source < n {
-            return self.neurons[source].map(|neuron| neuron as usize);
+        match source.checked_sub(network.neurons.len()) {
+            None => self.neurons[source].map(|neuron| neuron as usize),
+            Some(unit) => self.units[unit].map(|unit| before.neurons.len() + unit as usize),
         }
-        let is_same = if source < n + network.n_lgn { self.lgn } else { self.background };
-        // Where background units are the same and LGN units are not, there may be another number of these.
-        let unit = source - n;
-        let unit_before = if unit < network.n_lgn { unit } else { unit - network.n_lgn + before.n_lgn };
-        is_same.then_some(n_before + unit_before)
     }
 
     fn counts(&self, n_before: usize) -> CarriedEdges {
@@ -266,10 +243,31 @@ impl Same {
     }
 }
 
-fn unit_type(network: &Network, source_type_ix: u8) -> &str {
+/// Whether a unit counts as background, and the name of its type.
+fn unit_kind(network: &Network, unit: usize) -> (bool, &str) {
     let vocabulary = &network.vocabulary;
-    let unit = usize::from(source_type_ix).checked_sub(vocabulary.n_cell_types());
-    unit.and_then(|ix| vocabulary.unit_types.get(ix)).map_or("", String::as_str)
+    let ix = usize::from(network.unit_type_ix[unit]).checked_sub(vocabulary.n_cell_types());
+    let name = ix.and_then(|ix| vocabulary.unit_types.get(ix)).map_or("", String::as_str);
+    (unit >= network.n_lgn, name)
+}
+
+/// The units that each unit was: in circuits the node of that name, if it is of the same kind and type; drawn ones one
+/// by one, where both networks drew as many of the same types by one seed.
+fn same_units(before: &Network, network: &Network, one_seed: bool) -> Vec<Option<u32>> {
+    if let (Some(names_before), Some(names)) = (&before.unit_names, &network.unit_names) {
+        let twins = names.twins_in(names_before).into_iter().enumerate();
+        let is_same = |unit: usize, twin: u32| unit_kind(before, twin as usize) == unit_kind(network, unit);
+        return twins.map(|(unit, twin)| twin.filter(|twin| is_same(unit, *twin))).collect();
+    }
+    let mut same = vec![None; network.unit_type_ix.len()];
+    let ranges = |of: &Network| [0..of.n_lgn, of.n_lgn..of.unit_type_ix.len()];
+    for (units, twins) in ranges(network).into_iter().zip(ranges(before)) {
+        let kinds = units.clone().map(|unit| unit_kind(network, unit));
+        if one_seed && kinds.eq(twins.clone().map(|unit| unit_kind(before, unit))) {
+            units.zip(twins).for_each(|(unit, twin)| same[unit] = Some(twin as u32));
+        }
+    }
+    same
 }
 
 /// Why the cells of two scenes have no names in common, if so.
@@ -302,16 +300,47 @@ fn same_neurons(before: &Network, network: &Network, by_place: bool) -> Vec<Opti
         let place = by_place.then(|| [of.x_um[neuron], of.y_um[neuron], of.z_um[neuron]]);
         (cell_type, network.cell_models[usize::from(of.model_ix[neuron])].id, place)
     };
-    let (names, names_before) = (network.node_names(), before.node_names());
-    let mut same = Vec::with_capacity(network.neurons.len());
-    for (first, named) in names.populations() {
-        let known = names_before.neurons_of(&named.population).unwrap_or_default();
-        for (neuron, id) in (first as usize..).zip(&named.ids) {
-            let twin = known.get(id).copied();
-            same.push(twin.filter(|twin| what(before, *twin as usize) == what(network, neuron)));
+    let twins = network.node_names().twins_in(&before.node_names()).into_iter().enumerate();
+    let is_same = |neuron: usize, twin: u32| what(before, twin as usize) == what(network, neuron);
+    twins.map(|(neuron, twin)| twin.filter(|twin| is_same(neuron, *twin))).collect()
+}
+
+/// The cell model before that each cell model was, `[n_models]`: that of the first of its cells that was there (`same`,
+/// as [`Same::neurons`]), else the one of its name.
+fn models_before(before: &Network, network: &Network, same: &[Option<u32>]) -> Vec<Option<usize>> {
+    let mut models = vec![None; network.cell_models.len()];
+    for (model, twin) in network.neurons.model_ix.iter().zip(same) {
+        let own = twin.map(|twin| usize::from(before.neurons.model_ix[twin as usize]));
+        let model = &mut models[usize::from(*model)];
+        *model = model.or(own);
+    }
+    let known = models_by_name(before);
+    for (name, model) in models_by_name(network) {
+        if let (Some(model), Some(own)) = (model, known.get(&name)) {
+            models[model] = models[model].or(*own);
         }
     }
-    same
+    models
+}
+
+/// Cell models by name: the id, which in a circuit is that of a node type of one population; none where several have
+/// one name, as where nodes of a type have parameters of their own.
+fn models_by_name(network: &Network) -> HashMap<(String, u64), Option<usize>> {
+    let mut populations = vec![String::new(); network.cell_models.len()];
+    // Only a circuit has names of units.
+    if network.unit_names.is_some() {
+        for (first, named) in network.node_names().populations() {
+            let first = first as usize;
+            for model in &network.neurons.model_ix[first..first + named.ids.len()] {
+                populations[usize::from(*model)].clone_from(&named.population);
+            }
+        }
+    }
+    let mut by_name = HashMap::new();
+    for (ix, (model, population)) in network.cell_models.iter().zip(populations).enumerate() {
+        by_name.entry((population, model.id)).and_modify(|known| *known = None).or_insert(Some(ix));
+    }
+    by_name
 }
 
 /// Pair types by the names of their types, from one network to another.
@@ -338,5 +367,52 @@ impl TypeMap {
 
     fn carry_pairs(&self, by_pair: &[f64]) -> Vec<f64> {
         self.pairs.iter().map(|pair| pair.map_or(0.0, |pair| by_pair[pair])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{CellModel, NamedNodes, Neurons, NodeNames};
+
+    /// A circuit of populations, each with the ids of its nodes, their node types and cell models.
+    fn circuit(populations: &[(&str, &[(u64, u64, u16)])]) -> Network {
+        let mut network = Network { unit_names: Some(NodeNames::default()), ..Network::default() };
+        let mut neurons = Neurons::default();
+        let mut named = Vec::new();
+        for (population, nodes) in populations {
+            for (_, node_type_id, model) in *nodes {
+                neurons.model_ix.push(*model);
+                let n_models = network.cell_models.len().max(usize::from(*model) + 1);
+                network.cell_models.resize(n_models, CellModel::sample());
+                network.cell_models[usize::from(*model)].id = *node_type_id;
+            }
+            named.push(NamedNodes {
+                population: (*population).to_owned(),
+                ids: nodes.iter().map(|node| node.0).collect(),
+            });
+        }
+        Network { neurons, names: Some(NodeNames::new(named)), ..network }
+    }
+
+    #[test]
+    fn a_cell_model_is_known_by_its_cells_and_else_by_population_and_type() {
+        // Type 10 in both populations; two models of type 11, whose nodes have parameters of their own.
+        let before = circuit(&[
+            ("v1", &[(0, 10, 0), (1, 10, 0), (2, 11, 1), (3, 11, 2)]),
+            ("lm", &[(0, 10, 3), (1, 12, 4)]),
+        ]);
+        let now = circuit(&[
+            ("lm", &[(0, 10, 0), (7, 12, 1)]),
+            ("v1", &[(3, 11, 2), (1, 10, 3), (8, 11, 4), (9, 10, 5)]),
+            ("al", &[(0, 10, 6)]),
+        ]);
+        let same = now.node_names().twins_in(&before.node_names());
+        // A new node of v1's type 11 may be of either model, one of type 10 is of a second model now.
+        let expected = [Some(3), Some(4), Some(2), Some(0), None, None, None];
+        assert_eq!(models_before(&before, &now, &same), expected);
+        // Renumbered nodes: names of models alone.
+        let expected = [Some(3), Some(4), None, None, None, None, None];
+        assert_eq!(models_before(&before, &now, &[None; 7]), expected);
     }
 }

@@ -41,7 +41,7 @@ fn a_trial_alone_is_that_of_its_batch(run: &Path) {
         (1.0..=150.0).contains(&step).then_some((step as u32 - 1, *neuron))
     });
     let of_trial: BTreeSet<(u32, u32)> = of_trial.collect();
-    let alone = record_trial(run, TRIAL as u32, None, true).unwrap().spikes;
+    let alone = record_trial(run, TRIAL as u32, &[], None, true).unwrap().spikes;
     // LGN and background units come after the neurons.
     let n_neurons = json(&run.join("summary.json"))["network"]["n_neurons"].as_u64().unwrap() as u32;
     let of_neurons = alone.iter().copied().filter(|(_, source)| *source < n_neurons);

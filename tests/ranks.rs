@@ -267,7 +267,7 @@ fn a_batch_may_have_more_trials_than_one_rank_takes() {
     succeeded(&on_ranks(2, &cells(&many)));
     assert_eq!(steps(&run), [1]);
     // A process alone records one of its trials.
-    let trial = simrun::train::record_trial(Path::new(&run), 34, None, true).unwrap();
+    let trial = simrun::train::record_trial(Path::new(&run), 34, &[], None, true).unwrap();
     assert!(!trial.spikes.is_empty());
 }
 

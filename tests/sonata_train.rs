@@ -6,21 +6,24 @@ mod common;
 #[path = "common/sonata_circuit.rs"]
 mod sonata_circuit;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use common::program::{assert_refused, simrun_in, stdout_of};
+use common::program::{assert_refused, simrun_in, stderr_of, stdout_of};
 use serde_json::Value;
+use simrun::adapt::Ancestor;
 use simrun::gpu::Gpu;
+use simrun::hdf5::Hdf5;
 use simrun::model::rng::{Stream, uniform};
-use simrun::network::target_neuron;
+use simrun::network::{Network, target_neuron};
 use simrun::output::Checkpoint;
 use simrun::output::spikes::RecordedTrials;
 use simrun::plan::Plan;
 use simrun::reference::{self, Parameters, Problem};
-use simrun::setup;
+use simrun::setup::{self, Built};
 use simrun::sim::{LearnWeights, Settings, Simulation, SourceSpikes, VoltagePenalty};
+use simrun::sonata::read_spikes;
 use sonata_circuit::{Data, SonataCircuit};
 
 const N_NEURONS: u64 = 24;
@@ -283,26 +286,38 @@ fn leave_out(
     kept.iter().filter(|kept| !**kept).count()
 }
 
-/// Trained weights by the ends of their edges (population of sources and id, id of the target).
-fn trained_weights(run: &Path) -> HashMap<(String, u64, u64), f32> {
-    let plan = Plan::read(&run.join("scene.ron"), &[]).unwrap();
-    let network = setup::build(&plan, &setup::tables(&plan).unwrap(), &mut |_| ()).unwrap().network;
-    let checkpoint = Checkpoint::read(&run.join("checkpoint.safetensors")).unwrap();
-    let weights = checkpoint.f32s("weights").unwrap();
-    let n_neurons = network.neurons.len();
-    let mut by_ends = HashMap::new();
+/// Population and id of a node.
+type Name = (String, u64);
+
+/// Places of all edges by the names of their ends.
+fn edges_by_name(network: &Network) -> HashMap<[Name; 2], usize> {
+    let units = network.unit_names.clone().unwrap();
+    let names: Vec<Name> = [network.node_names(), units]
+        .iter()
+        .flat_map(|names| names.populations().map(|(_, named)| named.clone()).collect::<Vec<_>>())
+        .flat_map(|named| named.ids.into_iter().map(move |id| (named.population.clone(), id)))
+        .collect();
+    let mut places = HashMap::new();
     for source in 0..network.n_sources() {
-        let named = if source < n_neurons {
-            ("v1".to_owned(), source as u64)
-        } else {
-            ("lgn".to_owned(), (source - n_neurons) as u64)
-        };
-        let row = network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize;
-        for (word, weight) in network.rows.targets[row.clone()].iter().zip(&weights[row]) {
-            by_ends.insert((named.0.clone(), named.1, u64::from(target_neuron(*word))), *weight);
+        for edge in network.rows.offsets[source] as usize..network.rows.offsets[source + 1] as usize {
+            let target = target_neuron(network.rows.targets[edge]) as usize;
+            places.insert([names[source].clone(), names[target].clone()], edge);
         }
     }
-    by_ends
+    assert_eq!(places.len(), network.rows.n_edges());
+    places
+}
+
+fn network_of(plan: &Plan) -> Built {
+    setup::build(plan, &setup::tables(plan).unwrap(), &mut |_| ()).unwrap()
+}
+
+/// Trained weights by the names of the ends of their edges.
+fn trained_weights(run: &Path) -> HashMap<[Name; 2], f32> {
+    let network = network_of(&Plan::read(&run.join("scene.ron"), &[]).unwrap()).network;
+    let checkpoint = Checkpoint::read(&run.join("checkpoint.safetensors")).unwrap();
+    let weights = checkpoint.f32s("weights").unwrap();
+    edges_by_name(&network).into_iter().map(|(ends, edge)| (ends, weights[edge])).collect()
 }
 
 #[test]
@@ -332,7 +347,7 @@ fn a_trained_circuit_begins_an_edited_one() {
     assert!(output.status.success(), "{said}");
     let (before, after) = (trained_weights(&start), trained_weights(&second.join("run")));
     let from_lgn =
-        |weights: &HashMap<(String, u64, u64), f32>| weights.keys().filter(|ends| ends.0 == "lgn").count();
+        |weights: &HashMap<[Name; 2], f32>| weights.keys().filter(|[source, _]| source.0 == "lgn").count();
     for line in [
         format!("cells: {} matched, 0 new, 1 dropped", N_NEURONS - 1),
         format!(
@@ -348,4 +363,182 @@ fn a_trained_circuit_begins_an_edited_one() {
         let trained = before[ends];
         assert!((weight - trained).abs() <= 1e-6 * trained.abs(), "{ends:?}: {weight}, trained to {trained}");
     }
+}
+
+/// The dense circuit with a second population, `lm`, one cell of a type 10 of its own, and a threshold of its own for
+/// every second node of `v1`.
+fn two_populations() -> SonataCircuit {
+    let mut circuit = dense();
+    let thresholds = (0..N_NEURONS).map(|i| if i % 2 == 0 { -48.0 } else { -46.0 }).collect();
+    circuit.set("network/v1_nodes.h5", "nodes/v1/0/dynamics_params/V_th", Data::Numbers(thresholds));
+    circuit.set("network/lm_nodes.h5", "nodes/lm/node_type_id", Data::Ids(vec![10]));
+    let types = circuit.texts["network/v1_node_types.csv"].replace("cell.json", "lm_cell.json");
+    circuit.texts.insert("network/lm_node_types.csv".into(), types);
+    let cell = circuit.texts["cells/cell.json"].replace(r#""g": 8"#, r#""g": 5"#);
+    circuit.texts.insert("cells/lm_cell.json".into(), cell);
+    let n = N_UNITS as usize;
+    for (dataset, data) in [
+        ("source_node_id", Data::Ids((0..N_UNITS).collect())),
+        ("target_node_id", Data::Ids(vec![0; n])),
+        ("edge_type_id", Data::Ids(vec![5; n])),
+        ("0/syn_weight", Data::Numbers(vec![180.0; n])),
+    ] {
+        circuit.set("network/lm_edges.h5", &format!("edges/lgn_to_lm/{dataset}"), data);
+    }
+    for (end, population) in [("source_node_id", "lgn"), ("target_node_id", "lm")] {
+        let at = format!("edges/lgn_to_lm/{end}");
+        circuit.attribute("network/lm_edges.h5", &at, "node_population", population);
+    }
+    let edges =
+        r#""edges": [{"edges_file": "$NET/lm_edges.h5", "edge_types_file": "$NET/lgn_edge_types.csv"}, "#;
+    circuit.replace("config.json", r#""edges": ["#, edges);
+    circuit
+}
+
+#[test]
+fn units_and_cell_models_are_known_by_population_and_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let lm = r#"{"nodes_file": "$NET/lm_nodes.h5", "node_types_file": "$NET/lm_node_types.csv"}"#;
+    let mut circuit = two_populations();
+    // Behind v1 in the first circuit, before it in the second.
+    let mut behind = circuit.clone();
+    let lgn = r#"{"nodes_file": "$NET/lgn_nodes.h5""#;
+    behind.replace("config.json", lgn, &format!("{lm}, {lgn}"));
+    behind.write(&first);
+    let learn = ["--set", "learn.leak_conductance=true", "--set", "learn.threshold=true"];
+    let run = [&["scene.ron", "--quiet", "--out", "run"], &learn[..]].concat();
+    stdout_of(&simrun_in(&first, &run));
+
+    // LGN units in another order, and unit 20 in the place of 11.
+    circuit.replace("config.json", r#""nodes": ["#, &format!(r#""nodes": [{lm}, "#));
+    let renamed = |id: u64| if id == N_UNITS - 1 { 20 } else { id };
+    let ids = (0..N_UNITS).rev().map(renamed).collect();
+    circuit.set("network/lgn_nodes.h5", "nodes/lgn/node_id", Data::Ids(ids));
+    for (file, dataset) in [
+        ("network/lgn_edges.h5", "edges/lgn_to_v1/source_node_id"),
+        ("network/lm_edges.h5", "edges/lgn_to_lm/source_node_id"),
+        ("spikes.h5", "spikes/lgn/node_ids"),
+    ] {
+        match circuit.data.get_mut(&(file.to_owned(), dataset.to_owned())).unwrap() {
+            Data::Ids(ids) => ids.iter_mut().for_each(|id| *id = renamed(*id)),
+            _ => panic!("{dataset} holds no ids"),
+        }
+    }
+    let start = first.join("run");
+    let settings = [&format!("start=Run({:?})", start.to_str().unwrap()), learn[1], learn[3]];
+    let plan = Plan::read(&circuit.write(&second), &settings.map(ToString::to_string)).unwrap();
+    let built = network_of(&plan);
+    let started = Ancestor::open(&plan).unwrap().unwrap().begin(&plan, &built).unwrap();
+    let (network, trained) = (&built.network, trained_weights(&start));
+
+    // Every unit has its own weights, wherever it stands in the file.
+    let mut n_new = 0;
+    for (ends, edge) in edges_by_name(network) {
+        if ends[0] == ("lgn".to_owned(), 20) {
+            assert_eq!(started.kept[edge], 0.0, "{ends:?}");
+            n_new += 1;
+        } else {
+            assert_eq!(started.weights[edge], trained[&ends], "{ends:?}");
+        }
+    }
+    let of_lgn = started.carried.edges_of_lgn;
+    assert_eq!((of_lgn.fresh, of_lgn.dropped), (n_new, n_new), "{of_lgn:?}");
+    assert!(n_new > 5 && of_lgn.matched > 100, "{of_lgn:?}");
+
+    // And every neuron its own parameters, whatever else is of a type 10.
+    let before = network_of(&Plan::read(&start.join("scene.ron"), &[]).unwrap()).network;
+    let learned = Checkpoint::read(&start.join("checkpoint.safetensors")).unwrap();
+    let learned = learned.f64s("cell_parameters").unwrap();
+    let learned: Vec<&[f64]> = learned.chunks_exact(learned.len() / before.cell_models.len()).collect();
+    let twins = network.node_names().twins_in(&before.node_names());
+    let mut of_type_10 = BTreeSet::new();
+    for (neuron, twin) in twins.into_iter().map(Option::unwrap).enumerate() {
+        let model = usize::from(before.neurons.model_ix[twin as usize]);
+        let own = &started.cell_parameters[usize::from(network.neurons.model_ix[neuron])];
+        assert_eq!(own, learned[model], "neuron {neuron}");
+        if before.cell_models[model].id == 10 {
+            of_type_10.insert(own.iter().map(|x| x.to_bits()).collect::<Vec<u64>>());
+        }
+    }
+    assert_eq!(
+        of_type_10.len(),
+        3,
+        "two models of v1's type 10 and one of lm's learned the same: {learned:?}"
+    );
+}
+
+/// (time, node) of the neurons' spikes in a SONATA file up to a time, in tenths of a ms.
+fn spikes_until(file: &Path, end_ms: f64) -> BTreeSet<(u64, u64)> {
+    let spikes = &read_spikes(file, None, None).unwrap()["v1"];
+    let times = spikes.time_ms.iter().zip(&spikes.node_id).filter(|(time_ms, _)| **time_ms <= end_ms);
+    times.map(|(time_ms, node)| ((10.0 * time_ms).round() as u64, *node)).collect()
+}
+
+#[test]
+fn an_exported_run_that_starts_settled_is_read_again_with_the_spikes_of_its_files() {
+    const DURATION_MS: f64 = 120.0;
+    let folder = tempfile::tempdir().unwrap();
+    let scenes = ["tests/scenes/v1_4k.ron", "scenes/sonata.ron"].map(|scene| common::root().join(scene));
+    let [v1, sonata] = scenes.each_ref().map(|scene| scene.to_str().unwrap());
+    let duration = format!("time.duration_ms={DURATION_MS}");
+    let report = |trial: u32| {
+        format!(r#"evaluate.reports=[(name: "v", neurons: Listed([3, 5]), trial: {trial}, interval_ms: 1)]"#)
+    };
+    let run = |scene: &str, out: &str, steps: &str, settings: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", *setting]);
+        let arguments = [scene, "--quiet", "--out", out, "--steps", steps].into_iter().chain(settings);
+        stdout_of(&simrun_in(folder.path(), &arguments.collect::<Vec<_>>()));
+    };
+    let settings = [
+        "cells.mode=Point",
+        "cells.ports=Exact",
+        "trials.start=Settled(grey_ms: 60)",
+        "network.radius_um=40",
+        "network.core_radius_um=40",
+        "network.calibration=None",
+        "network.lgn.weight_factor=1.8",
+        "network.background.weight_factor=2",
+        "trials.n_evoked=1",
+        "trials.n_spontaneous=1",
+        "optimiser.warmup_steps=0",
+        "optimiser.learning_rate=0.1",
+        "evaluate.every_steps=0",
+        "evaluate.n_trials=1",
+        "evaluate.directions_deg=[0]",
+        "time.analysis_start_ms=0",
+        &duration,
+        &report(0),
+    ];
+    run(v1, "run", "1", &settings);
+    let said = stderr_of(&simrun_in(folder.path(), &["export", "run", "--sonata", "circuit"]));
+    assert!(said.contains("the exported trial starts at rest") && said.contains("trials.start"), "{said}");
+    let readme = std::fs::read_to_string(folder.path().join("circuit/README.md")).unwrap();
+    assert!(readme.contains("The trial starts at rest") && readme.contains("start settled"), "{readme}");
+
+    let circuit = [
+        r#"network.config="circuit/bmtk_config.json""#,
+        r#"network.background=["background"]"#,
+        "time.dt_ms=1",
+        &duration,
+        &report(0),
+    ];
+    std::fs::copy(sonata, folder.path().join("sonata.ron")).unwrap();
+    run("sonata.ron", "again", "0", &circuit);
+    let [settled, exported, again] = ["run/spikes.h5", "circuit/output/spikes.h5", "again/spikes.h5"]
+        .map(|file| spikes_until(&folder.path().join(file), DURATION_MS));
+    assert!(exported.len() > 100, "{} spikes", exported.len());
+    let common = exported.intersection(&again).count();
+    assert!(exported == again, "{} exported, {} again, {common} in common", exported.len(), again.len());
+    assert!(settled != exported, "a settled start makes no difference here");
+    // The potentials are those of the same trial.
+    let potentials = |file: &str| {
+        let h5 = Hdf5::open(&folder.path().join(file)).unwrap();
+        assert_eq!(h5.column("report/v1/mapping/node_ids").unwrap().all_ids().unwrap(), [3, 5]);
+        h5.matrix("report/v1/data").unwrap()
+    };
+    let (exported, again) = (potentials("circuit/output/v.h5"), potentials("again/reports/v.h5"));
+    assert_eq!((exported.0, again.0), ([120, 2], [120, 2]));
+    let apart = exported.1.iter().zip(&again.1).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart < 1e-3, "potentials are {apart} mV apart");
 }

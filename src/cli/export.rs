@@ -16,7 +16,7 @@ pub(super) struct ExportArguments {
     /// for BMTK and NEST (point mode), libsonata and SNAP
     #[arg(long, value_name = "DIR")]
     sonata: Option<PathBuf>,
-    /// Trial of the run's evaluation (trials.csv) whose spikes go with the circuit
+    /// Trial of the run's evaluation (trials.csv) that is recorded, from rest, and goes with the circuit
     #[arg(long, value_name = "N", default_value_t = 0, requires = "sonata")]
     trial: u32,
     /// Compresses the circuit's columns; libsonata's wheels cannot read them then

@@ -1,4 +1,5 @@
-//! A trained network as a SONATA circuit, with the inputs and the spikes of one evaluated trial.
+//! A trained network as a SONATA circuit, with the inputs and the spikes of one trial of its evaluation. The trial is
+//! recorded from rest, where a circuit starts in other programs: its files can say no settled state of synapses.
 //!
 //! One set of files for two dialects: BMTK reads properties from the tables of types (CSV) and indices named `node_id_to_range`;
 //! libsonata reads properties from the HDF5 files, text as library enumerations, indices named `node_id_to_ranges`, and refuses
@@ -22,7 +23,6 @@ use crate::model::kinetics::N_TARGET_TYPES;
 use crate::network::BUILT_POPULATION as POPULATION;
 use crate::network::{N_CLASSES, NodeNames};
 use crate::output::replace_hdf5;
-use crate::output::reports::PotentialReport;
 use crate::output::spikes::write_population;
 use crate::output::{NewFolder, Progress, read_run};
 use crate::scene::ReportScene;
@@ -34,7 +34,7 @@ const SOURCE_POPULATIONS: [&str; 3] = [POPULATION, "lgn", "background"];
 /// What an export is told beside the run and its folder.
 #[derive(Clone, Debug, Default)]
 pub struct SonataOptions {
-    /// Trial of the run's evaluation whose inputs and spikes are written.
+    /// Trial of the run's evaluation that is recorded, from rest, and whose inputs and spikes are written.
     pub trial: u32,
     /// Whether columns are compressed; libsonata's wheels cannot read them then.
     pub gzip: bool,
@@ -67,9 +67,16 @@ pub fn write_sonata(run: &Path, dir: &Path, options: &SonataOptions) -> Result<V
     refuse_other_networks(run, &read_run(run, &[])?.0.scene.network)?;
     let folder = NewFolder::begin(dir)?;
     // First, so that the network lies in memory once at a time.
-    let trial = record_trial(run, options.trial, options.adapter.as_deref(), options.quiet)?;
+    let from_rest = ["trials.start=Rest".to_owned()];
+    let trial = record_trial(run, options.trial, &from_rest, options.adapter.as_deref(), options.quiet)?;
     let progress = Progress::new(options.quiet);
     let trained = Trained::read(run, &mut |text| progress.say(text))?;
+    if trained.plan.n_settling_steps > 0 {
+        progress.say(
+            "the exported trial starts at rest, as other programs start the circuit; the run's own start settled \
+             (trials.start)",
+        );
+    }
     let receptors = nest_receptors(&trained.dynamics);
     let storage = if options.gzip { Storage::Deflated } else { Storage::Plain };
     let export = Export { dir: folder.path(), trained, trial, trial_ix: options.trial, storage, receptors };
@@ -81,7 +88,7 @@ pub fn write_sonata(run: &Path, dir: &Path, options: &SonataOptions) -> Result<V
     export.write_edges()?;
     export.write_components()?;
     export.write_spikes()?;
-    export.copy_reports(run)?;
+    export.write_reports()?;
     export.write_configs()?;
     drop(folder.finish()?);
     let mut written = Vec::new();
@@ -128,19 +135,17 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Reports of the run on this trial.
+    /// Reports that the scene asks for in this trial.
     fn reports(&self) -> impl Iterator<Item = &ReportScene> {
         self.trained.plan.scene.evaluate.reports.iter().filter(|report| report.trial == self.trial_ix)
     }
 
-    /// The reports of the run on this trial, by the node ids of the circuit that is written.
-    fn copy_reports(&self, run: &Path) -> Result<()> {
-        let network = &self.trained.network;
-        let exported = NodeNames::built(network.neurons.len());
-        self.reports().try_for_each(|report| {
+    /// The reports on this trial, by the node ids of the circuit that is written.
+    fn write_reports(&self) -> Result<()> {
+        let exported = NodeNames::built(self.trained.network.neurons.len());
+        self.trial.reports.iter().try_for_each(|report| {
             let file = self.dir.join("output").join(format!("{}.h5", report.name));
-            let potentials = PotentialReport::read(run, &report.name, &network.node_names())?;
-            potentials.write_file(&file, &exported, self.trained.training_step)
+            report.write_file(&file, &exported, self.trained.training_step)
         })
     }
 

@@ -437,6 +437,32 @@ impl Column {
         })
     }
 
+    /// Whether the dataset holds integers.
+    pub fn is_integer(&self) -> bool {
+        matches!(&self.dataset.datatype(), Ok(DatatypeMessage::FixedPoint { .. }))
+    }
+
+    /// All entries as truth values, where the dataset holds such: an enumeration of FALSE and TRUE, as h5py writes
+    /// them.
+    ///
+    /// # Errors
+    /// Entries that cannot be read.
+    pub fn all_flags(&self) -> Result<Option<Vec<bool>>> {
+        let Ok(DatatypeMessage::Enum { base, members }) = self.dataset.datatype() else { return Ok(None) };
+        let is_flag =
+            |(name, value): (&str, u8)| members.iter().any(|m| m.name == name && m.value == [value]);
+        if base.element_size() != 1
+            || members.len() != 2
+            || ![("FALSE", 0), ("TRUE", 1)].into_iter().all(is_flag)
+        {
+            return Ok(None);
+        }
+        error::catch_panics(&self.path, || {
+            let bytes = self.dataset.read_raw::<u8>().map_err(|e| self.error(e))?;
+            Ok(Some(bytes.into_iter().map(|byte| byte != 0).collect()))
+        })
+    }
+
     /// Whether the dataset holds texts.
     pub fn is_text(&self) -> bool {
         let datatype = self.dataset.datatype();

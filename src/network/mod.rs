@@ -169,6 +169,9 @@ pub struct Network {
     /// What the neurons are called, where the network is from files of the user's; none: as in a built network
     /// of which no cell was taken out.
     pub names: Option<NodeNames>,
+    /// What the LGN units and then the background units are called in the files of a circuit; none where they were
+    /// drawn.
+    pub unit_names: Option<NodeNames>,
 }
 
 impl Network {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Name of the one population of a network that simrun builds; its ids are the numbers of the neurons.
 pub const BUILT_POPULATION: &str = "v1";
 
-/// Neurons that follow one another in the network and are nodes of one population.
+/// Neurons (or units) that follow one another in the network and are nodes of one population.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedNodes {
     /// Name of the population.
@@ -14,7 +14,7 @@ pub struct NamedNodes {
     pub ids: Vec<u64>,
 }
 
-/// Names of all neurons of a network: its populations one after the other.
+/// Names of all neurons of a network, or of all its units: its populations one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeNames(Vec<NamedNodes>);
 
@@ -70,6 +70,16 @@ impl NodeNames {
         }
     }
 
+    /// The neuron among `before` that has the population and id of each one, if there is one, `[n]`.
+    pub fn twins_in(&self, before: &Self) -> Vec<Option<u32>> {
+        let mut twins = Vec::with_capacity(self.len());
+        for (_, named) in self.populations() {
+            let known = before.neurons_of(&named.population).unwrap_or_default();
+            twins.extend(named.ids.iter().map(|id| known.get(id).copied()));
+        }
+        twins
+    }
+
     /// The neuron of each id of a population; none where the network has no such population.
     pub fn neurons_of(&self, population: &str) -> Option<HashMap<u64, u32>> {
         let (first, named) = self.populations().find(|(_, named)| named.population == population)?;
@@ -93,6 +103,8 @@ mod tests {
         assert_eq!(names.words(2), "node 8 of population 'c'");
         assert_eq!(names.words(3), "neuron 3");
         assert_eq!(names.neurons_of("a"), Some([(90, 0), (8, 1)].into()));
+        let edited = NodeNames::new(vec![named("c", &[8, 9]), named("a", &[8]), named("d", &[8])]);
+        assert_eq!(edited.twins_in(&names), [Some(2), None, Some(1), None]);
         assert!(NodeNames::built(4).are_built() && NodeNames::built(0).is_empty());
     }
 }

@@ -43,7 +43,9 @@ pub(super) fn network(
         population: members.population.clone(),
         ids: members.node_id.clone(),
     };
-    let names = NodeNames::new(all.iter().filter(|members| !members.is_virtual).map(named).collect());
+    let names_of = |is_virtual: bool| {
+        NodeNames::new(all.iter().filter(|members| members.is_virtual == is_virtual).map(named).collect())
+    };
     for members in all {
         if members.is_virtual {
             unit_type_ix.extend(members.kind_ix.iter().map(|kind| type_of(*kind)));
@@ -102,7 +104,8 @@ pub(super) fn network(
         vocabulary: types.vocabulary.clone(),
         core: None,
         em_sizes: Vec::new(),
-        names: Some(names),
+        names: Some(names_of(false)),
+        unit_names: Some(names_of(true)),
     })
 }
 

@@ -86,7 +86,26 @@ impl Config {
                 "names no nodes (networks.nodes), itself or in the circuit under 'network'",
             ));
         }
+        config.refuse_edges_twice()?;
         refused.map_or(Ok(config), Err)
+    }
+
+    /// Refuses edges that are named twice: their weights would be added to themselves.
+    fn refuse_edges_twice(&self) -> Result<()> {
+        let place =
+            |file: &PopulationFile| std::fs::canonicalize(&file.h5).unwrap_or_else(|_| file.h5.clone());
+        let places: Vec<PathBuf> = self.edges.iter().map(place).collect();
+        for (ix, file) in self.edges.iter().enumerate() {
+            let shares = |earlier: &PopulationFile| match (&earlier.populations, &file.populations) {
+                (Some(earlier), Some(own)) => own.keys().any(|name| earlier.contains_key(name)),
+                _ => true,
+            };
+            if (0..ix).any(|earlier| places[earlier] == places[ix] && shares(&self.edges[earlier])) {
+                let reason = format!("names the edges of {} twice (networks.edges)", file.h5.display());
+                return Err(Error::file(&self.file, reason));
+            }
+        }
+        Ok(())
     }
 
     fn add(

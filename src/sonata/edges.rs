@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::PopulationFile;
 use super::keys::near;
+use super::spikes::unit_of;
 use super::types::{TypeTable, TypesFile};
 use crate::error::{Error, Result};
 use crate::hdf5::{Column, Hdf5};
@@ -266,7 +267,7 @@ fn refuse_attributes(h5: &Hdf5, group: &str) -> Result<()> {
         }
     }
     for (name, unit) in UNITS {
-        let given = h5.dataset_attribute(&format!("{group}/{name}"), "units")?;
+        let given = unit_of(h5, &format!("{group}/{name}"))?;
         if let Some(other) = given.filter(|given| given.trim() != unit) {
             return refuse(name, &format!("units = '{other}', must be {unit}"));
         }

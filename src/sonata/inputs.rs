@@ -10,7 +10,7 @@ use super::cells::Members;
 use super::config::{Config, InputEntry};
 use super::node_sets::NodeSets;
 use super::nodes::NodePopulation;
-use super::spikes::{SpikeFile, Spikes, ms_of, read_spikes, step_of_spike};
+use super::spikes::{SpikeFile, Spikes, computed_ms, ms_of, read_spikes, step_of_spike};
 use crate::error::{Error, Result, warning};
 use crate::scene::EarlySpikesScene;
 
@@ -117,7 +117,7 @@ pub(super) fn read_inputs(
     }
     let mut notices: Vec<String> = said.into_iter().collect();
     for (file, _) in played.iter().filter(|(_, n)| **n == 0) {
-        notices.push(warning(format_args!("{}: no spike of the inputs lies in a trial", file.display())));
+        notices.push(silent(file));
     }
     if n_early > 0 {
         let what = match receivers.early {
@@ -135,6 +135,11 @@ pub(super) fn read_inputs(
         ));
     }
     Ok((inputs, notices))
+}
+
+/// A word on a file of which nothing is played.
+fn silent(file: &Path) -> String {
+    warning(format_args!("{}: no spike of the inputs lies in a trial", file.display()))
 }
 
 /// Spikes of one file for one population.
@@ -202,6 +207,10 @@ impl<'a> Receivers<'a> {
             let found = read_once(files, file, None, None)?;
             let names: Vec<&String> = found.keys().collect();
             let name = match names[..] {
+                [] => {
+                    said.insert(silent(file));
+                    continue;
+                }
                 _ if found.contains_key(population) => population.clone(),
                 [only] => only.clone(),
                 _ => {
@@ -278,7 +287,9 @@ impl<'a> Receivers<'a> {
                     nodes,
                 });
             }
-            if pieces.len() == n_before && !found.is_empty() {
+            if found.is_empty() {
+                said.insert(silent(file));
+            } else if pieces.len() == n_before {
                 let names: Vec<&str> = found.keys().map(String::as_str).collect();
                 return Err(refuse(format!(
                     "{} holds spikes of {}, of which none is a virtual population that the input is for ({})",
@@ -315,7 +326,9 @@ impl<'a> Receivers<'a> {
                 continue;
             }
             let unit = (first_unit + place) as u32;
-            match step_of_spike(time_ms - start_ms, self.dt_ms) {
+            // A file's own times are as NEST would take them.
+            let in_trial_ms = if start_ms == 0.0 { *time_ms } else { computed_ms(time_ms - start_ms) };
+            match step_of_spike(in_trial_ms, self.dt_ms) {
                 Some(step) if step < self.n_steps => trial.spikes.push((step, unit)),
                 Some(_) => (),
                 None if start_ms > 0.0 => (),

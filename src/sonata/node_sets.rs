@@ -1,12 +1,13 @@
 //! Node sets: names for nodes that have some attributes.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::config::{Config, read_json};
-use super::nodes::{Attribute, NodePopulation};
+use super::nodes::{Attribute, NodePopulation, Scalar};
 use crate::error::{Error, Result, clipped};
 
 /// Nodes that may be looked at to find a set, one for each set that it names and each node of the circuit.
@@ -208,7 +209,8 @@ impl<'a> Search<'a> {
             return self.ids(&ids, population);
         }
         if name == "node_type_id" {
-            let matches = |id: &u64| number_matches(*id as f64, wanted).ok_or_else(|| self.odd(name, wanted));
+            // A node without a type has -1 in its file.
+            let matches = |id: &u64| self.matches(Scalar::Integer(*id as i64), name, wanted);
             return population.node_type_id.iter().map(matches).collect();
         }
         let is_text = matches!(population.attribute(name)?, Some(Attribute::Texts(_)));
@@ -218,8 +220,11 @@ impl<'a> Search<'a> {
         if is_text || wants_text {
             return self.having_text(name, wanted, population);
         }
-        let numbers = population.numbers(name)?.unwrap_or_else(|| vec![f64::NAN; population.len()]);
-        numbers.iter().map(|x| number_matches(*x, wanted).ok_or_else(|| self.odd(name, wanted))).collect()
+        population.scalars(name)?.into_iter().map(|x| self.matches(x, name, wanted)).collect()
+    }
+
+    fn matches(&self, x: Scalar, name: &str, wanted: &Value) -> Result<bool> {
+        number_matches(x, wanted).ok_or_else(|| self.odd(name, wanted))
     }
 
     fn having_text(&self, name: &str, wanted: &Value, population: &NodePopulation) -> Result<Vec<bool>> {
@@ -263,22 +268,34 @@ fn holds_text(wanted: &Value, text: &str) -> bool {
 }
 
 /// Whether a number is what is wanted; `None` for a wish that is none.
-fn number_matches(x: f64, wanted: &Value) -> Option<bool> {
+fn number_matches(x: Scalar, wanted: &Value) -> Option<bool> {
     match wanted {
-        Value::Number(one) => Some(one.as_f64() == Some(x)),
-        Value::Bool(one) => Some(f64::from(u8::from(*one)) == x),
-        Value::Array(many) => Some(many.iter().any(|one| one.as_f64() == Some(x))),
+        Value::Number(one) => Some(order(x, one) == Some(Ordering::Equal)),
+        Value::Bool(one) => number_matches(x, &Value::from(u8::from(*one))),
+        Value::Array(many) => Some(many.iter().any(|one| {
+            matches!(one, Value::Number(_) | Value::Bool(_)) && number_matches(x, one) == Some(true)
+        })),
         Value::Object(bounds) if !bounds.is_empty() => bounds.iter().try_fold(true, |all, (op, bound)| {
-            let bound = bound.as_f64()?;
+            let Value::Number(bound) = bound else { return None };
+            let order = order(x, bound);
             let holds = match op.as_str() {
-                "$gt" => x > bound,
-                "$lt" => x < bound,
-                "$gte" => x >= bound,
-                "$lte" => x <= bound,
+                "$gt" => order.is_some_and(Ordering::is_gt),
+                "$lt" => order.is_some_and(Ordering::is_lt),
+                "$gte" => order.is_some_and(Ordering::is_ge),
+                "$lte" => order.is_some_and(Ordering::is_le),
                 _ => return None,
             };
             Some(all && holds)
         }),
         _ => None,
+    }
+}
+
+/// How a number lies to what is wanted, integers compared as such; none for NaN.
+fn order(x: Scalar, wanted: &Number) -> Option<Ordering> {
+    match (x, wanted.as_i128()) {
+        (Scalar::Integer(x), Some(wanted)) => Some(i128::from(x).cmp(&wanted)),
+        (Scalar::Integer(x), None) => (x as f64).partial_cmp(&wanted.as_f64()?),
+        (Scalar::Float(x), _) => x.partial_cmp(&wanted.as_f64()?),
     }
 }

@@ -1,5 +1,6 @@
 //! Populations of nodes: ids, types, groups of attributes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,31 @@ const OF_MODELS: [&str; 4] = ["model_type", "model_template", "dynamics_params",
 pub enum Attribute {
     /// Numbers; NaN where a node has none.
     Numbers(Vec<f64>),
+    /// Integers, which beyond 2^53 are more than floats can tell apart, and truth values as 0 and 1; None where a node
+    /// has none.
+    Integers(Vec<Option<i64>>),
     /// Texts; empty where a node has none.
     Texts(Vec<String>),
+}
+
+impl Attribute {
+    /// As floats; none of texts.
+    fn numbers(&self) -> Option<Cow<'_, [f64]>> {
+        let number = |integer: &Option<i64>| integer.map_or(f64::NAN, |integer| integer as f64);
+        match self {
+            Self::Numbers(numbers) => Some(Cow::Borrowed(numbers)),
+            Self::Integers(integers) => Some(integers.iter().map(number).collect()),
+            Self::Texts(_) => None,
+        }
+    }
+}
+
+/// A number that node sets compare.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Scalar {
+    Integer(i64),
+    /// NaN: none.
+    Float(f64),
 }
 
 /// An attribute, or why it cannot be read: only those that are asked for need to be good.
@@ -160,16 +184,8 @@ impl NodePopulation {
     /// A number of each node, from the HDF5 file, else from the table of types; `None` where no node has it, NaN for
     /// nodes that have none.
     pub fn numbers(&self, name: &str) -> Result<Option<Vec<f64>>> {
-        let own = match self.attribute(name)? {
-            Some(Attribute::Numbers(numbers)) => Some(numbers),
-            Some(Attribute::Texts(_)) => {
-                return Err(Error::file(
-                    &self.file,
-                    format!("nodes/{}: '{name}' must hold numbers", self.name),
-                ));
-            }
-            None => None,
-        };
+        let must = || Error::file(&self.file, format!("nodes/{}: '{name}' must hold numbers", self.name));
+        let own = self.attribute(name)?.map(|own| own.numbers().ok_or_else(must)).transpose()?;
         if own.is_none() && !self.types.has(name) {
             return Ok(None);
         }
@@ -179,9 +195,35 @@ impl NodePopulation {
                 of_type.insert(*id, self.types.number(*id, name)?.unwrap_or(f64::NAN));
             }
         }
-        let value =
-            |i: usize| own.map(|o| o[i]).filter(|x| !x.is_nan()).unwrap_or(of_type[&self.node_type_id[i]]);
+        let value = |i: usize| {
+            own.as_ref().map(|o| o[i]).filter(|x| !x.is_nan()).unwrap_or(of_type[&self.node_type_id[i]])
+        };
         Ok(Some((0..self.len()).map(value).collect()))
+    }
+
+    /// A number of each node as node sets compare it, from the HDF5 file, else from the table of types.
+    ///
+    /// # Errors
+    /// Why the attribute cannot be read, or a text of the table that is neither a number nor a truth value.
+    pub(super) fn scalars(&self, name: &str) -> Result<Vec<Scalar>> {
+        let own = self.attribute(name)?;
+        let mut of_type = BTreeMap::new();
+        for id in &self.node_type_id {
+            if !of_type.contains_key(id) {
+                of_type.insert(*id, self.types.scalar(*id, name)?);
+            }
+        }
+        let value = |i: usize| {
+            let own = match own {
+                Some(Attribute::Integers(integers)) => integers[i].map(Scalar::Integer),
+                Some(Attribute::Numbers(numbers)) => {
+                    Some(numbers[i]).filter(|x| !x.is_nan()).map(Scalar::Float)
+                }
+                _ => None,
+            };
+            own.or(of_type[&self.node_type_id[i]]).unwrap_or(Scalar::Float(f64::NAN))
+        };
+        Ok((0..self.len()).map(value).collect())
     }
 
     /// A text of each node, from the HDF5 file, else from the table of types; `None` for nodes that have none.
@@ -191,7 +233,7 @@ impl NodePopulation {
     pub fn texts(&self, name: &str) -> Result<Vec<Option<&str>>> {
         let own = match self.attribute(name)? {
             Some(Attribute::Texts(texts)) => Some(texts),
-            Some(Attribute::Numbers(_)) if OF_MODELS.contains(&name) => {
+            Some(_) if OF_MODELS.contains(&name) => {
                 let reason = format!("nodes/{}: '{name}' must hold texts", self.name);
                 return Err(Error::file(&self.file, reason));
             }
@@ -298,12 +340,19 @@ impl Groups {
                     self.nodes(group_ix).for_each(|i| all[i].clone_from(&texts[self.place[i]]));
                     Attribute::Texts(all)
                 }
-                None => {
-                    let numbers = column.all_numbers_or_none()?;
-                    let mut all = vec![f64::NAN; n];
-                    self.nodes(group_ix).for_each(|i| all[i] = numbers[self.place[i]]);
-                    Attribute::Numbers(all)
-                }
+                None => match whole_numbers(column)? {
+                    Some(integers) => {
+                        let mut all = vec![None; n];
+                        self.nodes(group_ix).for_each(|i| all[i] = integers[self.place[i]]);
+                        Attribute::Integers(all)
+                    }
+                    None => {
+                        let numbers = column.all_numbers_or_none()?;
+                        let mut all = vec![f64::NAN; n];
+                        self.nodes(group_ix).for_each(|i| all[i] = numbers[self.place[i]]);
+                        Attribute::Numbers(all)
+                    }
+                },
             })
         };
         read().map_err(|e| reason(&e))
@@ -312,15 +361,22 @@ impl Groups {
     /// Adds the values of a group to those of the groups before.
     fn merge(&self, earlier: Attribute, own: Attribute, group_ix: usize, dataset: &str) -> Stored {
         match (earlier, own) {
-            (Attribute::Numbers(mut all), Attribute::Numbers(own)) => {
+            (Attribute::Integers(mut all), Attribute::Integers(own)) => {
                 self.nodes(group_ix).for_each(|i| all[i] = own[i]);
-                Ok(Attribute::Numbers(all))
+                Ok(Attribute::Integers(all))
             }
             (Attribute::Texts(mut all), Attribute::Texts(own)) => {
                 self.nodes(group_ix).for_each(|i| all[i].clone_from(&own[i]));
                 Ok(Attribute::Texts(all))
             }
-            _ => Err(format!("{dataset}: texts in one group and numbers in another")),
+            (earlier, own) => match (earlier.numbers(), own.numbers()) {
+                (Some(all), Some(own)) => {
+                    let mut all = all.into_owned();
+                    self.nodes(group_ix).for_each(|i| all[i] = own[i]);
+                    Ok(Attribute::Numbers(all))
+                }
+                _ => Err(format!("{dataset}: texts in one group and numbers in another")),
+            },
         }
     }
 
@@ -361,6 +417,15 @@ impl Groups {
             })?;
         }
         Ok(all)
+    }
+}
+
+/// The entries of a column of integers or truth values; none of another one.
+fn whole_numbers(column: &Column) -> Result<Option<Vec<Option<i64>>>> {
+    match column.all_flags()? {
+        Some(flags) => Ok(Some(flags.into_iter().map(|flag| Some(i64::from(flag))).collect())),
+        None if column.is_integer() => column.all_whole_numbers().map(Some),
+        None => Ok(None),
     }
 }
 

@@ -78,15 +78,15 @@ fn read_pair(h5: &Hdf5, group: &str, ids: &str, unit: Option<&str>) -> Result<Sp
     let own = unit_of(h5, &times)?.or(of_group);
     let unit = own.as_deref().or(unit);
     let factor = unit.map_or(Ok(1.0), |unit| factor_of(&column, unit))?;
-    time_ms.iter_mut().for_each(|t| *t *= factor);
+    time_ms.iter_mut().for_each(|t| *t = in_ms(*t, factor));
     Ok(Spikes { node_id, time_ms, names_unit: unit.is_some() })
 }
 
-/// The unit that a dataset of times names.
-fn unit_of(h5: &Hdf5, times: &str) -> Result<Option<String>> {
-    Ok(match h5.dataset_attribute(times, "units")? {
+/// The unit that a dataset names.
+pub(super) fn unit_of(h5: &Hdf5, dataset: &str) -> Result<Option<String>> {
+    Ok(match h5.dataset_attribute(dataset, "units")? {
         Some(unit) => Some(unit),
-        None => h5.dataset_attribute(times, "unit")?,
+        None => h5.dataset_attribute(dataset, "unit")?,
     })
 }
 
@@ -103,6 +103,17 @@ pub(super) fn ms_of(unit: &str) -> Option<f64> {
     }
 }
 
+/// A time in a unit of `factor` ms.
+fn in_ms(time: f64, factor: f64) -> f64 {
+    if factor == 1.0 { time } else { computed_ms(time * factor) }
+}
+
+/// A time that was computed, to 1e-6 ms: what rounding left beyond a time step would move its spike to the next one.
+pub(super) fn computed_ms(time_ms: f64) -> f64 {
+    const PER_MS: f64 = 1e6;
+    (time_ms * PER_MS).round() / PER_MS
+}
+
 /// NWB 2: `/units` with times in seconds; a unit's id is its node.
 fn read_units(h5: &Hdf5) -> Result<SpikeFile> {
     let times = h5.column("units/spike_times")?;
@@ -117,7 +128,7 @@ fn read_units(h5: &Hdf5) -> Result<SpikeFile> {
             return Err(ends.error(format!("{end} is out of order or beyond the {} spikes", seconds.len())));
         }
         spikes.node_id.extend(std::iter::repeat_n(*id, end - first));
-        spikes.time_ms.extend(seconds[first..end].iter().map(|s| s * 1e3));
+        spikes.time_ms.extend(seconds[first..end].iter().map(|s| in_ms(*s, 1e3)));
         first = end;
     }
     if first != seconds.len() {
@@ -150,7 +161,7 @@ fn read_spike_train(h5: &Hdf5, trial: Option<&str>) -> Result<SpikeFile> {
         let times = h5.column(&data)?;
         let factor = unit_of(h5, &data)?.map_or(Ok(1.0), |unit| factor_of(&times, &unit))?;
         spikes.node_id.extend(std::iter::repeat_n(id, times.len()));
-        spikes.time_ms.extend(times.all_numbers()?.into_iter().map(|time| factor * time));
+        spikes.time_ms.extend(times.all_numbers()?.into_iter().map(|time| in_ms(time, factor)));
     }
     Ok([(String::new(), spikes)].into())
 }
@@ -205,7 +216,7 @@ fn read_csv(file: &Path, unit: Option<&str>) -> Result<SpikeFile> {
                 return Err(Error::field(file, field("timestamps"), time, "must be a time in ms"));
             }
             spikes.node_id.push(id);
-            spikes.time_ms.push(factor * time_ms);
+            spikes.time_ms.push(in_ms(time_ms, factor));
         }
     }
     Ok(found)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::nodes::Scalar;
 use crate::error::{Error, Result};
 
 /// Column that tells the rows of populations apart where several share a table.
@@ -146,6 +147,19 @@ impl TypeTable {
         let ix = self.columns.iter().position(|c| c == column)?;
         let value = self.rows.get(&id)?[ix].as_str();
         (!is_none(value)).then_some(value)
+    }
+
+    /// A number of a type as node sets compare it; truth values, as pandas writes them, are 1 and 0.
+    pub(super) fn scalar(&self, id: u64, column: &str) -> Result<Option<Scalar>> {
+        let Some(text) = self.get(id, column) else { return Ok(None) };
+        if let Ok(integer) = text.parse() {
+            return Ok(Some(Scalar::Integer(integer)));
+        }
+        match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(Some(Scalar::Integer(1))),
+            "false" => Ok(Some(Scalar::Integer(0))),
+            _ => Ok(self.number(id, column)?.map(Scalar::Float)),
+        }
     }
 
     /// A number of a type, `None` where it has none.

@@ -116,12 +116,21 @@ fn read(dir: &Path, settings: &[String]) -> Result<(Plan, Option<Checkpoint>)> {
     Ok((plan, checkpoint))
 }
 
-/// Shows the network of a run folder one trial of its own evaluation again, with the spikes of LGN and background units.
+/// Shows the network of a run folder one trial of its own evaluation again, with the spikes of LGN and background
+/// units. `settings` replace fields of its scene.
 ///
 /// # Errors
 /// Bad input for a folder that is no run, or has no such trial; a failed run otherwise.
-pub fn record_trial(dir: &Path, trial: u32, adapter: Option<&str>, quiet: bool) -> Result<TrialRecording> {
-    let (plan, checkpoint) = read_run(dir, &[])?;
+pub fn record_trial(
+    dir: &Path,
+    trial: u32,
+    settings: &[String],
+    adapter: Option<&str>,
+    quiet: bool,
+) -> Result<TrialRecording> {
+    let (own, checkpoint) = read_run(dir, &[])?;
+    // Behind the checkpoint, which is of no other scene than its own.
+    let plan = Plan::read(&own.scene_file, settings)?;
     let n_trials = schedule::evaluation_batches(&plan.scene).iter().map(Vec::len).sum::<usize>();
     if trial as usize >= n_trials {
         let limit = format!("the run's evaluation has trials 0 to {}", n_trials - 1);

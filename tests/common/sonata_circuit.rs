@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rust_hdf5::types::VarLenUnicode;
+use rust_hdf5::types::{HBool, VarLenUnicode};
 use rust_hdf5::{H5File, H5Group, LibverBound};
 use simrun::network::tables::Tables;
 use simrun::plan::Plan;
@@ -19,6 +19,8 @@ pub(crate) enum Data {
     Ids(Vec<u64>),
     Numbers(Vec<f64>),
     Texts(Vec<&'static str>),
+    /// Truth values as h5py writes them.
+    Flags(Vec<bool>),
     /// Two dimensions, row after row.
     Rows(Vec<Vec<f64>>),
 }
@@ -203,6 +205,12 @@ impl SonataCircuit {
                 Data::Numbers(numbers) => {
                     let written = group.new_dataset::<f64>().shape([numbers.len()]).create(own).unwrap();
                     written.write_raw(numbers).unwrap();
+                    written
+                }
+                Data::Flags(flags) => {
+                    let written = group.new_dataset::<HBool>().shape([flags.len()]).create(own).unwrap();
+                    let flags: Vec<HBool> = flags.iter().map(|flag| HBool::from(*flag)).collect();
+                    written.write_raw(&flags).unwrap();
                     written
                 }
                 Data::Texts(texts) => group.write_vlen_strings(own, texts).unwrap(),

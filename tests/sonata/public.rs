@@ -74,10 +74,7 @@ fn libsonatas_nodes_are_read_and_its_bad_ones_named() {
         nodes.attribute("attr-X").unwrap(),
         Some(&Attribute::Numbers(vec![11.0, 12.0, 13.0, 14.0, 15.0, 16.0]))
     );
-    assert_eq!(
-        nodes.attribute("attr-Y").unwrap(),
-        Some(&Attribute::Numbers(vec![21.0, 22.0, 23.0, 24.0, 25.0, 26.0]))
-    );
+    assert_eq!(nodes.attribute("attr-Y").unwrap(), Some(&Attribute::Integers((21..27).map(Some).collect())));
     let texts = |name: &str| match nodes.attribute(name).unwrap() {
         Some(Attribute::Texts(texts)) => texts.clone(),
         other => panic!("{name}: {other:?}"),

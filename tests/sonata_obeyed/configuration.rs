@@ -110,6 +110,101 @@ fn node_sets_ask_only_populations_that_have_the_attribute() {
 }
 
 #[test]
+fn node_sets_tell_integers_apart_and_know_truth_values() {
+    let selected = |set: &str, change: &dyn Fn(&mut SonataCircuit)| {
+        let circuit = changed(|c| {
+            change(c);
+            let set = format!(r#""node_set": {set}, "node_sets_file""#);
+            c.replace("config.json", r#""node_sets_file""#, &set);
+        });
+        built(&circuit, &[]).0.neurons.x_um
+    };
+    // Ids as MICrONS has them: four of them are one float. Nodes 0 and 1 are at places 1 and 0 of their group.
+    let first = 864_691_135_000_000_001;
+    let roots = |c: &mut SonataCircuit| {
+        c.set("network/v1_nodes.h5", "nodes/v1/0/root", Data::Ids(vec![first, first + 16]));
+        c.set("network/v1_nodes.h5", "nodes/v1/1/root", Data::Ids(vec![first + 32, first + 48]));
+    };
+    for (wanted, x_um) in [
+        (format!("{}", first + 16), &[10.0][..]),
+        (format!("[{}, {}]", first, first + 48), &[20.0, 40.0][..]),
+        (format!(r#"{{"$gt": {}}}"#, first + 16), &[30.0, 40.0][..]),
+        (format!(r#"{{"$gte": {}, "$lt": {}}}"#, first + 16, first + 48), &[10.0, 30.0][..]),
+    ] {
+        assert_eq!(
+            selected(&format!(r#"{{"population": "v1", "root": {wanted}}}"#), &roots),
+            x_um,
+            "{wanted}"
+        );
+    }
+    // Of floats and integers in two groups floats are made.
+    let mixed = |c: &mut SonataCircuit| {
+        c.set("network/v1_nodes.h5", "nodes/v1/0/depth", Data::Ids(vec![3, 4]));
+        c.set("network/v1_nodes.h5", "nodes/v1/1/depth", Data::Numbers(vec![4.0, 4.5]));
+    };
+    assert_eq!(selected(r#"{"population": "v1", "depth": 4}"#, &mixed), [10.0, 30.0]);
+    // Truth values of h5py, and of pandas in a table of types.
+    let flags = |c: &mut SonataCircuit| {
+        c.set("network/v1_nodes.h5", "nodes/v1/0/tagged", Data::Flags(vec![true, false]));
+        c.set("network/v1_nodes.h5", "nodes/v1/1/tagged", Data::Flags(vec![false, true]));
+    };
+    let table = |values: [&'static str; 3]| {
+        move |c: &mut SonataCircuit| {
+            let text = c.texts.get_mut("network/v1_node_types.csv").unwrap();
+            let lines = text.lines().zip(values).map(|(line, value)| format!("{line} {value}\n"));
+            *text = lines.collect();
+        }
+    };
+    let of_table = table(["tagged", "True", "False"]);
+    for (wanted, of_file, of_types) in [
+        ("true", &[20.0, 40.0], &[10.0, 20.0]),
+        ("false", &[10.0, 30.0], &[30.0, 40.0]),
+        ("[false]", &[10.0, 30.0], &[30.0, 40.0]),
+        ("1", &[20.0, 40.0], &[10.0, 20.0]),
+    ] {
+        let set = format!(r#"{{"population": "v1", "tagged": {wanted}}}"#);
+        assert_eq!(selected(&set, &flags), of_file, "{set}");
+        assert_eq!(selected(&set, &of_table), of_types, "{set}");
+    }
+    let neither = changed(|c| {
+        table(["tagged", "True", "maybe"])(c);
+        let set = r#""node_set": {"population": "v1", "tagged": true}, "node_sets_file""#;
+        c.replace("config.json", r#""node_sets_file""#, set);
+    });
+    refused(&neither, &[], &["v1_node_types.csv", "tagged of type 11 = maybe", "must be a number"]);
+}
+
+#[test]
+fn edges_that_are_named_twice_are_refused() {
+    let again = |file: &str| {
+        let entry =
+            format!(r#""edges": [{{"edges_file": "{file}", "edge_types_file": "$NET/v1_edge_types.csv"}}, "#);
+        changed(|c| c.replace("config.json", r#""edges": ["#, &entry))
+    };
+    for file in ["$NET/v1_edges.h5", "$NET/../network/v1_edges.h5"] {
+        refused(&again(file), &[], &["config.json", "names the edges of", "v1_edges.h5 twice"]);
+    }
+    // Two populations of one file, each with its own table of types.
+    let apart = changed(|c| {
+        for ((file, at), data) in SonataCircuit::good().data {
+            if file == "network/lgn_edges.h5" {
+                c.set("network/v1_edges.h5", &at, data);
+            }
+        }
+        for (end, population) in [("source_node_id", "lgn"), ("target_node_id", "v1")] {
+            let at = format!("edges/lgn_to_v1/{end}");
+            c.attribute("network/v1_edges.h5", &at, "node_population", population);
+        }
+        let of = |population: &str| {
+            format!(r#""populations": {{"{population}": {{}}}}, "edges_file": "$NET/v1_edges.h5""#)
+        };
+        c.replace("config.json", r#""edges_file": "$NET/v1_edges.h5""#, &of("v1_to_v1"));
+        c.replace("config.json", r#""edges_file": "$NET/lgn_edges.h5""#, &of("lgn_to_v1"));
+    });
+    assert_eq!(built(&apart, &[]).0, built(&SonataCircuit::good(), &[]).0);
+}
+
+#[test]
 fn sets_and_variables_that_multiply_are_bounded() {
     // 2^60 paths through sets that each name the one before twice.
     let mut sets = String::from(r#"{"s0": {"ei": "e"}"#);
@@ -226,9 +321,11 @@ fn columns_and_attributes_that_would_change_a_circuit_are_refused_by_name() {
         &[],
         &["v1_edges.h5", "dynamics_params/tau"],
     );
-    let siemens =
-        changed(|c| c.attribute("network/v1_edges.h5", "edges/v1_to_v1/0/syn_weight", "units", "nS"));
-    refused(&siemens, &[], &["v1_edges.h5", "0/syn_weight", "units = 'nS'", "pA"]);
+    for name in ["units", "unit"] {
+        let siemens =
+            changed(|c| c.attribute("network/v1_edges.h5", "edges/v1_to_v1/0/syn_weight", name, "nS"));
+        refused(&siemens, &[], &["v1_edges.h5", "0/syn_weight", "units = 'nS'", "pA"]);
+    }
     let (.., said) = built(&edge("weight", Data::Numbers(vec![1.0; 4])), &[]);
     hears(&said, &["not read of edges/v1_to_v1: weight"]);
     let node = |from: &str, to: &str| changed(|c| c.replace("network/v1_node_types.csv", from, to));

@@ -1,6 +1,6 @@
 //! Inputs: files of spikes, their modules, layouts, units and times.
 
-use super::sonata_circuit::{Data, SonataCircuit};
+use super::sonata_circuit::{Data, SonataCircuit, build_scene};
 use super::{built, changed, hears, refused};
 
 #[test]
@@ -144,4 +144,50 @@ fn many_spikes_at_one_time_are_read_in_a_moment() {
     let (_, spikes, said) = built(&circuit, &[]);
     assert_eq!(spikes, (5..40).map(|step| (step, 1)).collect::<Vec<_>>());
     hears(&said, &["199999 spikes", "199965 of them beyond"]);
+}
+
+#[test]
+fn a_file_without_any_spikes_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = SonataCircuit::good().write(folder.path());
+    let file = rust_hdf5::H5File::create(folder.path().join("spikes.h5")).unwrap();
+    drop(file.create_group("spikes").unwrap());
+    file.close().unwrap();
+    for inputs in [&[][..], &[r#"network.inputs=[(spikes: {"lgn": "spikes.h5"})]"#]] {
+        let (built, said) = build_scene(&scene, inputs).unwrap();
+        assert!(built.given.unwrap().inputs[0].spikes.is_empty());
+        hears(&said, &["spikes.h5", "no spike of the inputs lies in a trial"]);
+    }
+}
+
+#[test]
+fn times_on_the_grid_stay_there_in_seconds_and_after_a_start() {
+    const N_STEPS: u32 = 200;
+    let settings = ["time.dt_ms=0.1", "time.duration_ms=20"];
+    let with = |times: Vec<f64>, unit: &str| {
+        changed(|c| {
+            c.set("spikes.h5", "spikes/lgn/node_ids", Data::Ids(vec![1; times.len()]));
+            c.set("spikes.h5", "spikes/lgn/timestamps", Data::Numbers(times.clone()));
+            c.attribute("spikes.h5", "spikes/lgn/timestamps", "units", unit);
+        })
+    };
+    // A spike at the end of every step, its time as decimals give it.
+    let expected: Vec<(u32, u32)> = (0..N_STEPS).map(|step| (step, 1)).collect();
+    for start_ms in [0, 100, 1000, 2500] {
+        let times = (1..=N_STEPS).map(|n| {
+            let tenths = 10 * start_ms + n;
+            format!("{}.{}", tenths / 10, tenths % 10).parse().unwrap()
+        });
+        let inputs = format!("network.inputs=[(start_ms: {start_ms})]");
+        let circuit = with(times.collect(), "ms");
+        let (_, spikes, said) = built(&circuit, &[&settings[..], &[&inputs]].concat());
+        assert!(spikes == expected, "start_ms {start_ms}: {said:?}");
+    }
+    let seconds: Vec<f64> = (1..=N_STEPS).map(|n| format!("0.{n:04}").parse().unwrap()).collect();
+    let (_, spikes, said) = built(&with(seconds, "s"), &settings);
+    assert!(spikes == expected, "seconds: {said:?}");
+    // Times between steps move to the later one as before.
+    let between = with(vec![1000.14, 1000.2001, 1000.35], "ms");
+    let (_, spikes, _) = built(&between, &[&settings[..], &["network.inputs=[(start_ms: 1000)]"]].concat());
+    assert_eq!(spikes, [(1, 1), (2, 1), (3, 1)]);
 }

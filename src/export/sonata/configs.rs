@@ -137,6 +137,13 @@ impl Export<'_> {
         let trained = &self.trained;
         let network = &trained.network;
         let shown = &self.trial.condition;
+        let start = match trained.plan.n_settling_steps {
+            0 => "The trial starts at rest.",
+            _ => {
+                "The trial starts at rest, as NEST and BMTK start the circuit. The trials of the run itself start \
+                 settled (`trials.start` of its scene), so their spikes in the run folder are others."
+            }
+        };
         let run_it = if self.receptors.is_some() {
             "Run it in NEST (BMTK 1.2, NEST 3.10) on the same input spikes:\n\n    \
              python -c \"from bmtk.simulator import pointnet as p; c = p.Config.from_json('bmtk_config.json'); c.build_env(); \
@@ -154,7 +161,9 @@ impl Export<'_> {
              | `network/` | nodes (`{POPULATION}`, `lgn`, `background`) and edges; the tables of types are for BMTK |\n\
              | `components/` | cell models with what training changed, synaptic models |\n\
              | `inputs/` | LGN and background spikes of the trial |\n\
-             | `output/` | spikes of the neurons in the trial, as simrun computed them, and the run's reports on it |\n\n\
+             | `output/` | spikes of the neurons in the trial, as simrun computed them, and the scene's reports on it \
+             |\n\n\
+             {start}\n\n\
              Weights (`syn_weight`) are in {unit}: {meaning}. Delays are in the tables of edge types, in ms, as they were simulated: whole \
              steps of {dt} ms. Times of spikes are the ends of their time steps. Positions of neurons are in um (y: depth below the pia, \
              negative), those of LGN units in deg.\n\n{run_it}",

@@ -46,6 +46,8 @@ pub struct TrialRecording {
     pub condition: TrialCondition,
     /// Time step and source of every spike, ordered. Sources are neurons, then LGN units, then background units.
     pub spikes: Vec<(u32, u32)>,
+    /// Potentials that the scene asks for in this trial.
+    pub reports: Vec<PotentialReport>,
 }
 
 /// What a rank saw of a batch of an evaluation.
@@ -98,17 +100,21 @@ impl Session {
     /// Those of a forward pass.
     pub fn record_trial(&mut self, trial: usize) -> Result<TrialRecording> {
         let batches = schedule::evaluation_batches(&self.plan.scene);
-        let (presentation, trial) =
-            (trial / self.plan.n_trials as usize, trial % self.plan.n_trials as usize);
+        let n_trials = self.plan.n_trials as usize;
+        let (presentation, of_batch) = (trial / n_trials, trial % n_trials);
         let seed = schedule::evaluation_seed(self.plan.scene.seed);
         self.settle(seed, presentation as u32)?;
         let shown = self.own_trials();
         self.set_stimulus(&batches[presentation][shown.clone()])?;
-        let probe = Probe { sources: true, ..Probe::default() };
+        let first = presentation * n_trials + shown.start;
+        let probe = Probe { neurons: self.reports.neurons(first, shown.len()), sources: true };
         let (_, recording) = self.simulation.forward_recorded(seed, presentation as u32, &probe)?;
-        let own = recording.spikes.iter().filter(|spike| shown.start + spike.trial as usize == trial);
+        let own = recording.spikes.iter().filter(|spike| shown.start + spike.trial as usize == of_batch);
         let spikes = own.map(|spike| (spike.step, spike.neuron)).collect();
-        Ok(TrialRecording { condition: batches[presentation][trial], spikes })
+        let mut reports = self.reports.read(first, shown.len(), &probe.neurons, &recording);
+        let asked = &self.plan.scene.evaluate.reports;
+        reports.retain(|read| asked.iter().any(|r| r.name == read.name && r.trial as usize == trial));
+        Ok(TrialRecording { condition: batches[presentation][of_batch], spikes, reports })
     }
 
     /// Records `n_samples` samples of pairs from the network as it is, beside what was measured; held-out pairs are marked. Empty
