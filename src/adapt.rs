@@ -375,8 +375,10 @@ mod tests {
     use super::*;
     use crate::network::{CellModel, NamedNodes, Neurons, NodeNames};
 
-    /// A circuit of populations, each with the ids of its nodes, their node types and cell models.
-    fn circuit(populations: &[(&str, &[(u64, u64, u16)])]) -> Network {
+    /// Ids of a population's nodes, their node types and cell models.
+    type Nodes<'a> = &'a [(u64, u64, u16)];
+
+    fn circuit(populations: &[(&str, Nodes<'_>)]) -> Network {
         let mut network = Network { unit_names: Some(NodeNames::default()), ..Network::default() };
         let mut neurons = Neurons::default();
         let mut named = Vec::new();

@@ -205,12 +205,11 @@ fn psp_error(pairs: &[PairErrors], held_out: bool) -> Option<f64> {
 
 /// What the last evaluations showed: similarities compare at like numbers of trials.
 fn evaluations(runs: &[Run]) -> Markup {
-    let facts: [(&str, fn(&Evaluated<'_>) -> String); 2] =
-        [("evaluated from", |e| e.file.to_owned()), ("shown", |e| e.shown.text())];
-    let rows = facts.map(|(name, text)| {
+    let row = |name: &str, text: fn(&Evaluated<'_>) -> String| -> Vec<Cell> {
         let of_run = |run: &Run| Cell::Wrapped(run.evaluated().as_ref().map_or_else(|| "–".to_owned(), text));
         std::iter::once(Cell::text(name)).chain(runs.iter().map(of_run)).collect()
-    });
+    };
+    let rows = [row("evaluated from", |e| e.file.to_owned()), row("shown", |e| e.shown.text())];
     let caption = html! { strong { "What was evaluated." } " Few trials push OSI and DSI up." };
     table(&caption, &[], &columns("", runs, words), &rows)
 }
