@@ -82,7 +82,7 @@ fn presentations_that_overlap_count_for_nobody() {
 fn gratings_without_a_spatial_frequency_are_of_one() {
     let place = Place::new();
     // 40 spikes or 20 in the two presentations of a direction, by turns: the mean of each is 15 Hz.
-    let of_turn = |k: usize| if (k / 8 + k) % 2 == 0 { 40 } else { 20 };
+    let of_turn = |k: usize| if (k / 8 + k).is_multiple_of(2) { 40 } else { 20 };
     let mut session = Session::good("1");
     session.spikes(|unit| {
         let evoked = (0..N_GRATINGS).flat_map(|k| even(unit, [start_s(k), start_s(k) + 2.0], of_turn(k)));
@@ -117,7 +117,7 @@ fn gratings_of_several_tables_are_named_with_what_they_differ_in() {
     session.set(&format!("{windowed}/mask_deg"), texts(["5.0"; N_GRATINGS]));
     let tables =
         format!("session 1: gratings of several tables count as alike: '{GRATINGS}' (16), '{windowed}' (16)");
-    assert_eq!(place.import(&session).unwrap().notes, [tables.clone()]);
+    assert_eq!(place.import(&session).unwrap().notes, std::slice::from_ref(&tables));
     session.set(&format!("{windowed}/size"), sizes(20.0));
     session.set(&format!("{windowed}/opacity"), Data::Numbers(vec![1.0; N_GRATINGS]));
     let differ =
