@@ -44,7 +44,7 @@ fn layouts() -> Vec<Layout> {
                     layout.has_potential_seeds = has_potential_seeds;
                     // Networks have groups or none; a rig has none.
                     layout.n_groups = if has_current && !has_potential_seeds { 16 } else { 0 };
-                    let packed = layout.clone().with_packed_records();
+                    let packed = layout.clone().with_packed_records(n_trials);
                     if packed != layout {
                         layouts.push(packed);
                     }

@@ -404,21 +404,15 @@ impl Column {
     /// # Errors
     /// Entries that are neither.
     pub fn flags(&self) -> Result<Vec<bool>> {
-        if self.len == 0 {
-            return Ok(Vec::new());
+        if let Some(flags) = self.all_flags()? {
+            return Ok(flags);
         }
-        error::catch_panics(&self.path, || {
-            let numbers = match self.dataset.datatype() {
-                Ok(DatatypeMessage::Enum { .. }) => self.dataset.read_raw::<u8>(),
-                _ => self.dataset.read_numeric_as::<u8>(),
-            };
-            match numbers {
-                Ok(numbers) if numbers.iter().all(|n| *n <= 1) => {
-                    Ok(numbers.into_iter().map(|n| n == 1).collect())
-                }
-                _ => Err(self.error("must hold booleans")),
-            }
-        })
+        let flag = |number: f64| match number {
+            0.0 => Ok(false),
+            1.0 => Ok(true),
+            _ => Err(self.error("must hold booleans")),
+        };
+        self.all_numbers()?.into_iter().map(flag).collect()
     }
 
     /// All entries as texts.

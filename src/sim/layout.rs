@@ -10,7 +10,7 @@ mod uniforms;
 
 use std::ops::Range;
 
-use super::shaders::neuron_workgroup;
+use super::shaders::MAX_NEURON_WORKGROUP;
 use crate::model::Dynamics;
 use crate::model::direction_bins::{MAX_LIKE_GROUPS, N_DIRECTION_BINS};
 use crate::model::kinetics::Ports;
@@ -131,16 +131,20 @@ impl Layout {
         Self { n_groups, ..self }
     }
 
-    /// The same with packed records, where they take fewer of the 32-byte sectors in which hardware reads memory, and where a workgroup
-    /// has room to pack them.
+    /// The same with packed records, where those of a whole batch of `n_all` trials take fewer of the 32-byte sectors in which hardware reads
+    /// memory, and where a workgroup has room to pack them. All shares of a batch round alike.
     #[must_use]
-    pub fn with_packed_records(self) -> Self {
+    pub fn with_packed_records(self, n_all: usize) -> Self {
         const ROOM_BYTES: usize = 16 << 10;
-        let sectors = |layout: &Self| layout.record_vec4s().div_ceil(2);
-        let packed = Self { packed_records: true, ..self.clone() };
-        let threads = neuron_workgroup(self.n_trials as u32) as usize;
-        let has_room = 4 * threads * (Self::adjoint_sums().len() + self.n_classes) <= ROOM_BYTES;
-        if has_room && sectors(&packed) < sectors(&self) { packed } else { self }
+        let sectors = |n_trials| {
+            [false, true].map(|packed_records| {
+                Self { packed_records, n_trials, ..self.clone() }.record_vec4s().div_ceil(2)
+            })
+        };
+        let [whole, packed] = sectors(n_all);
+        let has_room =
+            4 * MAX_NEURON_WORKGROUP as usize * (Self::adjoint_sums().len() + self.n_classes) <= ROOM_BYTES;
+        Self { packed_records: has_room && packed < whole, ..self }
     }
 
     /// Its trials, numbered in their batch.

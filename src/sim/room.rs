@@ -48,7 +48,7 @@ pub(super) fn layout_of(
     if settings.potential_seeds {
         layout = layout.with_potential_seeds();
     }
-    layout.with_packed_records()
+    layout.with_packed_records(settings.of_batch.n_all)
 }
 
 fn fits(gpu: &Gpu, layout: &Layout, n_steps: usize) -> Result<()> {

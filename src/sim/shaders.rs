@@ -33,9 +33,12 @@ pub const KERNELS: &[(&str, &str)] = sources![
 /// Threads of a workgroup in kernels with one thread a neuron or source.
 pub const NEURON_WORKGROUP: u32 = 64;
 
+/// Most threads of a workgroup in the neuron kernels.
+pub const MAX_NEURON_WORKGROUP: u32 = 128;
+
 /// Threads of a workgroup in the neuron kernels, where `trial_threads` share a neuron: all threads of a neuron are in one workgroup.
 pub const fn neuron_workgroup(trial_threads: u32) -> u32 {
-    if trial_threads == 1 { NEURON_WORKGROUP } else { trial_threads * (128 / trial_threads) }
+    if trial_threads == 1 { NEURON_WORKGROUP } else { trial_threads * (MAX_NEURON_WORKGROUP / trial_threads) }
 }
 
 /// Threads of a workgroup in kernels whose workgroups walk edges: on software and on hardware. Software Vulkan runs a
