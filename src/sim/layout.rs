@@ -28,6 +28,10 @@ pub use uniforms::{
 /// Trials that share the words of the random number generator, and a thread of the draw.
 pub const DRAW_TRIALS: usize = 4;
 
+/// Trials of a piece of a record (`shaders/shared/records.wgsl`): bit for bit, and rounded.
+const WHOLE_PIECE_TRIALS: usize = 4;
+const PACKED_PIECE_TRIALS: usize = 5;
+
 /// Lists in a spikes buffer: chunks of the rows of sources that spiked; neurons with psi not 0.
 const LISTS: [&str; 2] = ["CHUNKS", "ACTIVE"];
 
@@ -136,15 +140,10 @@ impl Layout {
     #[must_use]
     pub fn with_packed_records(self, n_all: usize) -> Self {
         const ROOM_BYTES: usize = 16 << 10;
-        let sectors = |n_trials| {
-            [false, true].map(|packed_records| {
-                Self { packed_records, n_trials, ..self.clone() }.record_vec4s().div_ceil(2)
-            })
-        };
-        let [whole, packed] = sectors(n_all);
-        let has_room =
-            4 * MAX_NEURON_WORKGROUP as usize * (Self::adjoint_sums().len() + self.n_classes) <= ROOM_BYTES;
-        Self { packed_records: has_room && packed < whole, ..self }
+        let sectors = |piece_trials: usize| n_all.div_ceil(piece_trials).div_ceil(2);
+        let saves = sectors(PACKED_PIECE_TRIALS) < sectors(WHOLE_PIECE_TRIALS);
+        let words = MAX_NEURON_WORKGROUP as usize * (Self::adjoint_sums().len() + self.n_classes);
+        Self { packed_records: saves && 4 * words <= ROOM_BYTES, ..self }
     }
 
     /// Its trials, numbered in their batch.
@@ -262,7 +261,7 @@ impl Layout {
 
     /// Trials of a piece of a record.
     fn piece_trials(&self) -> usize {
-        if self.packed_records { 5 } else { 4 }
+        if self.packed_records { PACKED_PIECE_TRIALS } else { WHOLE_PIECE_TRIALS }
     }
 
     /// Pieces, of four words each, that hold all trials of a neuron: a *record* of the adjoint of arrivals. Trials after the last are

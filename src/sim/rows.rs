@@ -74,9 +74,6 @@ impl Grid {
     }
 }
 
-/// Words before the walk of a block (`gather_adjoint.wgsl`).
-pub(super) const WALK_HEADER: usize = 1;
-
 /// Rows of neurons, to be walked by the gather in blocks of targets.
 pub(super) struct GatherRows<'a> {
     /// Source of the first row.

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::rows::ROW_FIELDS;
+use super::rows::{ROW_FIELDS, WALK_HEADER};
 use super::{CHUNK_EDGES, LISTS, Layout, ROWS_HEADER, RowKind, STATUS_NOT_FINITE, STATUS_OVERFLOW};
 use crate::model::direction_bins::{DIRECTION_BINS_PER_DEG, N_DIRECTION_BINS};
 use crate::model::rng::Stream;
 use crate::model::weight_bins::{FIRST_WEIGHT_BIN, N_WEIGHT_BINS};
 use crate::network::TARGET_NEURON_BITS;
-use crate::sim::rows::WALK_HEADER;
 
 impl Layout {
     /// The constants that stand in front of every kernel.

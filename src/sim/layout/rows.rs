@@ -58,6 +58,9 @@ pub(super) const ROW_FIELDS: [&str; 6] =
 /// Words before the offsets of a table of rows.
 pub(in crate::sim) const ROWS_HEADER: usize = ROW_FIELDS.len();
 
+/// Words before the walk of a block of targets (`gather_adjoint.wgsl`): whether sums go on.
+pub(super) const WALK_HEADER: usize = 1;
+
 /// The header of the rows of some sources, whose first edge in their shard and whose chunks are given.
 pub(in crate::sim) fn rows_header(
     sources: &Range<usize>,
